@@ -1,0 +1,1 @@
+//! The external special remote protocol: messages both ways.

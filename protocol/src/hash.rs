@@ -1,0 +1,1 @@
+//! The hash behind each key backend.

@@ -1,0 +1,1 @@
+//! Keep locators, hints, permission signatures and rendezvous order.

@@ -1,0 +1,1 @@
+//! Keep manifests and portable data hashes.

@@ -1,0 +1,1 @@
+//! Preferred content expressions.

@@ -1,0 +1,1 @@
+//! git-annex-shell command lines.

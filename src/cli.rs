@@ -1,0 +1,71 @@
+//! The command line: one file a command.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Failure;
+
+mod keep;
+mod special_remote;
+
+/// Real storage behind git-annex: a special remote and a cluster gateway on Arvados Keep blocks.
+#[derive(Debug, Parser)]
+#[command(name = "annex-keep", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Speak the external special remote protocol; also run as `git-annex-remote-keep`
+    SpecialRemote,
+    /// Work on a Keep store directly
+    Keep(keep::Keep),
+}
+
+/// Runs the program with the process's own arguments.
+pub fn main() -> ExitCode {
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    if let Some(command) = args.first().and_then(|name| called_as(name)) {
+        args.insert(1, command.into());
+    }
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    logs();
+    match run(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("annex-keep: {}", failure.text);
+            failure.kind.into()
+        }
+    }
+}
+
+/// Returns the command that the program's own name stands for.
+fn called_as(program: &std::ffi::OsStr) -> Option<&'static str> {
+    match Path::new(program).file_name()?.to_str()? {
+        "git-annex-remote-keep" => Some("special-remote"),
+        _ => None,
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    match cli.command {
+        Command::SpecialRemote => runtime.block_on(special_remote::run()),
+        Command::Keep(keep) => runtime.block_on(keep.run()),
+    }
+}
+
+/// Sends logs to standard error; `ANNEX_KEEP_LOG` sets what is shown (default: warnings).
+fn logs() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ANNEX_KEEP_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

@@ -1,0 +1,1 @@
+//! The port `Index`: which entries a store holds.

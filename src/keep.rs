@@ -1,0 +1,1 @@
+//! A Keep store: named entries on top of blocks.

@@ -1,0 +1,1 @@
+//! The port `BlockStore`: blocks by hash.

@@ -1,0 +1,1 @@
+//! Content on its way: byte streams cut into blocks and hashed while they flow.

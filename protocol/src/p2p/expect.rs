@@ -36,26 +36,33 @@ pub enum Verdict {
 impl Expect {
     /// Judges the next message, or the failure to parse it.
     pub fn judge(self, message: Result<&Message, &ParseError>, version: Version) -> Verdict {
-        use Message as M;
+        if message.is_ok_and(|message| self.fits(message, version)) {
+            return Verdict::Fits;
+        }
         match (self, message) {
-            (Self::Request, Err(_)) => Verdict::Refuse("unknown command"),
-            (Self::Request, Ok(M::Error(_))) => Verdict::End,
-            (Self::Request, Ok(request)) if is_request(request) => Verdict::Fits,
+            (Self::Request, Ok(Message::Error(_))) => Verdict::End,
             (Self::Request, Ok(_)) => Verdict::Refuse("unexpected command"),
-
-            (Self::Unlock, Ok(M::UnlockContent)) => Verdict::Fits,
+            (Self::Request, Err(_)) => Verdict::Refuse("unknown command"),
             (Self::Unlock, _) => Verdict::Refuse("expected UNLOCKCONTENT"),
-
-            (Self::PutData, Ok(M::Data(_))) => Verdict::Fits,
-            (Self::PutData, Ok(M::DataPresent)) if version.has_data_present() => Verdict::Fits,
-            (Self::PutData | Self::Outcome, Ok(M::Error(_))) => Verdict::Ignore,
+            (Self::PutData | Self::Outcome, Ok(Message::Error(_))) => Verdict::Ignore,
             (Self::PutData, _) => Verdict::Refuse("expected DATA"),
-
-            (Self::Validity, Ok(M::Valid | M::Invalid)) => Verdict::Fits,
             (Self::Validity, _) => Verdict::Refuse("expected VALID or INVALID"),
-
-            (Self::Outcome, Ok(M::Success | M::SuccessPlus(_) | M::Failure | M::FailurePlus(_))) => Verdict::Fits,
             (Self::Outcome, _) => Verdict::Refuse("expected SUCCESS or SUCCESS-PLUS or FAILURE or FAILURE-PLUS"),
+        }
+    }
+
+    fn fits(self, message: &Message, version: Version) -> bool {
+        use Message as M;
+        match self {
+            Self::Request => is_request(message),
+            Self::Unlock => *message == M::UnlockContent,
+            Self::PutData => match message {
+                M::Data(_) => true,
+                M::DataPresent => version.has_data_present(),
+                _ => false,
+            },
+            Self::Validity => matches!(message, M::Valid | M::Invalid),
+            Self::Outcome => matches!(message, M::Success | M::SuccessPlus(_) | M::Failure | M::FailurePlus(_)),
         }
     }
 }

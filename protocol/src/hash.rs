@@ -49,8 +49,11 @@ impl Hasher {
 
     /// Tells whether the bytes taken are the content of `key`: compares the hash with the key's name up to its first
     /// `.`. Does not look at the key's size.
+    ///
+    /// A backslash before the hash counts as nothing: a bug in git-annex once made such keys, and it still reads them.
     pub fn matches(self, key: &Key) -> bool {
         let expected = key.name().split(|byte| *byte == b'.').next().unwrap_or_default();
+        let expected = expected.strip_prefix(b"\\").unwrap_or(expected);
         self.finish().as_bytes() == expected
     }
 }

@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 use crate::hex;
 
 mod locator;
+mod mapping;
 mod rendezvous;
 mod request;
 mod signature;
@@ -17,7 +18,9 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use locator::digits as locator_digits;
 pub use locator::{Locator, LocatorError, is_loose_locator};
+pub use mapping::{Mapping, MappingError};
 pub use rendezvous::{mount_order, service_order, weight};
 pub use request::{BlockRequest, InvalidRequest};
 pub use signature::{SignatureError, Signer};

@@ -65,6 +65,8 @@ fn only_lower_case_hex_up_to_the_first_dot_counts() {
         hasher.matches(&key)
     };
     assert!(matches("MD5E--b1946ac92492d2347c6235b4d2611184.tar.gz"));
+    assert!(matches("MD5--b1946ac92492d2347c6235b4d2611184.tar.gz"), "git annex fsck accepts it too");
+    assert!(matches("MD5--\\b1946ac92492d2347c6235b4d2611184"), "and this");
     assert!(!matches("MD5--B1946AC92492D2347C6235B4D2611184"));
     assert!(!matches("MD5--b1946ac92492d2347c6235b4d261118"));
 }

@@ -154,7 +154,8 @@ fn locator(input: &[u8]) -> IResult<&[u8], Locator> {
     Ok((rest, Locator { hash, size, hints }))
 }
 
-pub(super) fn digits(input: &[u8]) -> IResult<&[u8], &[u8]> {
+/// One or more decimal digits.
+pub(crate) fn digits(input: &[u8]) -> IResult<&[u8], &[u8]> {
     take_while1(|b: u8| b.is_ascii_digit()).parse(input)
 }
 

@@ -157,6 +157,26 @@ fn remote_signatures_go_back_to_their_issuer() {
 }
 
 #[test]
+fn gateway_index_lines() {
+    let vectors = vectors(include_str!("../../tests/vectors/keep-gateway-index.json"));
+    for case in list(&vectors, "lines") {
+        let mapping = Mapping::parse(bytes(case, "line")).unwrap();
+        assert_eq!(mapping.offset, case["offset"].as_u64().unwrap());
+        assert_eq!(mapping.length, case["length"].as_u64().unwrap());
+        assert_eq!(mapping.path, bytes(case, "path"));
+        let attributes = case["attrs"].as_object().unwrap();
+        assert_eq!(mapping.attributes.len(), attributes.len());
+        for (name, value) in &mapping.attributes {
+            assert_eq!(value, bytes(&case["attrs"], std::str::from_utf8(name).unwrap()));
+        }
+        assert_eq!(mapping.to_bytes(), bytes(case, "line"));
+    }
+    for line in list(&vectors, "bad") {
+        assert_eq!(Mapping::parse(line.as_str().unwrap().as_bytes()), Err(MappingError), "{line}");
+    }
+}
+
+#[test]
 fn the_empty_block() {
     assert_eq!(BlockHash::of(b""), BlockHash::EMPTY);
     assert_eq!(Locator::of(b""), Locator::EMPTY);

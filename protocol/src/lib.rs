@@ -19,6 +19,7 @@ pub mod external;
 pub mod hash;
 pub mod keep;
 pub mod key;
+mod line;
 pub mod log;
 pub mod manifest;
 pub mod p2p;

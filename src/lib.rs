@@ -4,6 +4,7 @@
 //! ARCHITECTURE.md says who may import whom; `tests/layers.rs` checks it.
 
 pub mod cli;
+pub mod git;
 pub mod error;
 pub mod index;
 pub mod keep;

@@ -34,7 +34,7 @@ impl Sizes {
 }
 
 impl Branch {
-    /// Brings `sizes` to the branch's tip, and returns what it is with pending journal files counted in.
+    /// Brings `sizes` to what the branch says now.
     pub fn update_sizes(&self, sizes: &mut Sizes) -> Result<(), BranchError> {
         // What the journal holds counts, too: committing it puts everything in one place.
         self.commit()?;

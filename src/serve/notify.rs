@@ -37,8 +37,11 @@ where
     let mut ignored = [0; 1024];
     loop {
         match tokio::time::timeout(LOOK_EVERY, reader.read(&mut ignored)).await {
-            Ok(read) if read? == 0 => return Ok(()),
-            Ok(_) => continue,
+            Ok(Ok(0)) => return Ok(()),
+            Ok(read) => {
+                read?;
+                continue;
+            }
             Err(_elapsed) => {}
         }
         let now = branches(&git).await?;

@@ -17,6 +17,7 @@
 
 pub mod external;
 pub mod hash;
+mod hex;
 pub mod keep;
 pub mod key;
 mod line;

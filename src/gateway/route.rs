@@ -3,6 +3,7 @@
 use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
+use futures_util::future::join_all;
 
 use super::{Gateway, GatewayError, Member, Target};
 
@@ -18,7 +19,16 @@ pub(super) struct Plan {
 
 impl Gateway {
     /// Decides where an upload goes.
-    pub(super) async fn plan(&self, target: Target, key: &Key, file: &AssociatedFile) -> Result<Plan, GatewayError> {
-        todo!()
+    pub(super) async fn plan(&self, target: Target, key: &Key, _file: &AssociatedFile) -> Result<Plan, GatewayError> {
+        let mut plan = Plan { targets: Vec::new(), holders: Vec::new(), failures: Vec::new() };
+        let asked = self.members(target).iter().map(|member| async move { (member, member.node.present(key).await) });
+        for (member, present) in join_all(asked).await {
+            match present {
+                Ok(true) => plan.holders.push(member.uuid.clone()),
+                Ok(false) => plan.targets.push(member.clone()),
+                Err(source) => plan.failures.push(member.failed(source).to_string()),
+            }
+        }
+        Ok(plan)
     }
 }

@@ -152,3 +152,6 @@ impl Branch {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ mod put;
 mod remove;
 mod route;
 
-pub use get::{Body, Got};
+pub use get::Body;
 pub use lock::Locked;
 pub use put::{Put, Receiving};
 pub use remove::Removed;

@@ -12,6 +12,9 @@ use futures_util::stream::BoxStream;
 use crate::stream::Piece;
 
 pub mod keep;
+mod unavailable;
+
+pub use unavailable::Unavailable;
 
 /// Bytes on their way from a node.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;

@@ -133,7 +133,9 @@ impl Site {
             let fail = |source| SiteError::File { path: dir.clone(), source };
             for entry in std::fs::read_dir(&dir).map_err(fail)? {
                 let path = entry.map_err(fail)?.path();
-                if !path.is_dir() {
+                // A name that starts with a dot is a repository being made or removed.
+                let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+                if hidden || !path.is_dir() {
                     continue;
                 }
                 if path.extension().is_some_and(|end| end == "git") {

@@ -1,9 +1,10 @@
 //! The git program: what serves packs to clients, makes repositories, and changes configuration.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Git, GitError};
+use super::{Git, GitError, ObjectId};
 
 impl Git {
     /// Makes an empty bare repository at `dir` and opens it.
@@ -38,12 +39,18 @@ impl Git {
             .map(drop)
     }
 
-    /// Returns the names of the branches, without `refs/heads/`.
-    pub fn branches(&self) -> Result<Vec<String>, GitError> {
+    /// Returns the branches and the commits that they point to, without `refs/heads/` in front of the names.
+    pub fn branches(&self) -> Result<BTreeMap<String, ObjectId>, GitError> {
         let mut git = command();
-        git.arg("--git-dir").arg(self.dir()).args(["for-each-ref", "--format=%(refname:strip=2)", "refs/heads"]);
+        let format = "--format=%(objectname) %(refname:strip=2)";
+        git.arg("--git-dir").arg(self.dir()).args(["for-each-ref", format, "refs/heads"]);
         let output = run(&mut git, "for-each-ref")?;
-        Ok(String::from_utf8_lossy(&output).lines().map(str::to_owned).collect())
+        let text = String::from_utf8_lossy(&output);
+        let branch = |line: &str| {
+            let (id, name) = line.split_once(' ')?;
+            Some((name.to_owned(), ObjectId::from_hex(id.as_bytes()).ok()?))
+        };
+        Ok(text.lines().filter_map(branch).collect())
     }
 
     /// Points HEAD to a branch, born or not.

@@ -122,7 +122,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
                 Err(error) => failure(&error),
             },
             Message::Remove(key) => self.remove(key, None).await,
-            Message::RemoveBefore { timestamp, key } => self.remove(key, Some(*timestamp)).await,
+            Message::RemoveBefore { deadline, key } => self.remove(key, Some(*deadline)).await,
             Message::Get { offset, file: _, key } => return self.get(key, *offset).await,
             Message::Put { file, key } => return self.put(key, file).await,
             Message::Connect(_) => Message::error("relaying to git is not supported on this connection; use git over ssh"),

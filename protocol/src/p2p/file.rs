@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::line::is_space;
+
 /// A name that a key has in the client's tree, as it stands on the wire; may be absent.
 ///
 /// The wire form loses information (white space, control characters), so it is kept byte for byte and should be
@@ -13,7 +15,7 @@ pub struct AssociatedFile(Box<[u8]>);
 impl AssociatedFile {
     /// Reads a field of the wire; `None` if it is an absolute path or holds ASCII white space.
     pub fn parse(field: &[u8]) -> Option<Self> {
-        let bad = field.starts_with(b"/") || field.iter().copied().any(super::parse::is_space);
+        let bad = field.starts_with(b"/") || field.iter().copied().any(is_space);
         (!bad).then(|| Self(field.into()))
     }
 

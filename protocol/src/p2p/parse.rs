@@ -1,13 +1,12 @@
 //! A line to a message.
 
-use nom::bytes::complete::{take, take_till};
-use nom::combinator::{eof, map_opt, opt, rest, value};
+use nom::combinator::{eof, map_opt, rest, value};
 use nom::error::{Error, ErrorKind};
-use nom::sequence::terminated;
 use nom::{IResult, Parser};
 
 use super::{AssociatedFile, Message, Service};
 use crate::key::Key;
+use crate::line::{field, number, words};
 use crate::uuid::Uuid;
 
 /// A line is no message: unknown word, wrong fields, or a field that cannot be read.
@@ -26,11 +25,6 @@ impl Message {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         message(line).map(|(_, message)| message).map_err(|_| ParseError)
     }
-}
-
-/// Tells whether a byte separates fields.
-pub(super) fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 fn message(line: &[u8]) -> IResult<&[u8], Message> {
@@ -80,11 +74,6 @@ fn message(line: &[u8]) -> IResult<&[u8], Message> {
     }
 }
 
-/// Up to the next white-space character, which is swallowed.
-fn field(input: &[u8]) -> IResult<&[u8], &[u8]> {
-    terminated(take_till(is_space), opt(take(1usize))).parse(input)
-}
-
 fn key(input: &[u8]) -> IResult<&[u8], Key> {
     map_opt(rest, |text| Key::parse(text).ok()).parse(input)
 }
@@ -96,16 +85,6 @@ fn uuids(input: &[u8]) -> IResult<&[u8], Vec<Uuid>> {
 /// A message without fields.
 fn only<'a>(message: Message) -> impl Parser<&'a [u8], Output = Message, Error = Error<&'a [u8]>> {
     value(message, eof)
-}
-
-fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| is_space(*byte)).filter(|word| !word.is_empty())
-}
-
-fn number(text: &[u8]) -> Option<u64> {
-    // `parse` alone would take a plus sign.
-    let digits = text.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
 }
 
 /// A version too large to count is still higher than ours.

@@ -22,8 +22,9 @@ fn fixture() -> Fixture {
 
 /// Makes a commit as a client would have: on `parent`, with these files.
 fn client_commit(branch: &Branch, parent: Option<ObjectId>, files: &[(&str, &str)]) -> ObjectId {
-    let files: Vec<_> = files.iter().map(|(path, content)| (path.as_bytes().to_vec(), content.as_bytes().to_vec()));
-    let tree = branch.git().edit_tree(parent, &files.collect::<Vec<_>>()).unwrap();
+    let file = |(path, content): &(&str, &str)| (path.as_bytes().to_vec(), content.as_bytes().to_vec());
+    let files: Vec<_> = files.iter().map(file).collect();
+    let tree = branch.git().edit_tree(parent, &files).unwrap();
     branch.git().commit(tree, parent.as_slice(), "client", 1).unwrap()
 }
 

@@ -172,10 +172,7 @@ impl Receiving {
     ///
     /// Content that is not the key's leaves nothing behind. Nodes that fail are left out; an error if none is left.
     pub async fn commit(mut self) -> Result<Vec<Uuid>, GatewayError> {
-        for group in &mut self.groups {
-            let last = group.cutter.finish();
-            group.send(last.into_iter().collect(), &mut self.failures).await;
-        }
+        self.cut().await;
         let checker = std::mem::replace(&mut self.checker, Checker::new(&self.key));
         if !checker.finish().await {
             self.abort().await;
@@ -203,13 +200,22 @@ impl Receiving {
     }
 
     /// Keeps what came so far, for the next upload of the key.
-    pub async fn suspend(self) {
+    pub async fn suspend(mut self) {
+        self.cut().await;
         self.end(|upload| async move { upload.suspend().await }).await;
     }
 
     /// Leaves nothing behind.
     pub async fn abort(self) {
         self.end(|upload| async move { upload.abort().await }).await;
+    }
+
+    /// Ends the present block, as at the end of the content.
+    async fn cut(&mut self) {
+        for group in &mut self.groups {
+            let last = group.cutter.finish();
+            group.send(last.into_iter().collect(), &mut self.failures).await;
+        }
     }
 
     async fn end<F: Future<Output = Result<(), NodeError>>>(self, end: impl Fn(Box<dyn Upload>) -> F) {

@@ -66,11 +66,13 @@ impl Upload for KeepUpload {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), NodeError> {
-        Ok(self.0.commit().await?)
+        self.0.commit().await?;
+        Ok(())
     }
 
     async fn suspend(self: Box<Self>) -> Result<(), NodeError> {
-        Ok(self.0.suspend().await?)
+        self.0.suspend().await?;
+        Ok(())
     }
 
     async fn abort(self: Box<Self>) -> Result<(), NodeError> {

@@ -5,11 +5,12 @@ use std::io::{self, ErrorKind, Read, Seek};
 use std::path::Path;
 use std::time::SystemTime;
 
+use annex_protocol::keep::BlockHash;
 use md5::{Digest, Md5};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use crate::store::{Block, BlockHash, Placed, StoreError};
+use crate::store::{Block, Placed, StoreError};
 
 use super::temp::Body;
 use super::volume::{Volume, is_at};
@@ -107,7 +108,7 @@ fn hash(file: &mut File) -> io::Result<BlockHash> {
     let mut buffer = vec![0; 256 << 10];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(BlockHash(md5.finalize().into())),
+            0 => return Ok(<[u8; 16]>::from(md5.finalize()).into()),
             size => md5.update(buffer.get(..size).unwrap_or_default()),
         }
     }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 
+use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
@@ -39,6 +40,19 @@ pub(super) async fn read(
     tokio::spawn(supply(reading, batch, send));
     let rest = stream::unfold(receive, async |mut receive| Some((receive.recv().await?, receive)));
     Ok(Some(rest.boxed()))
+}
+
+/// Reads the first bytes of a block; see [`crate::store::BlockStore::peek`].
+pub(super) fn peek(volume: &Volume, hash: BlockHash, size: usize) -> Result<Option<Bytes>, StoreError> {
+    let path = volume.block(hash);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return volume.still_there().map(|()| None),
+        Err(error) => return Err(volume.fail("open", &path, error)),
+    };
+    let mut bytes = Vec::with_capacity(size.min(CHUNK));
+    file.take(size as u64).read_to_end(&mut bytes).map_err(|e| volume.fail("read", &path, e))?;
+    Ok(Some(bytes.into()))
 }
 
 /// Sends what is read until the end, an error, or nobody listens.

@@ -51,8 +51,8 @@ at_ours() {
     git -C "$TMP/own" annex checkpresentkey "$KEY" "origin-$1"
 }
 
-# use_cluster: stores, checks, gets and drops through the real cluster.
-use_cluster() {
+@test "a real git-annex cluster has a node of ours as its node" {
+    make_gateway "$(node_uuid a)"
     git annex copy --to origin-big file
     git annex drop file
     lacks_content file
@@ -64,11 +64,6 @@ use_cluster() {
     git annex fsck --from origin-big file
     git annex checkpresentkey "$KEY" origin-big
     git annex checkpresentkey "$KEY" origin-ours
-}
-
-@test "a real git-annex cluster has a node of ours as its node" {
-    make_gateway "$(node_uuid a)"
-    use_cluster
     assert_whereis file here origin-big origin-ours
     at_ours a
     run -1 at_ours b
@@ -100,7 +95,16 @@ use_cluster() {
 
 @test "a real git-annex cluster has our whole cluster as its node" {
     make_gateway "$(cluster_uuid)"
-    use_cluster
+    git annex copy --to origin-big file
+    git annex checkpresentkey "$KEY" origin-big
+    git annex fsck --from origin-big file
+    # git-annex believes nothing to be in a cluster whose nodes are clusters: it is told what to do, key by key.
+    git annex drop --force file
+    git annex transferkey --from origin-big "$KEY"
+    assert_same "$(git annex contentlocation "$KEY")" "$TMP/original"
+    git annex drop --force file
+    git annex get --from origin-ours file
+    assert_same file "$TMP/original"
     for node in a b c; do
         at_ours $node
     done

@@ -35,6 +35,8 @@ server_path() { git -C "$SERVER" ls-tree -r --name-only git-annex | grep -F "/$1
 # journal_files: how many branch files wait in the server's journal.
 journal_files() { find "$SERVER/annex/journal" -type f | wc -l; }
 
+journal_is_empty() { [ "$(journal_files)" = 0 ]; }
+
 node_uuid() { annex-keep repo info data --site "$SITE" --json | jq -r --arg name "$1" '.nodes[] | select(.name == $name).uuid'; }
 
 # add_files DIR PREFIX COUNT: small files in the annex of DIR, all different, committed.
@@ -115,7 +117,7 @@ check_uploads() {
     server_annex_dirty setpresentkey WORM-s1-m1--waiting 11111111-2222-4333-8444-000000000001 1
     [ "$(journal_files)" -ge 1 ]
     git -C client annex copy -q --to origin f0
-    wait_until 10 test "$(journal_files)" = 0
+    wait_until 10 journal_is_empty
     server_file "$(server_path WORM-s1-m1--waiting .log)" | grep -q ' 1 11111111-2222-4333-8444-000000000001$'
     server_file preferred-content.log | grep -F "$(node_uuid b) include=*.b or anything timestamp="
     check_uploads client

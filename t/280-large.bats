@@ -59,7 +59,10 @@ highest_peak() {
     peak=$(highest_peak)
     echo "# most memory of a process while storing: $((peak / 1024)) MiB" >&3
     ((peak > 0 && peak < 300000)) || fail "storing took $peak KiB"
-    assert_whereis large here origin origin-a origin-b origin-c
+    for node in a b c; do
+        git annex checkpresentkey "$(annex_key large)" origin-$node
+        assert_equal "$(find "$SITE/nodes/$node" -type f -size +1M -regex '.*/[0-9a-f]+' -printf '%s\n' | awk '{ sum += $1 } END { print sum }')" "$SIZE"
+    done
     git annex drop -q large
     [ -z "$(find .git/annex/objects -type f)" ]
 

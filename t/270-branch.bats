@@ -203,10 +203,14 @@ log_lines() { git -C "$1" grep -hI '' "$2" -- | sort; }
     git -C client push --force origin git-annex~1:refs/heads/git-annex
     assert_equal "$(git -C "$SERVER" rev-parse git-annex)" "$tip"
     # A branch of another root, with a file less: what was there stays.
-    empty=$(git -C client commit-tree -m empty "$(git -C client mktree </dev/null)")
-    git -C client push --force origin "$empty:refs/heads/git-annex"
+    nothing=$(git -C client mktree </dev/null)
+    git -C client push --force origin "$(git -C client commit-tree -m empty "$nothing"):refs/heads/git-annex"
     server_annex readpresentkey WORM-s1-m1--kept 11111111-2222-4333-8444-000000000001
     git -C "$SERVER" merge-base --is-ancestor "$tip" git-annex
+    # A commit on top of ours with all files removed: they stay, too.
+    git -C client fetch -q
+    git -C client push origin "$(git -C client commit-tree -p origin/git-annex -m removed "$nothing"):refs/heads/git-annex"
+    assert_equal "$(git -C "$SERVER" rev-parse 'git-annex^{tree}')" "$(git -C "$SERVER" rev-parse "$tip^{tree}")"
 }
 
 @test "our writer waits for git-annex's lock" {

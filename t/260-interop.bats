@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # A real git-annex cluster gateway with nodes of ours, and real git-annex clients of our cluster.
+# shellcheck disable=SC2016 # what jq is to see is not the shell's
 
 load lib
 
@@ -23,7 +24,7 @@ annex_uuid() { git config "remote.$1.annex-uuid" || git annex info --fast --json
 # site, and a client of it in $TMP/client.
 make_gateway() {
     make_repo gw
-    cd gw
+    cd gw || return
     git commit -q --allow-empty -m first
     git remote add ours ssh://wirehost/data
     git config remote.ours.annex-uuid "$1"
@@ -32,10 +33,10 @@ make_gateway() {
     [ "$1" != "$(cluster_uuid)" ] || { git fetch -q ours && git annex merge; }
     git annex initcluster big
     git annex updatecluster
-    cd ..
+    cd "$TMP" || return
     authorize carol gwhost "PATH=$ROOT/.peers/venv/bin:\$PATH git-annex-shell -c \"\$SSH_ORIGINAL_COMMAND\""
     git clone -q "ssh://gwhost$TMP/gw" client
-    cd client
+    cd client || return
     git annex init -q client
     random_file file 300K
     git annex add -q file

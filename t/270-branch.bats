@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # The git-annex branch of a hosted repository, written by us and by a real git-annex in the same directory at once.
+# shellcheck disable=SC2016 # what git-annex is to see is not the shell's
 
 load lib
 
@@ -300,6 +301,6 @@ END
     done
     # And it goes on.
     git annex copy -q --to origin .
-    cd ..
+    cd "$TMP"
     check_uploads client
 }

@@ -61,7 +61,7 @@ highest_peak() {
     ((peak > 0 && peak < 300000)) || fail "storing took $peak KiB"
     for node in a b c; do
         git annex checkpresentkey "$(annex_key large)" origin-$node
-        assert_equal "$(find "$SITE/nodes/$node" -type f -size +1M -regex '.*/[0-9a-f]+' -printf '%s\n' | awk '{ sum += $1 } END { printf "%d", sum }')" "$SIZE"
+        assert_equal "$(find "$SITE/nodes/$node" -type f -size +1M -regex '.*/[0-9a-f]+' -printf '%s\n' | jq -s add)" "$SIZE"
     done
     git annex drop -q large
     [ -z "$(find .git/annex/objects -type f)" ]

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # A key far larger than memory should be. ANNEX_KEEP_TEST_LARGE: another size than 5G, in a form that numfmt knows.
+# shellcheck disable=SC2153 # SITE is set by start_site
 
 load lib
 

@@ -52,7 +52,7 @@ impl Branch {
             }
             None => {
                 let git = self.git.clone();
-                self.git.for_each_file(tip, &mut |path, blob| {
+                self.git.for_each_file(tip, |path, blob| {
                     if matches!(LogKind::of(path), LogKind::Location(_)) {
                         sizes.count(path, &git.read_blob(blob)?, 1);
                     }

@@ -80,7 +80,7 @@ pub type BlockBytes = BoxStream<'static, Result<Bytes, StoreError>>;
 
 /// A block being written. Dropped unfinished, it leaves nothing.
 #[async_trait]
-pub trait BlockWriter: Send {
+pub trait BlockWriter: Send + Sync {
     /// Takes the next bytes; waits while the store cannot keep up.
     ///
     /// After an error only dropping makes sense.

@@ -40,8 +40,8 @@ pub fn proc_receive(
         match receive(branch, policy, command) {
             Ok(merged) => {
                 report(&merged, messages)?;
+                // Not told where the branch now is (option new-oid): a client that has no such object yet complains.
                 write_line(output, format!("ok {}", command.name).as_bytes())?;
-                write_line(output, format!("option new-oid {}", merged.tip).as_bytes())?;
             }
             Err(reason) => {
                 let reason = reason.replace('\n', " ");

@@ -159,6 +159,11 @@ impl KeepStore {
         Ok(self.inner.index.entry(owner, name).await?)
     }
 
+    /// Returns the portable data hash of an entry's manifest.
+    pub fn portable_data_hash(&self, entry: &Entry) -> Result<String, KeepError> {
+        self.inner.sealer.portable_data_hash(&entry.owner, &entry.name, &entry.blocks)
+    }
+
     /// Tells whether an entry is there, with all its blocks in their right sizes. Contents are not read.
     ///
     /// An error means unknown, not absent: for instance when the store's disk is not mounted.

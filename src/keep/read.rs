@@ -18,7 +18,7 @@ pub(super) async fn content(inner: &Arc<Inner>, blocks: &[Block], offset: u64) -
     let mut from = offset;
     let mut wanted = VecDeque::new();
     for block in blocks {
-        if from < u64::from(block.size) {
+        if !wanted.is_empty() || from < u64::from(block.size) {
             wanted.push_back(*block);
         } else {
             from -= u64::from(block.size);

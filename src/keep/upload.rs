@@ -286,7 +286,8 @@ impl Going {
         }
         if self.recorded > 0 {
             let deadline = self.inner.deadline();
-            let unreferenced = self.inner.index.forget_upload(&self.owner, &self.name, deadline).await?;
+            let mut unreferenced = self.inner.index.forget_upload(&self.owner, &self.name, deadline).await?;
+            unreferenced.retain(|block| !self.new.contains(block));
             self.inner.discard(unreferenced, deadline).await?;
         }
         let new = std::mem::take(&mut self.new);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use annex_protocol::key::Key;
-use annex_protocol::log::{LocationLog, LogKind};
+use annex_protocol::log::{Description, FieldLog, LocationLog, LogKind};
 use annex_protocol::uuid::Uuid;
 
 use super::{Branch, BranchError};
@@ -19,7 +19,7 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// Returns the bytes in a repository; `None` if no key was ever logged for it.
+    /// Returns the bytes in a repository; `None` if nobody ever described it or placed a key in it.
     pub fn of(&self, uuid: &Uuid) -> Option<u64> {
         self.bytes.get(uuid).map(|bytes| u64::try_from(*bytes).unwrap_or(0))
     }
@@ -59,6 +59,10 @@ impl Branch {
                     Ok(())
                 })?;
             }
+        }
+        // As for git-annex, a repository that is known but empty has a size, of nothing.
+        for (uuid, _) in FieldLog::<Description>::parse(&self.read(b"uuid.log")?).iter() {
+            sizes.bytes.entry(uuid.clone()).or_default();
         }
         sizes.at = Some(tip);
         Ok(())

@@ -13,6 +13,7 @@ mod hook;
 mod init;
 mod keep;
 mod link;
+mod output;
 mod repo;
 mod shell;
 mod site;

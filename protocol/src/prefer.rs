@@ -18,6 +18,7 @@ mod placement;
 mod standard;
 mod term;
 
+pub use balance::pick;
 pub use expression::{Expression, SyntaxError};
 pub use lint::{Warning, lint};
 pub use placement::{KeyFacts, Placement, PlacementLogs, Question};

@@ -51,8 +51,17 @@ impl Branch {
                 *content = self.git.read_file(tip, file)?.unwrap_or_default();
             }
         }
-        let [group, trust, maxsize, numcopies, preferred_content, required_content, group_preferred_content, remote, cluster] =
-            &contents;
+        let [
+            group,
+            trust,
+            maxsize,
+            numcopies,
+            preferred_content,
+            required_content,
+            group_preferred_content,
+            remote,
+            cluster,
+        ] = &contents;
         let placement = Placement::from_logs(PlacementLogs {
             group,
             trust,

@@ -109,15 +109,15 @@ impl Git {
 
 /// Pairs the entries of two trees, leaving out the equal ones.
 fn side_by_side(ours: Vec<Entry>, theirs: Vec<Entry>) -> Vec<Pair> {
-    let mut all: BTreeMap<(Vec<u8>, bool), (Option<ObjectId>, Option<ObjectId>)> = BTreeMap::new();
-    for entry in ours {
-        all.entry((entry.name, entry.is_tree)).or_default().0 = Some(entry.id);
+    let mut pairs: BTreeMap<(Vec<u8>, bool), Pair> = BTreeMap::new();
+    for Entry { name, is_tree, id } in ours {
+        pairs.insert((name.clone(), is_tree), Pair { name, is_tree, ours: Some(id), theirs: None });
     }
-    for entry in theirs {
-        all.entry((entry.name, entry.is_tree)).or_default().1 = Some(entry.id);
+    for Entry { name, is_tree, id } in theirs {
+        let empty = Pair { name: name.clone(), is_tree, ours: None, theirs: None };
+        pairs.entry((name, is_tree)).or_insert(empty).theirs = Some(id);
     }
-    let differing = all.into_iter().filter(|(_, (ours, theirs))| ours != theirs);
-    differing.map(|((name, is_tree), (ours, theirs))| Pair { name, is_tree, ours, theirs }).collect()
+    pairs.into_values().filter(|pair| pair.ours != pair.theirs).collect()
 }
 
 struct Components<'a>(Vec<&'a gix::bstr::BStr>);

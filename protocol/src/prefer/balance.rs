@@ -80,7 +80,7 @@ impl Balance<'_> {
 /// Picks `copies` of the candidates by a keyed hash; all members take part in the hash, only candidates are counted.
 ///
 /// Both must be sorted. Picks nobody for zero or less, everybody when there are too few.
-pub(super) fn pick<'a>(members: &BTreeSet<Uuid>, candidates: &[&'a Uuid], key: &[u8], copies: i64) -> Vec<&'a Uuid> {
+pub fn pick<'a>(members: &BTreeSet<Uuid>, candidates: &[&'a Uuid], key: &[u8], copies: i64) -> Vec<&'a Uuid> {
     let copies = usize::try_from(copies).unwrap_or(0).min(candidates.len());
     let secret: Vec<u8> = members.iter().flat_map(|member| member.as_bytes().iter().copied()).collect();
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&secret) else { return Vec::new() };

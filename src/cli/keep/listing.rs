@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 use serde_json::json;
 
 use super::Store;
-use super::output::{Lines, shown};
+use crate::cli::output::{Lines, shown};
 use crate::error::{Failure, Kind};
 use crate::keep::{KeepStore, Options};
 use crate::store::State;
@@ -108,9 +108,7 @@ impl Index {
                 (true, State::Damaged) => lines.line(json!({ "block": locator, "mtime": time, "state": "damaged" }))?,
                 (true, State::Trashed(deadline)) => {
                     let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                    lines.line(
-                        json!({ "block": locator, "mtime": time, "state": "trashed", "deadline": deadline }),
-                    )?
+                    lines.line(json!({ "block": locator, "mtime": time, "state": "trashed", "deadline": deadline }))?
                 }
             };
             if !read {

@@ -51,7 +51,8 @@ use_old_annex() { use_annex "$ROOT/.peers/old/usr/bin"; }
 stop_everything() {
     local pid
     stop_sshd
-    for pid in $(jobs -p); do
+    # The last are programs of ours that outlived the git-annex that started them.
+    for pid in $(jobs -p) $(pgrep -f "^$BIN/"); do
         kill_tree "$pid"
     done
     [ ! -d "$HOME/.gnupg" ] || gpgconf --kill all

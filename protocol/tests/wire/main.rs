@@ -1,0 +1,7 @@
+//! Properties and recorded vectors of the wire formats: keys, P2P, external special remotes, git-annex-shell.
+
+mod external;
+mod key;
+mod p2p;
+mod shell;
+mod strategy;

@@ -8,7 +8,7 @@ use super::expression::{Expression, Fold, Join, Operand};
 use super::placement::{Placement, Question};
 use super::standard::standard_expression;
 use super::term::{Balanced, BalancedCopies, CopiesIn, Test};
-use crate::key::Key;
+use crate::hash::is_secure;
 use crate::log::{Metadata, Trust};
 use crate::uuid::Uuid;
 
@@ -184,10 +184,10 @@ impl<'a> Evaluator<'a> {
 
     fn secure_hash(&self) -> bool {
         if self.question.key.backend() != b"VURL" {
-            return is_secure(self.question.key);
+            return is_secure(self.question.key.backend());
         }
         let keys = self.question.facts.equivalent_keys();
-        !keys.is_empty() && keys.iter().all(is_secure)
+        !keys.is_empty() && keys.iter().all(|key| is_secure(key.backend()))
     }
 
     fn balanced(&self, balanced: &Balanced) -> bool {
@@ -262,36 +262,4 @@ fn configured(expression: Option<&Expression>) -> Option<&Expression> {
 
 fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
     items.next().filter(|_| items.next().is_none())
-}
-
-/// Backends whose hash nobody can forge; each exists with and without a final `E`.
-fn is_secure(key: &Key) -> bool {
-    const SECURE: [&[u8]; 24] = [
-        b"SHA224",
-        b"SHA256",
-        b"SHA384",
-        b"SHA512",
-        b"SHA3_224",
-        b"SHA3_256",
-        b"SHA3_384",
-        b"SHA3_512",
-        b"SKEIN256",
-        b"SKEIN512",
-        b"BLAKE2B160",
-        b"BLAKE2B224",
-        b"BLAKE2B256",
-        b"BLAKE2B384",
-        b"BLAKE2B512",
-        b"BLAKE2BP512",
-        b"BLAKE2S160",
-        b"BLAKE2S224",
-        b"BLAKE2S256",
-        b"BLAKE2SP224",
-        b"BLAKE2SP256",
-        b"BLAKE2BP256",
-        b"BLAKE2BP384",
-        b"BLAKE3",
-    ];
-    let backend = key.backend();
-    SECURE.contains(&backend.strip_suffix(b"E").unwrap_or(backend))
 }

@@ -33,8 +33,8 @@ fn tree(setup: &Value) -> Tree {
     let mut tree = Tree { repository: uuid(setup["repo_uuid"].as_str().unwrap()), placement, files: [].into() };
     for (file, text) in setup["files"].as_object().unwrap() {
         let text = text.as_str().unwrap();
-        let mut facts = Known::default();
-        facts.locations = strings(&setup["locations"][text]).iter().map(|text| uuid(text)).collect();
+        let locations = strings(&setup["locations"][text]).iter().map(|text| uuid(text)).collect();
+        let mut facts = Known { locations, ..Known::default() };
         clusters.add_clusters(&mut facts.locations);
         for (field, values) in setup["metadata"][file].as_object().into_iter().flatten() {
             let values = strings(values).into_iter().filter(|value| !value.starts_with("(unset)"));

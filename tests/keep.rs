@@ -1,5 +1,7 @@
 //! A Keep store in a directory, through its public interface.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used, reason = "tests")]
+
 use std::path::{Path, PathBuf};
 
 use annex_keep::keep::{Content, Create, KeepError, KeepStore, Options, Upload};
@@ -151,7 +153,9 @@ async fn equal_blocks_are_stored_once_and_presence_is_the_owners_own() {
 #[tokio::test]
 async fn names_are_bytes() {
     let fixture = Fixture::new().await;
-    for name in [&b"with space"[..], b"tab\t", b"colon:", b"back\\slash", b"\xff\xfe", b"nul\0", b"\n", b"...", b"\xc3\xa4"] {
+    for name in
+        [&b"with space"[..], b"tab\t", b"colon:", b"back\\slash", b"\xff\xfe", b"nul\0", b"\n", b"...", b"\xc3\xa4"]
+    {
         let entry = fixture.put(name, name).await;
         assert_eq!(fixture.store.entry(OWNER, name).await.unwrap().unwrap(), entry);
         assert_eq!(fixture.get(name).await.unwrap(), name);

@@ -43,11 +43,13 @@ struct Going {
     /// Those of `done` that were not in the store before.
     new: Vec<Block>,
     /// Blocks cut, being put in place, first to last.
-    placing: VecDeque<(BlockDigest, JoinHandle<Result<(Block, Placed), KeepError>>)>,
+    placing: VecDeque<(BlockDigest, Placing)>,
     /// The present block.
     writer: Option<Box<dyn BlockWriter>>,
     cutter: Option<Cutter>,
 }
+
+type Placing = JoinHandle<Result<(Block, Placed), KeepError>>;
 
 /// Blocks that may wait to be in place while the next one comes.
 const PLACING: usize = 2;
@@ -74,7 +76,10 @@ impl Upload {
     pub async fn kept(&self) -> Result<BoxStream<'static, io::Result<Bytes>>, KeepError> {
         let content = read::content(&self.going.inner, &self.going.kept, 0).await?;
         Ok(content.map_or_else(
-            || stream::iter([Err(io::Error::new(io::ErrorKind::NotFound, "what was kept of the upload is gone"))]).boxed(),
+            || {
+                stream::iter([Err(io::Error::new(io::ErrorKind::NotFound, "what was kept of the upload is gone"))])
+                    .boxed()
+            },
             |content| content.stream,
         ))
     }
@@ -327,6 +332,9 @@ async fn block(digest: &BlockDigest) -> Result<Block, KeepError> {
 
 impl std::fmt::Debug for Upload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upload").field("offset", &self.offset()).field("done", &self.going.done.len()).finish_non_exhaustive()
+        f.debug_struct("Upload")
+            .field("offset", &self.offset())
+            .field("done", &self.going.done.len())
+            .finish_non_exhaustive()
     }
 }

@@ -10,14 +10,7 @@ fn block(n: u8) -> Block {
 fn entry(name: &str, manifest: u8, blocks: &[u8]) -> Entry {
     let stored = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_000_000_007);
     let blocks = blocks.iter().map(|n| block(*n)).collect();
-    Entry {
-        owner: b"owner".to_vec(),
-        name: name.into(),
-        size: 1 << 40,
-        manifest: block(manifest),
-        blocks,
-        stored,
-    }
+    Entry { owner: b"owner".to_vec(), name: name.into(), size: 1 << 40, manifest: block(manifest), blocks, stored }
 }
 
 async fn index() -> (tempfile::TempDir, SqliteIndex) {

@@ -1,5 +1,7 @@
 //! A Keep store in a directory, through its public interface.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used, reason = "tests")]
+
 use std::path::{Path, PathBuf};
 
 use annex_keep::keep::{Content, Create, KeepError, KeepStore, Options, Upload};

@@ -57,7 +57,7 @@ impl Trash {
                 Ok(()) => tally.done(),
                 Err(Refused::Absent) => tally.failed(format_args!("{hash}: no such block")),
                 Err(Refused::Referenced) => {
-                    tally.failed(format_args!("{hash}: an entry needs it (--force to trash it all the same)"))
+                    tally.failed(format_args!("{hash}: an entry needs it (--force to trash it all the same)"));
                 }
             }
         }

@@ -94,9 +94,10 @@ pub(super) fn failure(path: &Path, error: &rusqlite::Error) -> IndexError {
     let (path, reason) = (path.to_path_buf(), error.to_string());
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => IndexError::Full { path },
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => IndexError::Unwritable { path, reason },
         Some(ErrorCode::CannotOpen) if !path.exists() => IndexError::Missing { path },
-        Some(ErrorCode::CannotOpen) => IndexError::Unwritable { path, reason },
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            IndexError::Unwritable { path, reason }
+        }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => IndexError::Damaged { path, reason },
         _ => IndexError::Failed { path, reason },
     }

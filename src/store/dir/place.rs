@@ -28,7 +28,7 @@ pub(super) fn place(volume: &Volume, mut body: Body, block: Block) -> Result<Pla
             Standing::SetAside => placed = Placed::Repaired,
             Standing::Nothing => {}
         }
-        let file = body.to_file(volume)?;
+        let file = body.file(volume)?;
         file.sync(volume)?;
         let Some(from) = file.path() else { return Err(volume.lost()) };
         match rename_new(from, &path) {

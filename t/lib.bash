@@ -106,12 +106,15 @@ site_uuid() {
 # server_branch FILE [REPO]: a file of the git-annex branch on the server.
 server_branch() { git -C "$SITE/repos/${2:-data}.git" show "git-annex:$1"; }
 
-# assert_logged KEY NODE...: exactly these nodes have the key by the location log on the server, and nothing else has.
+# assert_logged KEY NODE...: exactly these nodes (or other repositories, by UUID) have the key by the location log on
+# the server.
 assert_logged() {
     local key=$1 path node
     shift
     path=$(git -C "$SITE/repos/data.git" ls-tree -r --name-only git-annex | grep -F "/$key.log" || true)
-    for node in "$@"; do site_uuid "$node"; done | sort >"$TMP/wanted-uuids"
+    for node in "$@"; do
+        if [[ $node == *-* ]]; then echo "$node"; else site_uuid "$node"; fi
+    done | sort >"$TMP/wanted-uuids"
     if [ -n "$path" ]; then server_branch "$path"; fi |
         sort -t ' ' -k 1,1n | awk '{ state[$3] = $2 } END { for (uuid in state) if (state[uuid] == 1) print uuid }' |
         sort >"$TMP/logged-uuids"

@@ -20,10 +20,10 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
             Some(mut body) => {
                 self.wire.queue(&Message::Data(body.length()));
                 while let Some(bytes) = body.next().await {
-                    let bytes = bytes.map_err(SessionError::Content)?;
-                    self.wire.send_data(&bytes).await?;
+                    // Also when this is the end: that a copy is lost is to be seen by the next fetch.
+                    self.dirty |= body.recorded();
+                    self.wire.send_data(&bytes.map_err(SessionError::Content)?).await?;
                 }
-                self.dirty |= body.recorded();
                 Message::Valid
             }
             None => {

@@ -104,6 +104,10 @@ END2
     [ ! -e "$SITE/repos/nothing.git" ]
 }
 
+told_of_the_git_annex_branch() {
+    grep -q "^CHANGED .*$(git -C "$SITE/repos/data.git" rev-parse git-annex)" "$TMP/told"
+}
+
 @test "changes of branches are told to who waits for them" {
     work_as testhost
     mkfifo "$TMP/in"
@@ -114,7 +118,7 @@ END2
     git push -q origin main
     wait_until 20 grep -qE "^CHANGED (.* )?$(git rev-parse main)( |\$)" "$TMP/told"
     git annex copy -q --to origin file
-    wait_until 20 grep -qE "^CHANGED (.* )?$(git -C "$SITE/repos/data.git" rev-parse git-annex)( |\$)" "$TMP/told"
+    wait_until 20 told_of_the_git_annex_branch
     exec 9>&-
     wait "$waiter"
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -88,5 +89,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
 fn logs() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("ANNEX_KEEP_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    // Over ssh, standard error is what a client's user reads.
+    let colours = std::io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    logs.with_ansi(colours).with_target(false).init();
 }

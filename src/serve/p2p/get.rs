@@ -8,6 +8,8 @@ use super::{Next, Session, SessionError, failure};
 
 impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     pub(super) async fn get(&mut self, key: &Key, offset: u64) -> Result<Next, SessionError> {
+        // A copy may turn out to be lost on the way, which is to be seen by the next fetch.
+        self.dirty = true;
         let content = match self.service.gateway.get(self.service.target, key, offset).await {
             Ok(content) => content,
             Err(error) => {
@@ -20,8 +22,6 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
             Some(mut body) => {
                 self.wire.queue(&Message::Data(body.length()));
                 while let Some(bytes) = body.next().await {
-                    // Also when this is the end: that a copy is lost is to be seen by the next fetch.
-                    self.dirty |= body.recorded();
                     self.wire.send_data(&bytes.map_err(SessionError::Content)?).await?;
                 }
                 Message::Valid

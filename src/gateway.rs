@@ -123,17 +123,22 @@ impl Gateway {
 
     /// Tells whether the target has a key: for a cluster, whether a node has it.
     ///
-    /// No node having it while one could not be asked is an error that names the node: unknown is not absent.
+    /// No node having it while one could not be asked is an error that names the node: unknown is not absent. Of a
+    /// cluster only a node that the location log names counts as such, so that the others can be stored to.
     pub async fn present(&self, target: Target, key: &Key) -> Result<bool, GatewayError> {
-        let mut unknown = None;
+        let mut unknown = Vec::new();
         for member in self.members(target) {
             match member.node.present(key).await {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
-                Err(source) => unknown = Some(member.failed(source)),
+                Err(source) => unknown.push((member, source)),
             }
         }
-        unknown.map_or(Ok(false), Err)
+        if target == Target::Cluster && !unknown.is_empty() {
+            let logged = self.logged(key).await?;
+            unknown.retain(|(member, _)| logged.contains(&member.uuid));
+        }
+        unknown.pop().map_or(Ok(false), |(member, source)| Err(member.failed(source)))
     }
 
     /// Returns the site's time, by which [`Gateway::remove`] measures its deadline.
@@ -163,6 +168,20 @@ impl Gateway {
         let path = key.branch_path(".log");
         let content = blocking(move || branch.read(&path)).await?;
         Ok(facts::logged(&content))
+    }
+
+    /// Sees to it that the location log does not name a node that has to say itself that the content is not there.
+    async fn record_lost(&self, member: &Member, key: &Key) {
+        let lost = async {
+            if self.logged(key).await?.contains(&member.uuid) && !member.node.present(key).await.unwrap_or(true) {
+                tracing::warn!("{key}: node {} has lost it", member.name);
+                self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
+            }
+            Ok::<(), GatewayError>(())
+        };
+        if let Err(error) = lost.await {
+            tracing::warn!("{key}: recording that node {} has lost it: {error}", member.name);
+        }
     }
 
     /// Records in the location log where a key now is, and is no more.

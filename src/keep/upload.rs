@@ -114,11 +114,18 @@ impl Upload {
 
     /// Makes the entry: when this returns, it is there, whole and durable, in place of one that was there before.
     ///
-    /// A content that was given by pieces must have been cut at its end.
+    /// A content that was given by pieces must have been cut at its end. After an error it is as if the upload had been
+    /// suspended.
     pub async fn commit(mut self) -> Result<Entry, KeepError> {
-        let entry = self.going.commit().await?;
         self.open = false;
-        Ok(entry)
+        let committed = self.going.commit().await;
+        if committed.is_err() {
+            // Blocks that no index knows of would fill a full disk for good.
+            if let Err(error) = self.going.suspend().await {
+                tracing::debug!(%error, "a failed upload left less than it could");
+            }
+        }
+        committed
     }
 
     /// Ends here for now: what was given stays for the next upload of the entry to go on from.

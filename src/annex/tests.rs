@@ -133,6 +133,20 @@ fn cluster_uuids_of_old_clients_are_left_out_of_location_logs() {
 }
 
 #[test]
+fn a_push_onto_our_tip_removes_no_file() {
+    let Fixture { branch, .. } = &fixture();
+    let ours = branch.tip().unwrap();
+    let empty = client_commit(branch, None, &[("x.log", "1s new\n")]);
+    let tree = branch.git().edit_tree(Some(empty), &[]).unwrap();
+    let pushed = branch.git().commit(tree, ours.as_slice(), "client", 1).unwrap();
+    let merged = branch.merge(pushed, Policy::Everything).unwrap();
+    assert!(branch.git().is_ancestor(pushed, merged.tip).unwrap());
+    assert_eq!(read(branch, "uuid.log"), "u1 one timestamp=1s\n");
+    assert_eq!(read(branch, "x.log"), "1s new\n");
+    assert_eq!(branch.merge(pushed, Policy::Everything).unwrap().tip, merged.tip, "again changes nothing");
+}
+
+#[test]
 fn rewritten_history_is_not_merged() {
     let Fixture { branch, .. } = &fixture();
     let pushed = client_commit(branch, None, &[("transitions.log", "ForgetGitHistory 1s\n")]);

@@ -2,18 +2,21 @@
 //!
 //! The only place where two nodes meet. Doors call it; it knows nothing of sessions.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use annex_protocol::key::Key;
-use annex_protocol::log::{LocationLog, Status, record_locations};
-use annex_protocol::p2p::AssociatedFile;
+use annex_protocol::log::{Status, record_locations};
 use annex_protocol::uuid::Uuid;
 
+use crate::annex::placement::PlacementState;
+use crate::annex::sizes::Sizes;
 use crate::annex::{Branch, BranchError};
 use crate::node::{Node, NodeError};
 use crate::site::{Site, SiteError, Unwanted};
 
 mod digest;
+mod facts;
 mod get;
 mod lock;
 mod put;
@@ -35,6 +38,10 @@ struct Inner {
     identity: Identity,
     nodes: Vec<Member>,
     unwanted: Unwanted,
+    /// What was last read of the placement logs.
+    placement: Mutex<Arc<PlacementState>>,
+    /// How much each repository holds; built when a size limit first asks for it.
+    sizes: Mutex<Sizes>,
 }
 
 /// The UUIDs under which a repository is known.
@@ -94,7 +101,8 @@ impl Gateway {
     /// Puts a repository together.
     pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>) -> Self {
         let unwanted = site.config().unwanted;
-        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted }))
+        let (placement, sizes) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, sizes }))
     }
 
     /// Returns the target with this UUID.
@@ -115,17 +123,22 @@ impl Gateway {
 
     /// Tells whether the target has a key: for a cluster, whether a node has it.
     ///
-    /// No node having it while one could not be asked is an error that names the node: unknown is not absent.
+    /// No node having it while one could not be asked is an error that names the node: unknown is not absent. Of a
+    /// cluster only a node that the location log names counts as such, so that the others can be stored to.
     pub async fn present(&self, target: Target, key: &Key) -> Result<bool, GatewayError> {
-        let mut unknown = None;
+        let mut unknown = Vec::new();
         for member in self.members(target) {
             match member.node.present(key).await {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
-                Err(source) => unknown = Some(member.failed(source)),
+                Err(source) => unknown.push((member, source)),
             }
         }
-        unknown.map_or(Ok(false), Err)
+        if target == Target::Cluster && !unknown.is_empty() {
+            let logged = self.logged(key).await?;
+            unknown.retain(|(member, _)| logged.contains(&member.uuid));
+        }
+        unknown.pop().map_or(Ok(false), |(member, source)| Err(member.failed(source)))
     }
 
     /// Returns the site's time, by which [`Gateway::remove`] measures its deadline.
@@ -150,11 +163,25 @@ impl Gateway {
     }
 
     /// Returns the repositories that have a key by its location log.
-    async fn logged(&self, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
+    async fn logged(&self, key: &Key) -> Result<BTreeSet<Uuid>, GatewayError> {
         let branch = self.0.branch.clone();
         let path = key.branch_path(".log");
         let content = blocking(move || branch.read(&path)).await?;
-        Ok(LocationLog::parse(&content).present().collect())
+        Ok(facts::logged(&content))
+    }
+
+    /// Sees to it that the location log does not name a node that has to say itself that the content is not there.
+    async fn record_lost(&self, member: &Member, key: &Key) {
+        let lost = async {
+            if self.logged(key).await?.contains(&member.uuid) && !member.node.present(key).await.unwrap_or(true) {
+                tracing::warn!("{key}: node {} has lost it", member.name);
+                self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
+            }
+            Ok::<(), GatewayError>(())
+        };
+        if let Err(error) = lost.await {
+            tracing::warn!("{key}: recording that node {} has lost it: {error}", member.name);
+        }
     }
 
     /// Records in the location log where a key now is, and is no more.
@@ -179,11 +206,6 @@ impl Member {
     fn failed(&self, source: NodeError) -> GatewayError {
         GatewayError::Node { node: self.name.clone(), source }
     }
-}
-
-/// Names the file that an upload belongs to, as preferred content sees it.
-fn file_name(file: &AssociatedFile) -> Option<Vec<u8>> {
-    file.decode()
 }
 
 /// Runs file and database work off the runtime.

@@ -51,7 +51,8 @@ use_old_annex() { use_annex "$ROOT/.peers/old/usr/bin"; }
 stop_everything() {
     local pid
     stop_sshd
-    for pid in $(jobs -p); do
+    # The last are programs of ours that outlived the git-annex that started them.
+    for pid in $(jobs -p) $(pgrep -f "^$BIN/"); do
         kill_tree "$pid"
     done
     [ ! -d "$HOME/.gnupg" ] || gpgconf --kill all
@@ -97,14 +98,86 @@ clone_site() {
     git -C "$1" annex init -q "$(basename "$1")"
 }
 
+# site_uuid cluster|gateway|NODE: a UUID of the site's repository `data`, or of REPO.
+site_uuid() {
+    annex-keep repo info "${2:-data}" --site "$SITE" --json |
+        jq -re --arg name "$1" '.[$name] // (.nodes[] | select(.name == $name).uuid)'
+}
+
+# server_branch FILE [REPO]: a file of the git-annex branch on the server.
+server_branch() { git -C "$SITE/repos/${2:-data}.git" show "git-annex:$1"; }
+
+# assert_logged KEY NODE...: exactly these nodes (or other repositories, by UUID) have the key by the location log on
+# the server. A session may commit it just after its client has gone.
+assert_logged() {
+    local key=$1 node
+    shift
+    for node in "$@"; do
+        if [[ $node == *-* ]]; then echo "$node"; else site_uuid "$node"; fi
+    done | sort >"$TMP/wanted-uuids"
+    wait_until 3 logged_as_wanted "$key" || fail "location log of $key: got" "$(cat "$TMP/logged-uuids")" \
+        wanted "$(cat "$TMP/wanted-uuids")"
+}
+
+logged_as_wanted() {
+    local path
+    path=$(git -C "$SITE/repos/data.git" ls-tree -r --name-only git-annex | grep -F "/$1.log" | grep '\.log$')
+    if [ -n "$path" ]; then server_branch "$path"; fi |
+        sort -t ' ' -k 1,1n | awk '{ state[$3] = $2 } END { for (uuid in state) if (state[uuid] == 1) print uuid }' |
+        sort >"$TMP/logged-uuids"
+    cmp -s "$TMP/logged-uuids" "$TMP/wanted-uuids"
+}
+
+# The stores of the nodes, read by what stands in their files alone.
+# manifest NODE KEY: the manifest blocks that name a plain key on the site's node NODE.
+manifest() { grep -lsaF -- ":$2" "$SITE/nodes/$1"/???/* | grep -E '/[0-9a-f]{32}$' | xargs -r grep -la '^\./annex-keep/' || true; }
+
+# node_content NODE KEY: the bytes that a node's blocks hold of a plain key; fails if the node has no such key.
+node_content() {
+    local file locator
+    file=$(manifest "$1" "$2" | head -n 1)
+    [ -n "$file" ] || fail "node $1 does not have $2"
+    for locator in $(head -c 4096000 "$file"); do
+        [[ $locator =~ ^([0-9a-f]{32})\+ ]] || continue
+        cat "$SITE/nodes/$1/${BASH_REMATCH[1]:0:3}/${BASH_REMATCH[1]}" || return
+    done
+}
+
+# assert_on KEY FILE NODE...: these nodes and no other of a, b, c hold the key, with the bytes of FILE.
+assert_on() {
+    local key=$1 file=$2 node
+    shift 2
+    for node in a b c; do
+        if [[ " $* " == *" $node "* ]]; then
+            node_content "$node" "$key" | cmp - "$file" || fail "node $node: not the content of $file"
+        else
+            [ -z "$(manifest "$node" "$key")" ] || fail "node $node has $key"
+        fi
+    done
+}
+
+# node_files [NODE]: every block file of a node (of all nodes), the trash included.
+node_files() { (cd "$SITE/nodes" && find "${1:-.}" -path '*/.annex-keep' -prune -o -type f -print | sort); }
+
+# p2p: speaks the P2P protocol by the script on standard input; see p2p.py.
+p2p() {
+    P2P_DIR=${P2P_DIR:-/data} P2P_LOCAL=$(printf '%s\n' annex-keep shell --site "$SITE") python3 "$ROOT/t/p2p.py"
+}
+
+# sha256_key FILE: the key that git-annex gives the file with its backend SHA256.
+sha256_key() { printf 'SHA256-s%s--%s' "$(stat -c %s "$1")" "$(sha256sum "$1" | cut -d' ' -f1)"; }
+
 # random_file FILE SIZE: SIZE as head -c takes it (4096, 10M, 5G).
 random_file() { head -c "$2" /dev/urandom >"$1"; }
 
 # annex_key FILE: the key of an annexed file.
 annex_key() { git annex lookupkey "$1"; }
 
-# annex_uuid REMOTE: the UUID of a remote of the repository that the test is in.
-annex_uuid() { git config "remote.$1.annex-uuid"; }
+# annex_uuid REMOTE: the UUID of a remote of the repository that the test is in; nodes are remotes too.
+annex_uuid() {
+    # Nodes stand in no configuration: git-annex makes up their remotes from the git-annex branch.
+    git config "remote.$1.annex-uuid" || git annex info --fast --json "$1" | jq -er .uuid
+}
 
 # resident_peak PID: the most memory a living process has had resident, in KiB.
 resident_peak() { awk '/^VmHWM/ { print $2 }' "/proc/$1/status"; }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use annex_protocol::key::Key;
-use annex_protocol::log::Status;
 use bytes::Bytes;
 use futures_util::StreamExt;
 
@@ -22,13 +21,13 @@ pub struct Body {
     stream: ByteStream,
     /// Nodes that were not tried yet.
     others: VecDeque<Member>,
-    recorded: bool,
 }
 
 impl Gateway {
     /// Returns a key's content from `offset` on, or `None` if no node of the target has it.
     ///
-    /// An error, naming a node, if none has it as far as known and one could not be asked.
+    /// An error, naming a node, if none has it as far as known and one could not be asked. A copy that turns out to be
+    /// lost or bad, now or later, is taken out of the location log.
     pub async fn get(&self, target: Target, key: &Key, offset: u64) -> Result<Option<Body>, GatewayError> {
         let mut others: VecDeque<Member> = self.members(target).iter().cloned().collect();
         let mut unknown = None;
@@ -39,11 +38,13 @@ impl Gateway {
                     let (size, stream) = (content.size, content.stream);
                     let position = offset.min(size);
                     let length = size - position;
-                    let recorded = false;
-                    return Ok(Some(Body { gateway, key, position, size, length, source, stream, others, recorded }));
+                    return Ok(Some(Body { gateway, key, position, size, length, source, stream, others }));
                 }
-                Ok(None) => {}
-                Err(error) => unknown = Some(source.failed(error)),
+                Ok(None) => self.record_lost(&source, key).await,
+                Err(error) => {
+                    self.record_lost(&source, key).await;
+                    unknown = Some(source.failed(error));
+                }
             }
         }
         unknown.map_or(Ok(None), Err)
@@ -54,11 +55,6 @@ impl Body {
     /// Returns how many bytes come, from the offset that was asked for.
     pub fn length(&self) -> u64 {
         self.length
-    }
-
-    /// Tells whether the location log was changed on the way, because a copy was found to be bad.
-    pub fn recorded(&self) -> bool {
-        self.recorded
     }
 
     /// Returns the next bytes; after the last, `None`. An error means that no good copy is left.
@@ -87,20 +83,14 @@ impl Body {
     async fn fail_over(&mut self, failure: String) -> Result<(), GatewayError> {
         let bad = self.source.clone();
         tracing::warn!("{}: node {} broke off at byte {}: {failure}", self.key, bad.name, self.position);
-        // The node knows now what it lost; if it has to say so, the location log is to say so too.
-        if let Ok(false) = bad.node.present(&self.key).await {
-            match self.gateway.record(&self.key, vec![(bad.uuid.clone(), Status::Missing)]).await {
-                Ok(()) => self.recorded = true,
-                Err(error) => tracing::warn!("recording a lost copy: {error}"),
-            }
-        }
+        self.gateway.record_lost(&bad, &self.key).await;
         while let Some(source) = self.others.pop_front() {
             match source.node.get(&self.key, self.position).await {
                 Ok(Some(content)) if content.size == self.size => {
                     (self.source, self.stream) = (source, content.stream);
                     return Ok(());
                 }
-                Ok(_) => {}
+                Ok(_) => self.gateway.record_lost(&source, &self.key).await,
                 Err(error) => tracing::warn!("{}", source.failed(error)),
             }
         }

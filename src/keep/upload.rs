@@ -43,11 +43,13 @@ struct Going {
     /// Those of `done` that were not in the store before.
     new: Vec<Block>,
     /// Blocks cut, being put in place, first to last.
-    placing: VecDeque<(BlockDigest, JoinHandle<Result<(Block, Placed), KeepError>>)>,
+    placing: VecDeque<(BlockDigest, Placing)>,
     /// The present block.
     writer: Option<Box<dyn BlockWriter>>,
     cutter: Option<Cutter>,
 }
+
+type Placing = JoinHandle<Result<(Block, Placed), KeepError>>;
 
 /// Blocks that may wait to be in place while the next one comes.
 const PLACING: usize = 2;
@@ -74,7 +76,10 @@ impl Upload {
     pub async fn kept(&self) -> Result<BoxStream<'static, io::Result<Bytes>>, KeepError> {
         let content = read::content(&self.going.inner, &self.going.kept, 0).await?;
         Ok(content.map_or_else(
-            || stream::iter([Err(io::Error::new(io::ErrorKind::NotFound, "what was kept of the upload is gone"))]).boxed(),
+            || {
+                stream::iter([Err(io::Error::new(io::ErrorKind::NotFound, "what was kept of the upload is gone"))])
+                    .boxed()
+            },
             |content| content.stream,
         ))
     }
@@ -109,11 +114,18 @@ impl Upload {
 
     /// Makes the entry: when this returns, it is there, whole and durable, in place of one that was there before.
     ///
-    /// A content that was given by pieces must have been cut at its end.
+    /// A content that was given by pieces must have been cut at its end. After an error it is as if the upload had been
+    /// suspended.
     pub async fn commit(mut self) -> Result<Entry, KeepError> {
-        let entry = self.going.commit().await?;
         self.open = false;
-        Ok(entry)
+        let committed = self.going.commit().await;
+        if committed.is_err() {
+            // Blocks that no index knows of would fill a full disk for good.
+            if let Err(error) = self.going.suspend().await {
+                tracing::debug!(%error, "a failed upload left less than it could");
+            }
+        }
+        committed
     }
 
     /// Ends here for now: what was given stays for the next upload of the entry to go on from.
@@ -286,7 +298,8 @@ impl Going {
         }
         if self.recorded > 0 {
             let deadline = self.inner.deadline();
-            let unreferenced = self.inner.index.forget_upload(&self.owner, &self.name, deadline).await?;
+            let mut unreferenced = self.inner.index.forget_upload(&self.owner, &self.name, deadline).await?;
+            unreferenced.retain(|block| !self.new.contains(block));
             self.inner.discard(unreferenced, deadline).await?;
         }
         let new = std::mem::take(&mut self.new);
@@ -326,6 +339,9 @@ async fn block(digest: &BlockDigest) -> Result<Block, KeepError> {
 
 impl std::fmt::Debug for Upload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upload").field("offset", &self.offset()).field("done", &self.going.done.len()).finish_non_exhaustive()
+        f.debug_struct("Upload")
+            .field("offset", &self.offset())
+            .field("done", &self.going.done.len())
+            .finish_non_exhaustive()
     }
 }

@@ -8,6 +8,8 @@ use super::{Next, Session, SessionError, failure};
 
 impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     pub(super) async fn get(&mut self, key: &Key, offset: u64) -> Result<Next, SessionError> {
+        // A copy may turn out to be lost on the way, which is to be seen by the next fetch.
+        self.dirty = true;
         let content = match self.service.gateway.get(self.service.target, key, offset).await {
             Ok(content) => content,
             Err(error) => {
@@ -20,10 +22,8 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
             Some(mut body) => {
                 self.wire.queue(&Message::Data(body.length()));
                 while let Some(bytes) = body.next().await {
-                    let bytes = bytes.map_err(SessionError::Content)?;
-                    self.wire.send_data(&bytes).await?;
+                    self.wire.send_data(&bytes.map_err(SessionError::Content)?).await?;
                 }
-                self.dirty |= body.recorded();
                 Message::Valid
             }
             None => {

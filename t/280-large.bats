@@ -5,6 +5,7 @@
 load lib
 
 setup() {
+    on_disk
     isolate
     SIZE=$(numfmt --from=iec "${ANNEX_KEEP_TEST_LARGE:-5G}")
     # Three nodes and the client, and a fifth of that for what the file system and git-annex need besides.
@@ -12,7 +13,6 @@ setup() {
     free=$(df --output=avail -B1 "$TMP" | tail -1)
     ((free >= needed)) || skip "needs $(numfmt --to=iec $needed) in $TMP, which has $(numfmt --to=iec "$free")"
     start_site
-    sed -i 's/^unwanted = .*/unwanted = "all"/' "$SITE/annex-keep.toml"
 }
 
 # watch_memory: writes the PID and the peak of resident memory in KiB of every annex-keep under sshd to $TMP/peaks,

@@ -25,7 +25,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
 use crate::index::{Index, IndexError};
-use crate::store::{Block, BlockStore, Space, StoreError};
+use crate::store::{Block, BlockBytes, BlockStore, Space, StoreError};
 use crate::stream::MAX_BLOCK;
 
 mod manifest;
@@ -103,6 +103,11 @@ pub enum KeepError {
     Uncut,
 }
 
+/// When to look again for a block that is neither in place nor in the trash: a removal that found the block needed
+/// moves it back within a few milliseconds, and a look can fall in between.
+const LOOK_AGAIN: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(2), Duration::from_millis(10), Duration::from_millis(50)];
+
 struct Inner {
     blocks: Arc<dyn BlockStore>,
     index: Arc<dyn Index>,
@@ -157,6 +162,11 @@ impl KeepStore {
     /// Returns what is recorded of an entry, whether or not its blocks are sound.
     pub async fn entry(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, KeepError> {
         Ok(self.inner.index.entry(owner, name).await?)
+    }
+
+    /// Returns the portable data hash of an entry's manifest.
+    pub fn portable_data_hash(&self, entry: &Entry) -> Result<String, KeepError> {
+        self.inner.sealer.portable_data_hash(&entry.owner, &entry.name, &entry.blocks)
     }
 
     /// Tells whether an entry is there, with all its blocks in their right sizes. Contents are not read.
@@ -220,12 +230,31 @@ impl KeepStore {
 impl Inner {
     /// Returns those of `blocks` that are neither in place nor can be brought back from the trash.
     async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, KeepError> {
-        let missing = self.blocks.missing(blocks).await?;
-        let mut back = false;
-        for block in &missing {
-            back |= self.blocks.untrash(block.hash).await?;
+        let mut missing = self.blocks.missing(blocks).await?;
+        for pause in LOOK_AGAIN {
+            if missing.is_empty() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            for block in &missing {
+                self.blocks.untrash(block.hash).await?;
+            }
+            missing = self.blocks.missing(&missing).await?;
         }
-        if back { Ok(self.blocks.missing(&missing).await?) } else { Ok(missing) }
+        Ok(missing)
+    }
+
+    /// Opens a block that somebody refers to; `None` when it is missing as [`Inner::missing`] has it.
+    async fn open(&self, block: Block, from: u32, ahead: usize) -> Result<Option<BlockBytes>, KeepError> {
+        for _ in LOOK_AGAIN {
+            if let Some(bytes) = self.blocks.read(block, from, ahead).await? {
+                return Ok(Some(bytes));
+            }
+            if !self.missing(&[block]).await?.is_empty() {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// When what is removed now is to be deleted for good.

@@ -34,7 +34,8 @@ pub trait BlockStore: Send + Sync + 'static {
     ///
     /// The whole block is read and checked whatever `from` is, and its last bytes are given out only when size and hash
     /// are right: a stream that ends without an error gave the block's true bytes. A wrong block is set aside (it is
-    /// then no longer in the store), reported in the log, and the stream ends in [`StoreError::Damaged`].
+    /// then no longer in the store), reported in the log, and the stream ends in [`StoreError::Damaged`]. A sound block of
+    /// another size than the caller named stays: [`StoreError::Size`].
     /// At most about `ahead` bytes (and never fewer than one read) are read before they are asked for.
     async fn read(&self, block: Block, from: u32, ahead: usize) -> Result<Option<BlockBytes>, StoreError>;
 
@@ -203,13 +204,13 @@ pub enum StoreError {
         /// The block.
         block: Block,
     },
-    /// The caller gave another number of bytes than it named.
-    #[error("a block of {expected} bytes came with {got}")]
+    /// A block is sound, and has not the size that the caller named.
+    #[error("block {} has {size} bytes, not {}", .block.hash, .block.size)]
     Size {
-        /// Bytes named.
-        expected: u64,
-        /// Bytes given.
-        got: u64,
+        /// What the caller named.
+        block: Block,
+        /// The block's true size in bytes.
+        size: u64,
     },
     /// Another failure of the system.
     #[error("Keep store {store}: {operation} {}: {source}", .path.display())]

@@ -50,12 +50,7 @@ impl Branch {
         Err(GitError::Moved { dir: self.git.dir().into(), name: REF.to_owned() }.into())
     }
 
-    fn merge_once(
-        &self,
-        ours: Option<ObjectId>,
-        theirs: ObjectId,
-        policy: Policy,
-    ) -> Result<Merged, BranchError> {
+    fn merge_once(&self, ours: Option<ObjectId>, theirs: ObjectId, policy: Policy) -> Result<Merged, BranchError> {
         if let Some(ours) = ours
             && self.git.is_ancestor(theirs, ours)?
         {
@@ -69,7 +64,11 @@ impl Branch {
             let kind = LogKind::of(&path);
             let kept_back = policy == Policy::NoPlacement && decides_placement(&kind);
             as_pushed &= !kept_back;
-            let Some(their_blob) = difference.theirs else { continue };
+            let Some(their_blob) = difference.theirs else {
+                // git-annex itself removes no log, and its union merge knows no removal: neither does ours.
+                as_pushed &= is_graft(&path);
+                continue;
+            };
             if NOT_MERGEABLE.contains(&path.as_slice()) && ours.is_some() {
                 let name = String::from_utf8_lossy(&path);
                 return Err(BranchError::Unsupported(format!(
@@ -130,6 +129,11 @@ fn decides_placement(kind: &LogKind) -> bool {
             | LogKind::Remote
             | LogKind::Config
     )
+}
+
+/// Tells whether a path is in one of the trees that git-annex puts into the branch for one commit, to keep them alive.
+fn is_graft(path: &[u8]) -> bool {
+    path.starts_with(b"export.tree/") || path.starts_with(b"migrate.tree/")
 }
 
 fn adds_lines(ours: &[u8], theirs: &[u8]) -> bool {

@@ -38,9 +38,8 @@ fn a_change_is_seen_before_and_after_its_commit() {
     let key = Key::parse(b"SHA256E-s3--a_b.t_t").unwrap();
     let path = key.branch_path(".log");
     let here = Uuid::parse(b"here").unwrap();
-    let present = |_: &[u8], content: &[u8]| {
-        record_locations(content, [(&here, Status::Present)], Clock::from_seconds(5))
-    };
+    let present =
+        |_: &[u8], content: &[u8]| record_locations(content, [(&here, Status::Present)], Clock::from_seconds(5));
     let before = branch.tip().unwrap();
     assert!(branch.change(std::slice::from_ref(&path), present).unwrap());
     assert_eq!(branch.tip().unwrap(), before, "it waits in the journal");
@@ -131,6 +130,20 @@ fn cluster_uuids_of_old_clients_are_left_out_of_location_logs() {
     assert_eq!(read(branch, path), "2s 1 u1\n");
     let content = branch.read(path.as_bytes()).unwrap();
     assert_eq!(LocationLog::parse(&content).present().count(), 1);
+}
+
+#[test]
+fn a_push_onto_our_tip_removes_no_file() {
+    let Fixture { branch, .. } = &fixture();
+    let ours = branch.tip().unwrap();
+    let empty = client_commit(branch, None, &[("x.log", "1s new\n")]);
+    let tree = branch.git().edit_tree(Some(empty), &[]).unwrap();
+    let pushed = branch.git().commit(tree, ours.as_slice(), "client", 1).unwrap();
+    let merged = branch.merge(pushed, Policy::Everything).unwrap();
+    assert!(branch.git().is_ancestor(pushed, merged.tip).unwrap());
+    assert_eq!(read(branch, "uuid.log"), "u1 one timestamp=1s\n");
+    assert_eq!(read(branch, "x.log"), "1s new\n");
+    assert_eq!(branch.merge(pushed, Policy::Everything).unwrap().tip, merged.tip, "again changes nothing");
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) async fn content(inner: &Arc<Inner>, blocks: &[Block], offset: u64) -
     let mut from = offset;
     let mut wanted = VecDeque::new();
     for block in blocks {
-        if from < u64::from(block.size) {
+        if !wanted.is_empty() || from < u64::from(block.size) {
             wanted.push_back(*block);
         } else {
             from -= u64::from(block.size);
@@ -31,10 +31,10 @@ pub(super) async fn content(inner: &Arc<Inner>, blocks: &[Block], offset: u64) -
     // The first block is opened now, so that what is wrong with it is known before the first byte.
     if let Some(block) = reading.wanted.pop_front() {
         let from = u32::try_from(from).unwrap_or(block.size);
-        match inner.blocks.read(block, from, 0).await {
+        match inner.open(block, from, 0).await {
             Ok(Some(bytes)) => reading.current = Some((block, bytes, None)),
-            Ok(None) | Err(StoreError::Damaged { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
+            Ok(None) | Err(KeepError::Store(StoreError::Damaged { .. })) => return Ok(None),
+            Err(error) => return Err(error),
         }
     }
     let stream = stream::unfold(Some(reading), async |reading| {
@@ -60,12 +60,12 @@ struct Reading {
 /// A block being read before it is asked for; the permit stands for its memory.
 struct Ahead {
     block: Block,
-    opening: JoinHandle<Result<Option<BlockBytes>, StoreError>>,
+    opening: JoinHandle<Result<Option<BlockBytes>, KeepError>>,
     permit: OwnedSemaphorePermit,
 }
 
 impl Reading {
-    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+    async fn next(&mut self) -> Result<Option<Bytes>, KeepError> {
         loop {
             let Some((block, bytes, _)) = &mut self.current else { return Ok(None) };
             if let Some(bytes) = bytes.next().await {
@@ -86,7 +86,7 @@ impl Reading {
                 }
                 None => match self.wanted.pop_front() {
                     Some(block) => {
-                        let opened = self.inner.blocks.read(block, 0, 0).await?;
+                        let opened = self.inner.open(block, 0, 0).await?;
                         Some((block, self.found(block, opened)?, None))
                     }
                     None => None,
@@ -102,8 +102,8 @@ impl Reading {
         }
         let Ok(permit) = Arc::clone(&self.inner.ahead).try_acquire_owned() else { return };
         let Some(block) = self.wanted.pop_front() else { return };
-        let blocks = Arc::clone(&self.inner.blocks);
-        let opening = tokio::spawn(async move { blocks.read(block, 0, block.size as usize).await });
+        let inner = Arc::clone(&self.inner);
+        let opening = tokio::spawn(async move { inner.open(block, 0, block.size as usize).await });
         self.next = Some(Ahead { block, opening, permit });
     }
 
@@ -112,11 +112,11 @@ impl Reading {
     }
 }
 
-fn failed(error: StoreError) -> io::Error {
+fn failed(error: KeepError) -> io::Error {
     let kind = match &error {
-        StoreError::Damaged { .. } => io::ErrorKind::InvalidData,
-        StoreError::Gone { .. } | StoreError::Missing { .. } => io::ErrorKind::NotFound,
-        StoreError::Io { source, .. } => source.kind(),
+        KeepError::Store(StoreError::Damaged { .. }) => io::ErrorKind::InvalidData,
+        KeepError::Store(StoreError::Gone { .. } | StoreError::Missing { .. }) => io::ErrorKind::NotFound,
+        KeepError::Store(StoreError::Io { source, .. }) => source.kind(),
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)

@@ -117,10 +117,13 @@ impl Inner {
         if blocks.is_empty() {
             return Ok(());
         }
-        for block in &blocks {
-            self.blocks.trash(block.hash, deadline, None).await?;
+        let mut hashes: Vec<_> = blocks.iter().map(|block| block.hash).collect();
+        // Those that are needed again already need not be moved back and forth under their readers' eyes.
+        let needed = self.index.referenced(&hashes).await?;
+        hashes.retain(|hash| !needed.contains(hash));
+        for hash in &hashes {
+            self.blocks.trash(*hash, deadline, None).await?;
         }
-        let hashes: Vec<_> = blocks.iter().map(|block| block.hash).collect();
         for hash in self.index.referenced(&hashes).await? {
             self.blocks.untrash(hash).await?;
         }

@@ -43,11 +43,13 @@ struct Going {
     /// Those of `done` that were not in the store before.
     new: Vec<Block>,
     /// Blocks cut, being put in place, first to last.
-    placing: VecDeque<(BlockDigest, JoinHandle<Result<(Block, Placed), KeepError>>)>,
+    placing: VecDeque<(BlockDigest, Placing)>,
     /// The present block.
     writer: Option<Box<dyn BlockWriter>>,
     cutter: Option<Cutter>,
 }
+
+type Placing = JoinHandle<Result<(Block, Placed), KeepError>>;
 
 /// Blocks that may wait to be in place while the next one comes.
 const PLACING: usize = 2;
@@ -297,7 +299,8 @@ impl Going {
         }
         if self.recorded > 0 {
             let deadline = self.inner.deadline();
-            let unreferenced = self.inner.index.forget_upload(&self.owner, &self.name, deadline).await?;
+            let mut unreferenced = self.inner.index.forget_upload(&self.owner, &self.name, deadline).await?;
+            unreferenced.retain(|block| !self.new.contains(block));
             self.inner.discard(unreferenced, deadline).await?;
         }
         let new = std::mem::take(&mut self.new);

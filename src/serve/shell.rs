@@ -62,7 +62,9 @@ pub enum Refusal {
     #[error(transparent)]
     Limit(#[from] LimitError),
     /// The user may not do that.
-    #[error("{user} may not {what} {name}; an admin of this site can allow it (annex-keep user set {user} --repo {name}=ROLE)")]
+    #[error(
+        "{user} may not {what} {name}; an admin of this site can allow it (annex-keep user set {user} --repo {name}=ROLE)"
+    )]
     Role {
         /// The user.
         user: String,
@@ -189,11 +191,7 @@ fn open_or_create(site: &Site, name: &RepoName) -> Result<Repo, RepoError> {
 ///
 /// What the git-annex branch's journal holds is committed first, so that a fetch brings everything confirmed so far.
 /// `hook_variable` is set for hooks that the program runs.
-pub async fn run_git(
-    service: GitService,
-    repo: &Repo,
-    hook_variable: Option<(&str, &str)>,
-) -> Result<i32, Failure> {
+pub async fn run_git(service: GitService, repo: &Repo, hook_variable: Option<(&str, &str)>) -> Result<i32, Failure> {
     repo.branch.commit()?;
     repo.install_hook()?;
     let mut git = tokio::process::Command::from(crate::git::program::command());
@@ -222,22 +220,20 @@ fn point_head(repo: &Repo) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tells somebody who logs in without a command who they are and what they may use.
-pub fn greeting(site: &Site, caller: &Caller) -> Result<String, SiteError> {
-    let mut text = match &caller.user {
-        Some(user) => format!("Hello {user}! This is annex-keep: git and git-annex, no shell.\n"),
-        None => "This is annex-keep: git and git-annex, no shell.\n".to_owned(),
-    };
+/// Tells somebody who logs in without a command who they are and what they may use, in lines.
+pub fn greeting(site: &Site, caller: &Caller) -> Result<Vec<String>, SiteError> {
+    let hello = caller.user.as_ref().map(|user| format!("Hello {user}! ")).unwrap_or_default();
+    let mut lines = vec![format!("{hello}This is annex-keep: git and git-annex, no shell. You may use:")];
     for name in site.repos()? {
         let role = match &caller.user {
             Some(user) => site.role(user, &name)?,
             None => Role::Admin,
         };
         if role >= Role::Read {
-            text.push_str(&format!("  {name} ({role})\n"));
+            lines.push(format!("  {name} ({role})"));
         }
     }
-    Ok(text)
+    Ok(lines)
 }
 
 /// Returns the command that sshd was given by the client, for a forced command.

@@ -94,9 +94,10 @@ pub(super) fn failure(path: &Path, error: &rusqlite::Error) -> IndexError {
     let (path, reason) = (path.to_path_buf(), error.to_string());
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => IndexError::Full { path },
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => IndexError::Unwritable { path, reason },
         Some(ErrorCode::CannotOpen) if !path.exists() => IndexError::Missing { path },
-        Some(ErrorCode::CannotOpen) => IndexError::Unwritable { path, reason },
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            IndexError::Unwritable { path, reason }
+        }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => IndexError::Damaged { path, reason },
         _ => IndexError::Failed { path, reason },
     }
@@ -121,7 +122,8 @@ fn prepare(path: &Path, mode: Mode) -> Result<Connection, IndexError> {
     if format != FORMAT {
         return Err(IndexError::Format { path: path.to_path_buf(), found: format, known: FORMAT });
     }
-    let complete = db.query_row("SELECT value FROM state WHERE key = 'complete'", [], |row| row.get(0)).map_err(fail)?;
+    let complete =
+        db.query_row("SELECT value FROM state WHERE key = 'complete'", [], |row| row.get(0)).map_err(fail)?;
     match (complete, mode) {
         (0, Mode::Create | Mode::Use) => Err(IndexError::Incomplete { path: path.to_path_buf() }),
         _ => Ok(db),

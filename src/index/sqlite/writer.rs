@@ -75,7 +75,7 @@ fn commit(connection: &mut Connection, jobs: Vec<Job>) {
     let answers: Vec<Answer> = jobs.into_iter().map(|job| job(Ok(&transaction))).collect();
     let committed = transaction.commit();
     for answer in answers {
-        answer(committed.as_ref().map(|()| ()));
+        answer(committed.as_ref().copied());
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::store::{Block, BlockBytes, StoreError, Verifier};
 
+use super::place::hash;
 use super::volume::Volume;
 
 /// Bytes in one piece of a stream.
@@ -93,7 +94,7 @@ struct Reading {
 impl Reading {
     fn open(volume: Arc<Volume>, block: Block, from: u32) -> Result<Option<Self>, StoreError> {
         let path = volume.block(block.hash);
-        let file = match File::open(&path) {
+        let mut file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 volume.still_there()?;
@@ -102,10 +103,15 @@ impl Reading {
             Err(error) => return Err(volume.fail("open", &path, error)),
         };
         let size = file.metadata().map_err(|e| volume.fail("look at", &path, e))?.len();
+        // The size is the caller's claim: a block is not damaged because somebody asked for it wrongly.
+        let claim = size == u64::from(block.size);
+        if !claim && hash(&mut file).map_err(|e| volume.fail("read", &path, e))? == block.hash {
+            return Err(StoreError::Size { block, size });
+        }
         let verifier = Some(Verifier::new(block));
-        let reading =
-            Self { volume, block, file, verifier, unread: block.size as usize, skip: from.min(block.size) as usize };
-        if size == u64::from(block.size) { Ok(Some(reading)) } else { Err(reading.damaged(format!("it has {size} bytes"))) }
+        let skip = from.min(block.size) as usize;
+        let reading = Self { volume, block, file, verifier, unread: block.size as usize, skip };
+        if claim { Ok(Some(reading)) } else { Err(reading.damaged(format!("it has {size} bytes"))) }
     }
 
     fn ended(&self) -> bool {

@@ -48,11 +48,11 @@ impl Body {
             *len += bytes.len() as u64;
             parts.push(bytes);
             if *len > SMALL {
-                self.to_file(volume)?;
+                self.file(volume)?;
             }
             return Ok(());
         }
-        self.to_file(volume)?.write(volume, &bytes)?;
+        self.file(volume)?.write(volume, &bytes)?;
         if let Self::File(_, len) = self {
             *len += bytes.len() as u64;
         }
@@ -60,7 +60,7 @@ impl Body {
     }
 
     /// Makes sure that the bytes are in a temporary file.
-    pub(super) fn to_file(&mut self, volume: &Volume) -> Result<&mut Temporary, StoreError> {
+    pub(super) fn file(&mut self, volume: &Volume) -> Result<&mut Temporary, StoreError> {
         if let Self::Memory(parts, len) = self {
             volume.room_for(*len)?;
             let mut file = Temporary::create(volume)?;

@@ -1,1 +1,114 @@
+use std::fs;
+use std::time::Duration;
 
+use futures_util::TryStreamExt;
+
+use super::*;
+use crate::store::State;
+
+async fn store() -> (tempfile::TempDir, DirStore) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::open(dir.path(), Create::IfMissing, DirOptions::default()).await.unwrap();
+    (dir, store)
+}
+
+async fn put(store: &DirStore, content: &'static [u8]) -> Block {
+    let block = Block { hash: BlockHash::of(content), size: content.len() as u32 };
+    let mut writer = store.writer().await.unwrap();
+    writer.write(Bytes::from_static(content)).await.unwrap();
+    writer.finish(block).await.unwrap();
+    block
+}
+
+#[tokio::test]
+async fn temporary_files_of_the_dead_go_after_a_day() {
+    let (dir, store) = store().await;
+    for (name, age) in [("old", 25), ("young", 23)] {
+        let file = fs::File::create(store.own().join("tmp").join(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(age * 3600)).unwrap();
+    }
+    DirStore::open(dir.path(), Create::Never, DirOptions::default()).await.unwrap();
+    let left: Vec<_> = fs::read_dir(store.own().join("tmp")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["young"]);
+}
+
+#[tokio::test]
+async fn only_what_follows_keepstores_rules_is_listed() {
+    let (dir, store) = store().await;
+    let block = put(&store, b"content").await;
+    let (hash, folder) = (block.hash.to_string(), store.0.folder(block.hash));
+    for name in [format!("tmp{hash}123"), "readme".into(), format!("{hash}.trash.soon"), hash.to_uppercase()] {
+        fs::write(folder.join(name), b"x").unwrap();
+    }
+    fs::write(folder.join(format!("{hash}.trash.1796510252")), b"old").unwrap();
+    fs::create_dir(dir.path().join("xyz")).unwrap();
+    fs::write(dir.path().join("xyz").join(&hash), b"x").unwrap();
+    let listed: Vec<Listed> = store.list("").await.unwrap().try_collect().await.unwrap();
+    let states: Vec<State> = listed.iter().map(|listed| listed.state).collect();
+    let deadline = SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_510_252);
+    assert_eq!(states.len(), 2);
+    assert!(states.contains(&State::Live) && states.contains(&State::Trashed(deadline)));
+}
+
+#[tokio::test]
+async fn a_trashed_block_has_keepstores_name() {
+    let (_dir, store) = store().await;
+    let block = put(&store, b"content").await;
+    let deadline = SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_510_252);
+    store.trash(block.hash, deadline, None).await.unwrap();
+    assert!(store.0.folder(block.hash).join(format!("{}.trash.1796510252", block.hash)).exists());
+}
+
+#[tokio::test]
+async fn a_damaged_block_is_named_in_the_error_and_kept_for_the_admin() {
+    let (_dir, store) = store().await;
+    let block = put(&store, b"content").await;
+    fs::write(store.0.block(block.hash), b"c0ntent").unwrap();
+    let Err(error) = store.read(block, 0, 0).await else { panic!("it was read") };
+    assert!(error.to_string().contains(&block.to_string()), "{error}");
+    let aside: Vec<_> = fs::read_dir(store.0.damaged()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(fs::read(&aside[0]).unwrap(), b"c0ntent");
+    assert!(aside[0].file_name().unwrap().to_str().unwrap().starts_with(&format!("{}.", block.hash)));
+}
+
+#[tokio::test]
+async fn a_lock_of_a_trashing_keepstore_is_waited_for() {
+    let (_dir, store) = store().await;
+    let block = put(&store, b"content").await;
+    let path = store.0.block(block.hash);
+    let held = fs::File::open(&path).unwrap();
+    held.lock().unwrap();
+    let again = tokio::spawn({
+        let store = store.clone();
+        async move { put(&store, b"content").await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!again.is_finished());
+    // The one who holds the lock trashes the block; the writer finds that out and writes it anew.
+    fs::rename(&path, path.with_extension("trash.1796510252")).unwrap();
+    drop(held);
+    again.await.unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"content");
+}
+
+#[tokio::test]
+async fn errors_tell_full_from_unwritable() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = DirOptions { reserve: u64::MAX };
+    let store = DirStore::open(dir.path(), Create::IfMissing, options).await.unwrap();
+    for content in [&b"small"[..], &[0; 300_000]] {
+        let mut writer = store.writer().await.unwrap();
+        writer.write(Bytes::from_static(b"x")).await.unwrap();
+        let sent = writer.write(Bytes::copy_from_slice(content)).await;
+        let block = Block { hash: BlockHash::EMPTY, size: content.len() as u32 + 1 };
+        let error = match sent {
+            Ok(()) => writer.finish(block).await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    }
+    let io = |kind: std::io::ErrorKind| store.0.fail("write", dir.path(), kind.into());
+    assert!(matches!(io(std::io::ErrorKind::ReadOnlyFilesystem), StoreError::Unwritable { .. }));
+    assert!(matches!(io(std::io::ErrorKind::QuotaExceeded), StoreError::Full { .. }));
+    assert!(matches!(io(std::io::ErrorKind::TimedOut), StoreError::Io { .. }));
+}

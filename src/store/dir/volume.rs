@@ -25,10 +25,8 @@ const STALE: Duration = Duration::from_secs(24 * 3600);
 impl Volume {
     pub(super) fn open(root: PathBuf, create: Create, reserve: u64) -> Result<Self, StoreError> {
         let volume = Self { root, reserve };
-        match (volume.own().is_dir(), create) {
-            (true, _) => {}
-            (false, Create::Never) => return Err(StoreError::Missing { path: volume.root }),
-            (false, Create::IfMissing) => {}
+        if create == Create::Never && !volume.own().is_dir() {
+            return Err(StoreError::Missing { path: volume.root });
         }
         if create == Create::IfMissing {
             volume.make(&volume.root, 0o755)?;

@@ -91,7 +91,7 @@ impl Work for Writing {
             return;
         }
         // Small blocks stay in memory here, uncounted from now on; large ones are written before the count is dropped.
-        if let Err(error) = self.body.push(&self.volume, bytes.bytes.clone()) {
+        if let Err(error) = self.body.push(&self.volume, bytes.bytes) {
             *self.failure.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             self.failure.happened.store(true, Ordering::Release);
         }

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # What git-annex-shell is asked for over ssh, and who may do what.
 
+# shellcheck disable=SC2016 # what is not expanded is for others to expand
+
 load lib
 
 setup() {
@@ -10,9 +12,9 @@ setup() {
 
 # as HOST: a clone $TMP/work as that host's user, with a committed annexed file that is in the cluster.
 work_as() {
-    cd "$TMP"
+    cd "$TMP" || return
     clone_site work "$1" 2>clone.err
-    cd work
+    cd work || return
     random_file file 100K
     cp file "$TMP/original"
     git annex add -q file
@@ -307,6 +309,8 @@ placed_by() {
     git -C "$SITE/repos/data.git" ls-tree -r --name-only git-annex | grep -F ".log.met"
     # And comes again when an admin pushes the same.
     add_user boss bosshost --role admin
+    git fetch -q
+    git annex merge -q
     git push -q ssh://bosshost/data git-annex:refs/heads/synced/git-annex
     server_branch preferred-content.log | grep -F 'include=*.only-this'
     server_branch numcopies.log | grep -x '[0-9.]*s 2'

@@ -7,7 +7,7 @@ setup() {
     isolate
     start_site
     clone_site work 2>clone.err
-    cd work
+    cd work || return
     random_file file 300K
     cp file "$TMP/original"
     git annex add -q file

@@ -172,12 +172,13 @@ impl Going {
     }
 
     async fn data(&mut self, bytes: Bytes) -> Result<(), KeepError> {
+        // As soon as it is in place: only what the index knows of survives the death of this process.
+        if self.placing.front().is_some_and(|(_, placing)| placing.is_finished()) {
+            self.record().await?;
+        }
         let writer = match &mut self.writer {
             Some(writer) => writer,
-            None => {
-                self.record().await?;
-                self.writer.insert(self.inner.blocks.writer().await?)
-            }
+            None => self.writer.insert(self.inner.blocks.writer().await?),
         };
         Ok(writer.write(bytes).await?)
     }

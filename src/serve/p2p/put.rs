@@ -13,8 +13,9 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
         let receiving = match self.service.gateway.put(self.service.target, key, file).await {
             Ok(Put::AlreadyHave(holders)) => {
                 self.dirty = true;
-                let reply = Message::AlreadyHavePlus(self.others(holders)).for_version(self.version);
-                self.wire.send(&reply).await?;
+                let others = self.others(holders);
+                let reply = if others.is_empty() { Message::AlreadyHave } else { Message::AlreadyHavePlus(others) };
+                self.wire.send(&reply.for_version(self.version)).await?;
                 return Ok(Next::Request);
             }
             Ok(Put::Receive(receiving)) => receiving,

@@ -1,0 +1,71 @@
+# The one list of commands. `make` alone prints it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+SECONDS ?= 10
+JOBS ?= $(shell nproc)
+TESTS ?= $(wildcard t/*.bats)
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SCRIPTS := script/bootstrap script/demo .ci/run $(wildcard t/*.bash) $(wildcard t/*.bats)
+BIN = $(DESTDIR)$(PREFIX)/bin
+
+.PHONY: help demo build test lint deny fuzz install clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo "Variables: TESTS=t/FILE.bats JOBS=$(JOBS) (test), SECONDS=$(SECONDS) (fuzz, each target), PREFIX=$(PREFIX) DESTDIR= (install)"
+
+demo: ## Show a cluster of three Keep nodes at work: ssh, git and git-annex, in a directory that goes away
+	script/bootstrap demo
+	cargo build --release
+	script/demo
+
+build: ## Build the program: target/release/annex-keep
+	cargo build --release
+
+test: ## Run every test: Rust's own, then t/*.bats with the real git, git-annex and sshd
+	script/bootstrap test
+	cargo test --workspace
+	cargo build
+	prove --timer --failures --comments --jobs $(JOBS) --exec 'bats --tap' $(TESTS)
+
+lint: ## Check format, clippy, shell scripts, and that the fuzz targets build
+	script/bootstrap lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	if [ -e protocol/fuzz/Cargo.toml ]; then \
+	    cargo fmt --manifest-path protocol/fuzz/Cargo.toml --check; \
+	    cargo build --manifest-path protocol/fuzz/Cargo.toml --target-dir $(TARGET)/fuzz; \
+	fi
+	shellcheck -x $(SCRIPTS)
+
+deny: ## Check licences, banned crates and where crates come from
+	if ! command -v cargo-deny >/dev/null; then \
+	    echo "Installing cargo-deny from crates.io: this takes several minutes, once."; \
+	    cargo install cargo-deny --locked; \
+	fi
+	cargo deny check bans licenses sources
+
+fuzz: ## Run every fuzz target for SECONDS each
+	if ! command -v cargo-fuzz >/dev/null; then \
+	    echo "Installing cargo-fuzz from crates.io: this takes a few minutes, once."; \
+	    cargo install cargo-fuzz --locked; \
+	fi
+	cd protocol; for target in $$(cargo fuzz list); do \
+	    echo "fuzz: $$target"; \
+	    cargo fuzz run --sanitizer none "$$target" -- -max_total_time=$(SECONDS); \
+	done
+
+install: $(TARGET)/release/annex-keep ## Install what `make build` built, and the name git-annex-remote-keep
+	install -D -m 755 $(TARGET)/release/annex-keep $(BIN)/annex-keep
+	ln -sfn annex-keep $(BIN)/git-annex-remote-keep
+	@echo "git-annex-shell is left alone. On a server without git-annex: annex-keep link DIR"
+
+$(TARGET)/release/annex-keep:
+	cargo build --release
+
+clean: ## Remove what was built. The peers of the tests stay in .peers
+	cargo clean

@@ -1,0 +1,153 @@
+# Helpers of the end-to-end tests. Each test gets a home of its own, with nothing of the caller's.
+# A .bats file starts with `load lib`; one that defines setup or teardown calls isolate or stop_everything in it.
+# shellcheck disable=SC2154 # bats sets output
+
+bats_require_minimum_version 1.5.0
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=t/sshd.bash
+. "$ROOT/t/sshd.bash"
+
+setup() { isolate; }
+teardown() { stop_everything; }
+
+# The program under test: what `cargo build` built, or ANNEX_KEEP_TEST_BINARY.
+program() { echo "${ANNEX_KEEP_TEST_BINARY:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/annex-keep}"; }
+
+# isolate: a fresh HOME in the test's directory, a git identity, and a PATH with annex-keep and the current git-annex
+# (ANNEX_KEEP_TEST_GIT_ANNEX: another directory to take git-annex from). Leaves the test in $TMP.
+isolate() {
+    local name
+    for name in $(compgen -e | grep -E '^(GIT_|SSH_|XDG_|ANNEX_|GNUPGHOME|ARVADOS_|LANG|LC_)' |
+        grep -vE '^ANNEX_KEEP_TEST_'); do
+        unset "$name"
+    done
+    TMP=$BATS_TEST_TMPDIR
+    SYSTEM_PATH=${SYSTEM_PATH:-$PATH}
+    BIN=$TMP/bin
+    export LC_ALL=C.UTF-8 HOME=$TMP/home
+    export XDG_CONFIG_HOME=$HOME/.config XDG_DATA_HOME=$HOME/.local/share XDG_CACHE_HOME=$HOME/.cache
+    export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=$HOME/.gitconfig
+    mkdir -p "$BIN" "$HOME"
+    git config --global user.name Tester
+    git config --global user.email tester@example.org
+    git config --global init.defaultBranch main
+    for name in annex-keep git-annex-remote-keep; do
+        ln -sfn "$(program)" "$BIN/$name"
+    done
+    use_annex "${ANNEX_KEEP_TEST_GIT_ANNEX:-$ROOT/.peers/venv/bin}"
+    cd "$TMP" || return
+}
+
+# use_annex DIR: from here on, git-annex is the one in DIR.
+use_annex() {
+    export PATH=$BIN:$1:$SYSTEM_PATH
+    [ -x "$1/git-annex" ] || fail "no git-annex in $1: run script/bootstrap"
+}
+
+# use_old_annex: from here on, git-annex is Debian's 10.20230126, which speaks version 1 of the P2P protocol.
+use_old_annex() { use_annex "$ROOT/.peers/old/usr/bin"; }
+
+# stop_everything: ends what the test started, and lets bats remove the test's directory.
+stop_everything() {
+    local pid
+    stop_sshd
+    for pid in $(jobs -p); do
+        kill_tree "$pid"
+    done
+    [ ! -d "$HOME/.gnupg" ] || gpgconf --kill all
+    # git-annex takes write permission from its objects.
+    chmod -R u+w "$TMP" 2>/dev/null || true
+}
+
+# start_ssh_server: sshd whose commands see the test's HOME, annex-keep, and no git-annex of ours; see `authorize` in
+# sshd.bash. The test's git and git-annex then reach it by the host names that `authorize` gave.
+start_ssh_server() {
+    start_sshd "$TMP/sshd" "HOME=$HOME" "PATH=$BIN:/usr/local/bin:/usr/bin:/bin" "LC_ALL=$LC_ALL" \
+        "GIT_CONFIG_NOSYSTEM=1" "GIT_CONFIG_GLOBAL=$GIT_CONFIG_GLOBAL"
+    ln -sfn "$SSHD_DIR/bin/ssh" "$BIN/ssh"
+}
+
+# start_site [ARG]...: `annex-keep init` with the arguments given, a repository `data`, and the user alice, who may
+# write, behind sshd: ssh://testhost/data. Sets SITE.
+start_site() {
+    SITE=$TMP/site
+    start_ssh_server
+    annex-keep init "$SITE" "$@"
+    annex-keep repo create data --site "$SITE"
+    add_user alice testhost --role write
+}
+
+# add_user NAME HOST [ARG]...: a user of the site; ssh to HOST is then ssh as that user.
+add_user() {
+    local name=$1 host=$2
+    shift 2
+    authorize "$name" "$host" "annex-keep shell --site '$SITE' --user $name"
+    annex-keep user add "$name" --site "$SITE" --key "$SSHD_DIR/$name.key.pub" "$@"
+}
+
+# make_repo DIR: a new git repository with an annex, described by its name.
+make_repo() {
+    git init -q "$1"
+    git -C "$1" annex init -q "$(basename "$1")"
+}
+
+# clone_site DIR [HOST]: a clone of the site's repository with an annex.
+clone_site() {
+    git clone -q "ssh://${2:-testhost}/data" "$1"
+    git -C "$1" annex init -q "$(basename "$1")"
+}
+
+# random_file FILE SIZE: SIZE as head -c takes it (4096, 10M, 5G).
+random_file() { head -c "$2" /dev/urandom >"$1"; }
+
+# annex_key FILE: the key of an annexed file.
+annex_key() { git annex lookupkey "$1"; }
+
+# annex_uuid REMOTE: the UUID of a remote of the repository that the test is in.
+annex_uuid() { git config "remote.$1.annex-uuid"; }
+
+# resident_peak PID: the most memory a living process has had resident, in KiB.
+resident_peak() { awk '/^VmHWM/ { print $2 }' "/proc/$1/status"; }
+
+fail() {
+    printf '%s\n' "$@" >&2
+    return 1
+}
+
+# assert_equal GOT WANTED [WHAT]
+assert_equal() { [ "$1" = "$2" ] || fail "${3:-value}: got '$1', wanted '$2'"; }
+
+# assert_same FILE FILE: the same bytes.
+assert_same() { cmp "$1" "$2"; }
+
+# assert_line LINE, refute_line LINE: the last `run` printed exactly this line, or did not.
+assert_line() { grep -qxF -- "$1" <<<"$output" || fail "no line '$1' in:" "$output"; }
+refute_line() { ! grep -qxF -- "$1" <<<"$output" || fail "line '$1' in:" "$output"; }
+
+# assert_output TEXT, refute_output TEXT: the last `run` printed this text somewhere, or did not.
+assert_output() { grep -qF -- "$1" <<<"$output" || fail "no '$1' in:" "$output"; }
+refute_output() { ! grep -qF -- "$1" <<<"$output" || fail "'$1' in:" "$output"; }
+
+# assert_json FILTER JSON [ARG]...: the jq filter is true of the JSON text; further arguments go to jq.
+assert_json() {
+    local filter=$1 json=$2
+    shift 2
+    jq -e "$@" "$filter" <<<"$json" >/dev/null || fail "not true: $filter" "$json"
+}
+
+# assert_whereis FILE REMOTE...: exactly these remotes (of the current repository) and none else have the file's
+# content, as its location log has it; `here` is the repository itself.
+assert_whereis() {
+    local file=$1 wanted=() name
+    shift
+    for name in "$@"; do
+        if [ "$name" = here ]; then git config annex.uuid; else annex_uuid "$name"; fi
+    done >"$TMP/wanted-uuids"
+    mapfile -t wanted < <(sort "$TMP/wanted-uuids")
+    assert_equal "$(git annex whereis --json "$file" | jq -r '(.whereis + .untrusted)[].uuid' | sort | tr '\n' ' ')" \
+        "$(printf '%s ' "${wanted[@]}")" "whereis $file"
+}
+
+# has_content FILE, lacks_content FILE: whether the repository that the test is in has the content of an annexed file.
+has_content() { [ -n "$(git annex find --in=here "$1")" ] || fail "$1: content is not here"; }
+lacks_content() { [ -z "$(git annex find --in=here "$1")" ] || fail "$1: content is here"; }

@@ -1,1 +1,159 @@
-//! The port `Index`: which entries a store holds.
+//! The port `Index`: which entries a store holds, and who refers to which block.
+//!
+//! The index is a cache of what the manifest blocks say, and can be rebuilt from them; only unfinished uploads and the
+//! deadlines of trashed blocks stand nowhere else. Adapter: [`sqlite`].
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+
+use crate::store::{Block, BlockHash};
+
+pub mod sqlite;
+
+/// A table of entries. Each call is one transaction, durable when it returns; many processes may share the table.
+#[async_trait]
+pub trait Index: Send + Sync + 'static {
+    /// Returns an entry.
+    async fn entry(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, IndexError>;
+
+    /// Records an entry in place of one with the same owner and name, and forgets its unfinished upload.
+    ///
+    /// Returns the blocks that nothing refers to any more because of that; they are noted as due at `deadline`.
+    async fn put(&self, entry: Entry, deadline: SystemTime) -> Result<Vec<Block>, IndexError>;
+
+    /// Forgets an entry; `None` when there is none. Returns and notes blocks as [`Index::put`] does.
+    async fn remove(
+        &self,
+        owner: &[u8],
+        name: &[u8],
+        deadline: SystemTime,
+    ) -> Result<Option<Vec<Block>>, IndexError>;
+
+    /// Returns those of `blocks` that an entry or an unfinished upload refers to.
+    async fn referenced(&self, blocks: &[BlockHash]) -> Result<Vec<BlockHash>, IndexError>;
+
+    /// Lists entries ordered by owner and name, at most `limit` of them, those after `after` only.
+    async fn list(
+        &self,
+        owner: Option<&[u8]>,
+        after: Option<(&[u8], &[u8])>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, IndexError>;
+
+    /// Forgets entries whose manifest `keep` does not hold, if recorded before `before`; returns how many.
+    ///
+    /// Their blocks are left alone.
+    async fn retain(&self, keep: Box<dyn Fn(BlockHash) -> bool + Send>, before: SystemTime) -> Result<u64, IndexError>;
+
+    /// Returns the blocks of an unfinished upload, first to last.
+    async fn upload(&self, owner: &[u8], name: &[u8]) -> Result<Vec<Block>, IndexError>;
+
+    /// Records the blocks of an unfinished upload, all of them, in place of what was recorded.
+    async fn record_upload(&self, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<(), IndexError>;
+
+    /// Forgets an unfinished upload. Returns and notes blocks as [`Index::put`] does.
+    async fn forget_upload(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Vec<Block>, IndexError>;
+
+    /// Returns owner and name of unfinished uploads that were last recorded before `before`.
+    async fn stale_uploads(&self, before: SystemTime, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexError>;
+
+    /// Returns noted blocks whose deadline has passed at `now`.
+    async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<BlockHash>, IndexError>;
+
+    /// Forgets the note of blocks that were deleted for good, or brought back.
+    async fn forget_due(&self, blocks: &[BlockHash]) -> Result<(), IndexError>;
+
+    /// Returns how many entries there are, and the sum of their sizes.
+    async fn totals(&self) -> Result<Totals, IndexError>;
+
+    /// Records whether the index tells of all entries: false while it is being rebuilt.
+    async fn set_complete(&self, complete: bool) -> Result<(), IndexError>;
+}
+
+/// A named content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Whose it is. Opaque bytes.
+    pub owner: Vec<u8>,
+    /// Its name, unique for the owner. Opaque bytes.
+    pub name: Vec<u8>,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The block that holds its manifest.
+    pub manifest: Block,
+    /// Its content.
+    pub blocks: Vec<Block>,
+    /// When it was recorded.
+    pub stored: SystemTime,
+}
+
+/// Sums over all entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// How many there are.
+    pub entries: u64,
+    /// The sum of their sizes in bytes.
+    pub bytes: u64,
+    /// How many uploads are unfinished.
+    pub uploads: u64,
+}
+
+/// Why an index could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// It was there once and is not any more.
+    #[error("the index {} is missing; `annex-keep keep reindex` rebuilds it from the blocks", .path.display())]
+    Missing {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// It is being rebuilt, or that was interrupted.
+    #[error("the index {} is not complete; `annex-keep keep reindex` rebuilds it from the blocks", .path.display())]
+    Incomplete {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// It cannot be read any more.
+    #[error("the index {} is damaged ({reason}); `annex-keep keep reindex` rebuilds it from the blocks", .path.display())]
+    Damaged {
+        /// Where it is.
+        path: PathBuf,
+        /// What the database says.
+        reason: String,
+    },
+    /// It was made by another version of this program.
+    #[error("the index {} has format {found}, this program knows {known}", .path.display())]
+    Format {
+        /// Where it is.
+        path: PathBuf,
+        /// The format it has.
+        found: i64,
+        /// The format this program writes.
+        known: i64,
+    },
+    /// No room is left.
+    #[error("no room is left for the index {}", .path.display())]
+    Full {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// The place refuses to be written.
+    #[error("the index {} cannot be written: {reason}", .path.display())]
+    Unwritable {
+        /// Where it is.
+        path: PathBuf,
+        /// What the database says.
+        reason: String,
+    },
+    /// Another failure.
+    #[error("the index {}: {reason}", .path.display())]
+    Failed {
+        /// Where it is.
+        path: PathBuf,
+        /// What the database says.
+        reason: String,
+    },
+}

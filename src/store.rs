@@ -1,1 +1,211 @@
 //! The port `BlockStore`: blocks by hash.
+//!
+//! A block is at most 64 MiB; its name is the MD5 of its bytes (spec `keep-blocks.md` §1). Adapters: [`dir`], a directory
+//! in keepstore's own layout.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+mod block;
+pub mod dir;
+mod verify;
+
+pub use block::{Block, BlockHash};
+pub use verify::Verifier;
+
+/// A place that keeps blocks.
+///
+/// Every method may be called from many tasks and, where the adapter says so, from many processes at once. No call
+/// stalls the runtime. A call that was cancelled has either happened or left nothing that is visible.
+#[async_trait]
+pub trait BlockStore: Send + Sync + 'static {
+    /// Returns the name for messages: a path or an address.
+    fn name(&self) -> String;
+
+    /// Begins a block whose bytes are to come.
+    async fn writer(&self) -> Result<Box<dyn BlockWriter>, StoreError>;
+
+    /// Reads `block` from byte `from` on; `None` when the store has none of that name.
+    ///
+    /// The whole block is read and checked whatever `from` is, and its last bytes are given out only when size and hash
+    /// are right: a stream that ends without an error gave the block's true bytes. A wrong block is set aside (it is
+    /// then no longer in the store), reported in the log, and the stream ends in [`StoreError::Damaged`].
+    /// At most about `ahead` bytes (and never fewer than one read) are read before they are asked for.
+    async fn read(&self, block: Block, from: u32, ahead: usize) -> Result<Option<BlockBytes>, StoreError>;
+
+    /// Returns those of `blocks` that are not in the store, or have another size there. Contents are not read.
+    async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError>;
+
+    /// Moves a block to the trash, to be deleted for good from `deadline` on; false when it is not there.
+    ///
+    /// With `unless_since` a block that was written or touched at that time or later stays, and the answer is false.
+    async fn trash(
+        &self,
+        hash: BlockHash,
+        deadline: SystemTime,
+        unless_since: Option<SystemTime>,
+    ) -> Result<bool, StoreError>;
+
+    /// Brings a block back from the trash; false when it is not there. A block that is in place stays.
+    async fn untrash(&self, hash: BlockHash) -> Result<bool, StoreError>;
+
+    /// Deletes what the trash holds of a block with a deadline of `now` or before; returns the bytes set free.
+    async fn delete_trashed(&self, hash: BlockHash, now: SystemTime) -> Result<u64, StoreError>;
+
+    /// Lists blocks whose name begins with `prefix` (hex digits), in no certain order.
+    ///
+    /// Blocks that come or go meanwhile may or may not be listed; all others are, once.
+    async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError>;
+
+    /// Returns the space of the place.
+    async fn space(&self) -> Result<Space, StoreError>;
+}
+
+/// The verified bytes of a block.
+pub type BlockBytes = BoxStream<'static, Result<Bytes, StoreError>>;
+
+/// A block being written. Dropped unfinished, it leaves nothing.
+#[async_trait]
+pub trait BlockWriter: Send {
+    /// Takes the next bytes; waits while the store cannot keep up.
+    ///
+    /// After an error only dropping makes sense.
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError>;
+
+    /// Puts the block in place under `block`, the name and size that the caller knows it to have.
+    ///
+    /// When this returns, the block is durable. If an equal block is there already its time is renewed and the new copy
+    /// is dropped; what stands there is compared byte by byte. If it is damaged, it is set aside and replaced; if
+    /// it is sound and yet different, the answer is [`StoreError::Collision`] and nothing changes.
+    async fn finish(self: Box<Self>, block: Block) -> Result<Placed, StoreError>;
+}
+
+/// How a block came to be in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// It was not there before.
+    New,
+    /// An equal one was there.
+    Existing,
+    /// A damaged one was there and was set aside.
+    Repaired,
+}
+
+/// One block of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name and the size it has in the store, which is the true one only if the block is sound.
+    pub hash: BlockHash,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was last written or touched (for damaged ones: set aside).
+    pub time: SystemTime,
+    /// Where it stands.
+    pub state: State,
+}
+
+/// Where a listed block stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// In place.
+    Live,
+    /// In the trash until the deadline.
+    Trashed(SystemTime),
+    /// Set aside since its bytes were wrong.
+    Damaged,
+}
+
+/// Space of a block store, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All there is.
+    pub total: u64,
+    /// What blocks may still take.
+    pub free: u64,
+}
+
+/// Why a block store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no store at the place.
+    #[error("no Keep store at {}", .path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// No room is left.
+    #[error("the Keep store {store} is full")]
+    Full {
+        /// The store.
+        store: String,
+    },
+    /// The place refuses to be written.
+    #[error("the Keep store {store} cannot be written: {operation} {}: {source}", .path.display())]
+    Unwritable {
+        /// The store.
+        store: String,
+        /// What was tried.
+        operation: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A block's bytes are not what its name says; it was set aside.
+    #[error("block {block} of the Keep store {store} is damaged: {reason}")]
+    Damaged {
+        /// The store.
+        store: String,
+        /// The block.
+        block: Block,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Another content with the same MD5 is in place.
+    #[error("block {block} of the Keep store {store} holds another content with the same MD5")]
+    Collision {
+        /// The store.
+        store: String,
+        /// The block.
+        block: Block,
+    },
+    /// A block that is needed is not in the store.
+    #[error("block {block} is missing from the Keep store {store}")]
+    Gone {
+        /// The store.
+        store: String,
+        /// The block.
+        block: Block,
+    },
+    /// The caller gave another number of bytes than it named.
+    #[error("a block of {expected} bytes came with {got}")]
+    Size {
+        /// Bytes named.
+        expected: u64,
+        /// Bytes given.
+        got: u64,
+    },
+    /// Another failure of the system.
+    #[error("Keep store {store}: {operation} {}: {source}", .path.display())]
+    Io {
+        /// The store.
+        store: String,
+        /// What was tried.
+        operation: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The work was lost in this process (a panic, or the runtime ended).
+    #[error("Keep store {store}: the work was lost")]
+    Lost {
+        /// The store.
+        store: String,
+    },
+}

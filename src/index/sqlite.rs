@@ -1,0 +1,174 @@
+//! An index in SQLite: one file, shared by many processes.
+//!
+//! Write-ahead log, full sync: a call that returned is durable. Writes of one process gather while the one before is
+//! being synced, and are committed together. Reads run beside them on connections of their own.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use rusqlite::params;
+
+use super::{Entry, Index, IndexError, Totals};
+use crate::store::{Block, BlockHash};
+
+mod open;
+mod pool;
+mod rows;
+mod writer;
+
+use pool::Readers;
+use writer::Writer;
+
+pub use open::Mode;
+
+/// An index in SQLite.
+#[derive(Debug)]
+pub struct SqliteIndex {
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqliteIndex {
+    /// Opens the database at `path`; `mode` tells what a missing or incomplete one means.
+    pub async fn open(path: &Path, mode: Mode) -> Result<Self, IndexError> {
+        let opened = path.to_path_buf();
+        let lost = || IndexError::Failed { path: path.to_path_buf(), reason: "the work was lost".into() };
+        let work = move || {
+            let connection = open::open(&opened, mode)?;
+            Ok(Self { readers: Readers::new(&opened), writer: Writer::start(connection, &opened)? })
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| lost())?
+    }
+}
+
+#[async_trait]
+impl Index for SqliteIndex {
+    async fn entry(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, IndexError> {
+        let (owner, name) = (owner.to_vec(), name.to_vec());
+        self.readers.read(move |db| rows::entry(db, &owner, &name)).await
+    }
+
+    async fn put(&self, entry: Entry, deadline: SystemTime) -> Result<Vec<Block>, IndexError> {
+        self.writer
+            .write(move |db| {
+                let mut lost = rows::take_entry(db, &entry.owner, &entry.name)?.unwrap_or_default();
+                lost.extend(rows::take_upload(db, &entry.owner, &entry.name)?);
+                rows::add_entry(db, &entry)?;
+                rows::note_unreferenced(db, lost, deadline)
+            })
+            .await
+    }
+
+    async fn remove(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Option<Vec<Block>>, IndexError> {
+        let (owner, name) = (owner.to_vec(), name.to_vec());
+        self.writer
+            .write(move |db| {
+                let Some(lost) = rows::take_entry(db, &owner, &name)? else { return Ok(None) };
+                rows::note_unreferenced(db, lost, deadline).map(Some)
+            })
+            .await
+    }
+
+    async fn referenced(&self, blocks: &[BlockHash]) -> Result<Vec<BlockHash>, IndexError> {
+        let blocks = blocks.to_vec();
+        self.readers
+            .read(move |db| {
+                let mut referenced = Vec::new();
+                for block in blocks {
+                    if rows::is_referenced(db, block)? {
+                        referenced.push(block);
+                    }
+                }
+                Ok(referenced)
+            })
+            .await
+    }
+
+    async fn list(
+        &self,
+        owner: Option<&[u8]>,
+        after: Option<(&[u8], &[u8])>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, IndexError> {
+        let owner = owner.map(<[u8]>::to_vec);
+        let after = after.map(|(owner, name)| (owner.to_vec(), name.to_vec()));
+        self.readers.read(move |db| rows::list(db, owner.as_deref(), after, limit)).await
+    }
+
+    async fn retain(&self, keep: Box<dyn Fn(BlockHash) -> bool + Send>, before: SystemTime) -> Result<u64, IndexError> {
+        self.writer.write(move |db| rows::retain(db, &*keep, before)).await
+    }
+
+    async fn upload(&self, owner: &[u8], name: &[u8]) -> Result<Vec<Block>, IndexError> {
+        let (owner, name) = (owner.to_vec(), name.to_vec());
+        self.readers.read(move |db| rows::upload(db, &owner, &name)).await
+    }
+
+    async fn record_upload(&self, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<(), IndexError> {
+        let (owner, name, blocks) = (owner.to_vec(), name.to_vec(), blocks.to_vec());
+        self.writer.write(move |db| rows::record_upload(db, &owner, &name, &blocks)).await
+    }
+
+    async fn forget_upload(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Vec<Block>, IndexError> {
+        let (owner, name) = (owner.to_vec(), name.to_vec());
+        self.writer
+            .write(move |db| {
+                let lost = rows::take_upload(db, &owner, &name)?;
+                rows::note_unreferenced(db, lost, deadline)
+            })
+            .await
+    }
+
+    async fn stale_uploads(&self, before: SystemTime, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexError> {
+        self.readers
+            .read(move |db| {
+                let mut query = db.prepare_cached("SELECT owner, name FROM uploads WHERE updated < ? LIMIT ?")?;
+                let found = query.query_map(params![rows::nanos(before), limit as i64], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+                found.collect()
+            })
+            .await
+    }
+
+    async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<BlockHash>, IndexError> {
+        self.readers
+            .read(move |db| {
+                let mut query = db.prepare_cached("SELECT block FROM due WHERE deadline <= ? LIMIT ?")?;
+                let found = query.query_map(params![rows::nanos(now), limit as i64], |row| Ok(BlockHash(row.get(0)?)))?;
+                found.collect()
+            })
+            .await
+    }
+
+    async fn forget_due(&self, blocks: &[BlockHash]) -> Result<(), IndexError> {
+        let blocks = blocks.to_vec();
+        self.writer
+            .write(move |db| {
+                let mut delete = db.prepare_cached("DELETE FROM due WHERE block = ?")?;
+                blocks.iter().try_for_each(|block| delete.execute([block.0]).map(drop))
+            })
+            .await
+    }
+
+    async fn totals(&self) -> Result<Totals, IndexError> {
+        self.readers
+            .read(|db| {
+                let (entries, bytes) =
+                    db.query_row("SELECT count(*), coalesce(sum(size), 0) FROM entries", [], |row| {
+                        Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
+                    })?;
+                let uploads: i64 = db.query_row("SELECT count(*) FROM uploads", [], |row| row.get(0))?;
+                Ok(Totals { entries, bytes, uploads: uploads.cast_unsigned() })
+            })
+            .await
+    }
+
+    async fn set_complete(&self, complete: bool) -> Result<(), IndexError> {
+        self.writer.write(move |db| open::set_complete(db, complete)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Puts a finished block in its place, whatever stands there.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek};
+use std::path::Path;
+use std::time::SystemTime;
+
+use md5::{Digest, Md5};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+use crate::store::{Block, BlockHash, Placed, StoreError};
+
+use super::temp::Body;
+use super::volume::{Volume, is_at};
+
+/// Puts `body` in place as `block`, durably; see [`crate::store::BlockWriter::finish`].
+pub(super) fn place(volume: &Volume, mut body: Body, block: Block) -> Result<Placed, StoreError> {
+    if body.len() != u64::from(block.size) {
+        return Err(StoreError::Size { expected: block.size.into(), got: body.len() });
+    }
+    let path = volume.block(block.hash);
+    let mut placed = Placed::New;
+    loop {
+        match standing(volume, &mut body, block)? {
+            Standing::Equal => return Ok(if placed == Placed::New { Placed::Existing } else { placed }),
+            Standing::SetAside => placed = Placed::Repaired,
+            Standing::Nothing => {}
+        }
+        let file = body.to_file(volume)?;
+        file.sync(volume)?;
+        let Some(from) = file.path() else { return Err(volume.lost()) };
+        match rename_new(from, &path) {
+            Ok(()) => {
+                file.keep();
+                volume.sync_folder(&volume.folder(block.hash))?;
+                return Ok(placed);
+            }
+            // Somebody else was first: look at theirs.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                volume.still_there()?;
+                volume.make_folder(block.hash)?;
+            }
+            Err(error) => return Err(volume.fail("rename to", &path, error)),
+        }
+    }
+}
+
+/// Renames without replacing; where the file system knows no such thing, replacing an equal block is harmless.
+pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        Err(Errno::EINVAL | Errno::ENOSYS) if !to.exists() => std::fs::rename(from, to),
+        other => other.map_err(Into::into),
+    }
+}
+
+enum Standing {
+    Nothing,
+    Equal,
+    SetAside,
+}
+
+/// Looks at what stands in the block's place: an equal block is touched and made durable, a damaged one set aside.
+fn standing(volume: &Volume, body: &mut Body, block: Block) -> Result<Standing, StoreError> {
+    let path = volume.block(block.hash);
+    let fail = |operation: &'static str| {
+        let path = path.clone();
+        move |error| volume.fail(operation, &path, error)
+    };
+    loop {
+        let mut file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Standing::Nothing),
+            Err(error) => return Err(fail("open")(error)),
+        };
+        // keepstore's own rule: under this lock a block is touched or trashed, and whoever comes second looks again.
+        file.lock().map_err(fail("lock"))?;
+        if !is_at(&file, &path) {
+            continue;
+        }
+        let size = file.metadata().map_err(fail("look at"))?.len();
+        let reason = if size != u64::from(block.size) {
+            format!("it has {size} bytes")
+        } else if body.equals(&mut file).map_err(fail("compare with"))? {
+            file.set_modified(SystemTime::now()).map_err(fail("touch"))?;
+            // It may stem from somebody who did not sync, or has not yet.
+            file.sync_data().map_err(fail("sync"))?;
+            volume.sync_folder(&volume.folder(block.hash))?;
+            return Ok(Standing::Equal);
+        } else {
+            let found = hash(&mut file).map_err(fail("read"))?;
+            if found == block.hash {
+                return Err(StoreError::Collision { store: volume.name(), block });
+            }
+            format!("its MD5 is {found}")
+        };
+        if volume.set_aside(block.hash, &file, &reason)? {
+            return Ok(Standing::SetAside);
+        }
+    }
+}
+
+fn hash(file: &mut File) -> io::Result<BlockHash> {
+    file.rewind()?;
+    let mut md5 = Md5::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(BlockHash(md5.finalize().into())),
+            size => md5.update(buffer.get(..size).unwrap_or_default()),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Paths of a volume, and what its errors mean.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::store::{Block, BlockHash, Space, StoreError};
+
+use super::{Create, OWN};
+
+/// The volume's place and bounds. All methods block.
+#[derive(Debug)]
+pub(super) struct Volume {
+    root: PathBuf,
+    reserve: u64,
+}
+
+/// Age from which a temporary file belongs to nobody: a block of 64 MiB does not take a day.
+const STALE: Duration = Duration::from_secs(24 * 3600);
+
+impl Volume {
+    pub(super) fn open(root: PathBuf, create: Create, reserve: u64) -> Result<Self, StoreError> {
+        let volume = Self { root, reserve };
+        match (volume.own().is_dir(), create) {
+            (true, _) => {}
+            (false, Create::Never) => return Err(StoreError::Missing { path: volume.root }),
+            (false, Create::IfMissing) => {}
+        }
+        if create == Create::IfMissing {
+            volume.make(&volume.root, 0o755)?;
+            volume.make(&volume.own(), 0o700)?;
+        }
+        volume.make(&volume.temporary(), 0o700)?;
+        volume.make(&volume.damaged(), 0o700)?;
+        volume.clean();
+        Ok(volume)
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn own(&self) -> PathBuf {
+        self.root.join(OWN)
+    }
+
+    pub(super) fn temporary(&self) -> PathBuf {
+        self.own().join("tmp")
+    }
+
+    pub(super) fn damaged(&self) -> PathBuf {
+        self.own().join("damaged")
+    }
+
+    /// The folder of a block.
+    pub(super) fn folder(&self, hash: BlockHash) -> PathBuf {
+        let name = hash.to_string();
+        self.root.join(name.get(..3).unwrap_or_default())
+    }
+
+    pub(super) fn block(&self, hash: BlockHash) -> PathBuf {
+        self.folder(hash).join(hash.to_string())
+    }
+
+    pub(super) fn trashed(&self, hash: BlockHash, deadline: SystemTime) -> PathBuf {
+        self.folder(hash).join(format!("{hash}.trash.{}", seconds(deadline)))
+    }
+
+    /// The blocks that are not in place with their size.
+    pub(super) fn missing(&self, blocks: Vec<Block>) -> Result<Vec<Block>, StoreError> {
+        let mut missing = Vec::new();
+        for block in blocks {
+            let path = self.block(block.hash);
+            match fs::metadata(&path) {
+                Ok(found) if found.len() == u64::from(block.size) => {}
+                Ok(_) => missing.push(block),
+                Err(error) if error.kind() == ErrorKind::NotFound => missing.push(block),
+                Err(error) => return Err(self.fail("look at", &path, error)),
+            }
+        }
+        if !missing.is_empty() {
+            self.still_there()?;
+        }
+        Ok(missing)
+    }
+
+    /// Fails when the volume itself has gone: then nothing can be said about its blocks.
+    pub(super) fn still_there(&self) -> Result<(), StoreError> {
+        if self.own().is_dir() { Ok(()) } else { Err(StoreError::Missing { path: self.root.clone() }) }
+    }
+
+    pub(super) fn space(&self) -> Result<Space, StoreError> {
+        let found = nix::sys::statvfs::statvfs(&self.root).map_err(|e| self.fail("look at", &self.root, e.into()))?;
+        let unit = found.fragment_size();
+        let (total, free) = (found.blocks() * unit, found.blocks_available() * unit);
+        Ok(Space { total, free: free.saturating_sub(self.reserve) })
+    }
+
+    /// Fails when there is no room for `size` more bytes above the reserve.
+    pub(super) fn room_for(&self, size: u64) -> Result<(), StoreError> {
+        if self.space()?.free < size { Err(StoreError::Full { store: self.name() }) } else { Ok(()) }
+    }
+
+    /// Makes what happened an error that says who must act.
+    pub(super) fn fail(&self, operation: &'static str, path: &Path, source: io::Error) -> StoreError {
+        let (store, path) = (self.name(), path.to_path_buf());
+        match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full { store },
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+                StoreError::Unwritable { store, operation, path, source }
+            }
+            _ => StoreError::Io { store, operation, path, source },
+        }
+    }
+
+    pub(super) fn lost(&self) -> StoreError {
+        StoreError::Lost { store: self.name() }
+    }
+
+    /// Makes the folder of a block, durably.
+    pub(super) fn make_folder(&self, hash: BlockHash) -> Result<(), StoreError> {
+        self.make(&self.folder(hash), 0o755)?;
+        self.sync_folder(&self.root)
+    }
+
+    /// Makes the names in a directory durable.
+    pub(super) fn sync_folder(&self, folder: &Path) -> Result<(), StoreError> {
+        File::open(folder).and_then(|opened| opened.sync_all()).map_err(|e| self.fail("sync", folder, e))
+    }
+
+    /// Sets a block aside, if its path still leads to `file`; returns whether it did.
+    ///
+    /// `file` is locked against a repair or a touch at the same time.
+    pub(super) fn set_aside(&self, hash: BlockHash, file: &File, reason: &str) -> Result<bool, StoreError> {
+        let path = self.block(hash);
+        file.lock().map_err(|e| self.fail("lock", &path, e))?;
+        if !is_at(file, &path) {
+            return Ok(false);
+        }
+        let to = self.damaged().join(format!("{hash}.{}", seconds(SystemTime::now())));
+        tracing::error!(store = %self.root.display(), block = %hash, reason, to = %to.display(), "damaged block set aside");
+        fs::rename(&path, &to).map_err(|e| self.fail("set aside", &path, e))?;
+        Ok(true)
+    }
+
+    fn make(&self, path: &Path, mode: u32) -> Result<(), StoreError> {
+        let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+        made.map_err(|e| self.fail("make directory", path, e))
+    }
+
+    /// Removes temporary files that nobody can be writing any more. What fails is left for next time.
+    fn clean(&self) {
+        let Ok(entries) = fs::read_dir(self.temporary()) else { return };
+        for entry in entries.flatten() {
+            let age = entry.metadata().ok().and_then(|found| found.modified().ok()?.elapsed().ok());
+            if age.is_some_and(|age| age > STALE) {
+                let _next_time = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Tells whether `path` leads to `file`.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(opened), Ok(found)) = (file.metadata(), fs::metadata(path)) else { return false };
+    (opened.dev(), opened.ino()) == (found.dev(), found.ino())
+}
+
+/// Whole seconds since 1970.
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

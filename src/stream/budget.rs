@@ -1,0 +1,55 @@
+//! Bytes in flight, counted.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A bound on bytes that wait in memory; cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    left: Arc<Semaphore>,
+    limit: u32,
+}
+
+/// Bytes that count against a [`Budget`] until they are dropped.
+#[derive(Debug)]
+pub struct Counted {
+    /// The bytes.
+    pub bytes: Bytes,
+    permit: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl Budget {
+    /// Makes a budget of `limit` bytes.
+    pub fn new(limit: u32) -> Self {
+        let limit = limit.max(1);
+        Self { left: Arc::new(Semaphore::new(limit as usize)), limit }
+    }
+
+    /// Waits until there is room for `bytes`, and takes it.
+    ///
+    /// A piece larger than the whole budget passes when everything else has gone, so that nothing waits for ever.
+    pub async fn take(&self, bytes: Bytes) -> Counted {
+        let wanted = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(self.limit);
+        // The semaphore is never closed, so an error cannot happen; without a permit the bytes would just not count.
+        let permit = Arc::clone(&self.left).acquire_many_owned(wanted).await.ok();
+        Counted { bytes, permit: permit.map(Arc::new) }
+    }
+}
+
+impl Counted {
+    /// Splits off the first `size` bytes (or all). The room is given back when both parts are dropped.
+    #[must_use]
+    pub fn split_to(&mut self, size: usize) -> Self {
+        let size = size.min(self.bytes.len());
+        Self { bytes: self.bytes.split_to(size), permit: self.permit.clone() }
+    }
+}
+
+impl From<Bytes> for Counted {
+    /// Wraps bytes that count against no budget.
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, permit: None }
+    }
+}

@@ -1,0 +1,148 @@
+//! A stream of bytes cut into blocks, with the MD5 of each.
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use md5::{Digest as _, Md5};
+
+use super::{Budget, Counted, Lane, Work};
+
+/// The largest block that Keep allows: 64 MiB.
+pub const MAX_BLOCK: u32 = 1 << 26;
+
+/// Cuts content into blocks and takes the MD5 of each, off the runtime, several blocks at once.
+///
+/// One cutter can serve many stores: each gets every [`Piece`], and all share the one digest.
+/// Bytes that wait to be hashed are bounded by two blocks; where hashing keeps up, far fewer wait.
+#[derive(Debug)]
+pub struct Cutter {
+    block_size: u32,
+    /// Bytes until the next cut.
+    room: u32,
+    /// Bytes in the present block.
+    len: u32,
+    lane: Option<Lane<Hashing>>,
+    budget: Budget,
+}
+
+/// A part of cut content.
+#[derive(Debug, Clone)]
+pub enum Piece {
+    /// Bytes of the present block. Never empty.
+    Data(Bytes),
+    /// The present block ends here. A block is never empty.
+    Cut(BlockDigest),
+}
+
+/// A block's MD5 and size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest {
+    /// The MD5 of the block's bytes.
+    pub md5: [u8; 16],
+    /// The number of bytes.
+    pub len: u32,
+}
+
+/// The digest of a block that is perhaps still being hashed; cheap to clone, and the hashing needs nobody to wait.
+#[derive(Clone)]
+pub struct BlockDigest(Shared<BoxFuture<'static, Option<Digest>>>);
+
+/// The thread that hashed a block was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the digest of a block was lost")]
+pub struct DigestLost;
+
+/// Fewer bytes than these are hashed in place: about a tenth of a millisecond, less than a change of thread can cost.
+const IN_PLACE: usize = 64 << 10;
+
+impl Cutter {
+    /// Makes a cutter for content whose first byte to come stands at `offset`.
+    ///
+    /// Cuts fall on multiples of `block_size` of the whole content, so that a resumed upload ends in the same blocks.
+    /// `block_size` is brought into the range 1 to [`MAX_BLOCK`].
+    pub fn new(block_size: u32, offset: u64) -> Self {
+        let block_size = block_size.clamp(1, MAX_BLOCK);
+        let into_block = u32::try_from(offset % u64::from(block_size)).unwrap_or_default();
+        let budget = Budget::new(2 * block_size.max(1 << 20));
+        Self { block_size, room: block_size - into_block, len: 0, lane: None, budget }
+    }
+
+    /// Takes the next bytes and returns them as pieces; waits while too many bytes wait to be hashed.
+    ///
+    /// A call that was cancelled has taken nothing.
+    pub async fn push(&mut self, bytes: Bytes) -> Vec<Piece> {
+        let mut pieces = Vec::with_capacity(1);
+        if bytes.is_empty() {
+            return pieces;
+        }
+        let mut rest = self.budget.take(bytes).await;
+        while !rest.bytes.is_empty() {
+            let part = rest.split_to(self.room as usize);
+            pieces.push(Piece::Data(part.bytes.clone()));
+            pieces.extend(self.add(part));
+        }
+        pieces
+    }
+
+    /// Ends the present block, if it has bytes, and returns its cut.
+    ///
+    /// The cutter can be used on: what follows is a new block, up to the next multiple of the block size.
+    pub fn finish(&mut self) -> Option<Piece> {
+        let lane = self.lane.take()?;
+        let len = std::mem::take(&mut self.len);
+        let done = move |hashing: Hashing| Digest { md5: hashing.0.finalize().into(), len };
+        let digest = match lane.idle(IN_PLACE) {
+            Ok((mut hashing, waiting)) => {
+                waiting.into_iter().for_each(|bytes| hashing.take(bytes));
+                let digest = done(hashing);
+                std::future::ready(Some(digest)).boxed()
+            }
+            Err(lane) => lane.finish(done).map(Result::ok).boxed(),
+        };
+        Some(Piece::Cut(BlockDigest(digest.shared())))
+    }
+
+    /// Adds bytes that fit the present block; returns the cut when they fill it.
+    fn add(&mut self, part: Counted) -> Option<Piece> {
+        let size = u32::try_from(part.bytes.len()).unwrap_or(u32::MAX).min(self.room);
+        self.len += size;
+        self.room -= size;
+        self.lane.get_or_insert_with(|| Lane::new(Hashing(Md5::new()))).push(part);
+        if self.room > 0 {
+            return None;
+        }
+        self.room = self.block_size;
+        self.finish()
+    }
+}
+
+impl BlockDigest {
+    /// Waits for the digest.
+    pub async fn wait(&self) -> Result<Digest, DigestLost> {
+        self.0.clone().await.ok_or(DigestLost)
+    }
+}
+
+impl From<Digest> for BlockDigest {
+    fn from(digest: Digest) -> Self {
+        Self(std::future::ready(Some(digest)).boxed().shared())
+    }
+}
+
+impl std::fmt::Debug for BlockDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("BlockDigest").field(&self.0.peek()).finish()
+    }
+}
+
+#[derive(Debug)]
+struct Hashing(Md5);
+
+impl Work for Hashing {
+    fn take(&mut self, bytes: Counted) {
+        self.0.update(&bytes.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests;

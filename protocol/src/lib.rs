@@ -20,6 +20,7 @@ pub mod hash;
 mod hex;
 pub mod keep;
 pub mod key;
+mod line;
 pub mod log;
 pub mod manifest;
 pub mod p2p;

@@ -1,0 +1,6 @@
+//! Properties and recorded vectors of the wire formats: keys, P2P, external special remotes, git-annex-shell.
+
+mod external;
+mod key;
+mod p2p;
+mod strategy;

@@ -46,7 +46,7 @@ watch_remote() {
     cat >"$BIN/git-annex-remote-keep" <<END
 #!/bin/bash
 talk=$TMP/talk/\$\$
-cut() { awk -v cut="\${CUT:-0}" '{ print; fflush() } cut && \$0 ~ /PROGRESS/ && \$NF >= cut { exit 1 }'; }
+cut() { perl -ne 'BEGIN { \$| = 1 } print; exit 1 if \$ENV{CUT} && /PROGRESS (\d+)/ && \$1 >= \$ENV{CUT}'; }
 tee "\$talk.in" | "$TMP/real/git-annex-remote-keep" | cut | tee "\$talk.out"
 END
     chmod +x "$BIN/git-annex-remote-keep"

@@ -8,8 +8,15 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Failure;
 
+mod hook;
+mod init;
 mod keep;
+mod link;
+mod repo;
+mod shell;
+mod site;
 mod special_remote;
+mod user;
 
 /// Real storage behind git-annex: a special remote and a cluster gateway on Arvados Keep blocks.
 #[derive(Debug, Parser)]
@@ -21,10 +28,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
+    Repo(repo::Repo),
+    User(user::User),
+    Shell(shell::Shell),
     /// Speak the external special remote protocol; also run as `git-annex-remote-keep`
     SpecialRemote,
-    /// Work on a Keep store directly
+    Link(link::Link),
     Keep(keep::Keep),
+    #[command(hide = true)]
+    ProcReceive(hook::ProcReceive),
 }
 
 /// Runs the program with the process's own arguments.
@@ -51,6 +64,8 @@ pub fn main() -> ExitCode {
 fn called_as(program: &std::ffi::OsStr) -> Option<&'static str> {
     match Path::new(program).file_name()?.to_str()? {
         "git-annex-remote-keep" => Some("special-remote"),
+        "git-annex-shell" => Some("shell"),
+        "proc-receive" => Some("proc-receive"),
         _ => None,
     }
 }
@@ -58,6 +73,12 @@ fn called_as(program: &std::ffi::OsStr) -> Option<&'static str> {
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     match cli.command {
+        Command::Init(init) => runtime.block_on(init.run()),
+        Command::Repo(repo) => repo.run(),
+        Command::User(user) => user.run(),
+        Command::Shell(shell) => runtime.block_on(shell.run()),
+        Command::Link(link) => link.run(),
+        Command::ProcReceive(hook) => hook.run(),
         Command::SpecialRemote => runtime.block_on(special_remote::run()),
         Command::Keep(keep) => runtime.block_on(keep.run()),
     }

@@ -6,9 +6,10 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 
-use crate::store::{Block, BlockHash};
+use crate::store::Block;
 
 pub mod sqlite;
 
@@ -33,6 +34,9 @@ pub trait Index: Send + Sync + 'static {
 
     /// Returns those of `blocks` that an entry or an unfinished upload refers to.
     async fn referenced(&self, blocks: &[BlockHash]) -> Result<Vec<BlockHash>, IndexError>;
+
+    /// Returns the entries that refer to a block.
+    async fn entries_with(&self, block: BlockHash) -> Result<Vec<Entry>, IndexError>;
 
     /// Lists entries ordered by owner and name, at most `limit` of them, those after `after` only.
     async fn list(
@@ -62,8 +66,8 @@ pub trait Index: Send + Sync + 'static {
     /// Returns noted blocks whose deadline has passed at `now`.
     async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<BlockHash>, IndexError>;
 
-    /// Forgets the note of blocks that were deleted for good, or brought back.
-    async fn forget_due(&self, blocks: &[BlockHash]) -> Result<(), IndexError>;
+    /// Forgets the note of blocks that were deleted for good, or brought back, where it was due at `now`.
+    async fn forget_due(&self, blocks: &[BlockHash], now: SystemTime) -> Result<(), IndexError>;
 
     /// Returns how many entries there are, and the sum of their sizes.
     async fn totals(&self) -> Result<Totals, IndexError>;

@@ -1,1 +1,253 @@
 //! A Keep store: named entries on top of blocks.
+//!
+//! An entry is a content under a name that belongs to an owner; both are opaque bytes. Its bytes are blocks, equal blocks
+//! are stored once, and a manifest that is itself a block names owner, name and blocks. The index makes entries quick to
+//! find and can be rebuilt from the manifests ([`KeepStore::reindex`]).
+//!
+//! An entry is present for the owner through whom it was stored and for nobody else, whatever blocks it shares.
+//!
+//! # How removals and uploads stay out of each other's way
+//!
+//! No lock is held over both blocks and index. An upload that ends *first* records what it refers to and *then* looks whether
+//! its blocks are there, bringing back from the trash those that are not. A removal *first* takes its references
+//! away, *then* moves unreferenced blocks to the trash, and *then* looks again for references, bringing back what was
+//! referred to meanwhile. Whichever order their steps fall in, one of the two sees the other. The trash is emptied in the
+//! same order. A process that dies in between leaves at worst a block in the trash that an entry refers to: whoever
+//! reads that entry brings it back.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
+use tokio::sync::Semaphore;
+
+use crate::index::{Index, IndexError};
+use crate::store::{Block, BlockStore, Space, StoreError};
+use crate::stream::MAX_BLOCK;
+
+mod manifest;
+mod open;
+mod read;
+mod reindex;
+mod status;
+mod trash;
+mod upload;
+
+pub use crate::index::Entry;
+pub use crate::store::dir::Create;
+pub use crate::stream::{Cutter, Piece};
+pub use manifest::{Manifest, Proof, Sealer};
+pub use reindex::Reindexed;
+pub use status::Status;
+pub use trash::Refused;
+pub use upload::Upload;
+
+/// A Keep store; cloning shares it.
+#[derive(Clone)]
+pub struct KeepStore {
+    inner: Arc<Inner>,
+}
+
+/// How a [`KeepStore`] works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes at which new content is cut into blocks: 1 byte to 64 MiB (the default).
+    pub block_size: u32,
+    /// How long removed blocks can be brought back. Default: 14 days, as Keep has it. Zero deletes at once.
+    pub trash_lifetime: Duration,
+    /// Free bytes below which the store counts as full. Default: 64 MiB.
+    pub reserve: u64,
+    /// Bytes that all reads together may hold ahead of their readers, in whole blocks. Default: 256 MiB.
+    pub read_ahead: u64,
+    /// How long an unfinished upload can be resumed. Default: 7 days.
+    pub resume_within: Duration,
+}
+
+/// A content being read.
+pub struct Content {
+    /// The size of the whole content in bytes, whatever the offset.
+    pub size: u64,
+    /// The bytes from the offset on. Ends early only with an error; each block was verified when its last byte leaves.
+    pub stream: BoxStream<'static, io::Result<Bytes>>,
+}
+
+/// Why a Keep store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeepError {
+    /// The blocks: the store is missing, full, unwritable, a block is damaged, ….
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Owner or name cannot stand in a manifest.
+    #[error("{} cannot be stored: an owner and a name are bytes without `/`, not empty, neither `.` nor `..`", String::from_utf8_lossy(.0))]
+    Name(Vec<u8>),
+    /// The content has more blocks than one manifest block can name (about 46 TiB of content).
+    #[error("a content of {0} bytes is too large for one manifest")]
+    TooLarge(u64),
+    /// The store's key cannot be read or made.
+    #[error("the signing key {}: {source}", .path.display())]
+    Key {
+        /// Where it is.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A digest was lost, or bytes were left uncut at the end.
+    #[error("the upload was not cut into whole blocks")]
+    Uncut,
+}
+
+struct Inner {
+    blocks: Arc<dyn BlockStore>,
+    index: Arc<dyn Index>,
+    sealer: Sealer,
+    options: Options,
+    /// One permit for each block read ahead.
+    ahead: Arc<Semaphore>,
+    /// When space and trash were last looked at.
+    tidied: Mutex<Option<Instant>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            block_size: MAX_BLOCK,
+            trash_lifetime: Duration::from_secs(14 * 24 * 3600),
+            reserve: 64 << 20,
+            read_ahead: 256 << 20,
+            resume_within: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
+}
+
+impl KeepStore {
+    /// Makes a store of its parts. `sealer` proves which manifests it wrote.
+    pub fn new(blocks: Arc<dyn BlockStore>, index: Arc<dyn Index>, sealer: Sealer, options: Options) -> Self {
+        let ahead = options.read_ahead / u64::from(options.block_size.max(1 << 20));
+        let ahead = Arc::new(Semaphore::new(usize::try_from(ahead).unwrap_or_default().min(1 << 16)));
+        Self { inner: Arc::new(Inner { blocks, index, sealer, options, ahead, tidied: Mutex::default() }) }
+    }
+
+    /// Returns the name for messages: its path.
+    pub fn name(&self) -> String {
+        self.inner.blocks.name()
+    }
+
+    /// Returns the bytes at which new content is cut.
+    pub fn block_size(&self) -> u32 {
+        self.inner.options.block_size
+    }
+
+    /// Returns the port to the blocks themselves.
+    pub fn blocks(&self) -> &Arc<dyn BlockStore> {
+        &self.inner.blocks
+    }
+
+    /// Returns the space of the place.
+    pub async fn space(&self) -> Result<Space, KeepError> {
+        Ok(self.inner.blocks.space().await?)
+    }
+
+    /// Returns what is recorded of an entry, whether or not its blocks are sound.
+    pub async fn entry(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, KeepError> {
+        Ok(self.inner.index.entry(owner, name).await?)
+    }
+
+    /// Returns the portable data hash of an entry's manifest.
+    pub fn portable_data_hash(&self, entry: &Entry) -> Result<String, KeepError> {
+        self.inner.sealer.portable_data_hash(&entry.owner, &entry.name, &entry.blocks)
+    }
+
+    /// Tells whether an entry is there, with all its blocks in their right sizes. Contents are not read.
+    ///
+    /// An error means unknown, not absent: for instance when the store's disk is not mounted.
+    pub async fn present(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
+        let Some(entry) = self.found(owner, name).await? else { return Ok(false) };
+        Ok(self.inner.missing(&entry.blocks).await?.is_empty())
+    }
+
+    /// Reads an entry from `offset` on; `None` exactly when [`KeepStore::present`] says false for the part to be read.
+    ///
+    /// A block that turns out damaged ends the stream in an error and makes the entry absent until it is stored again.
+    pub async fn read(&self, owner: &[u8], name: &[u8], offset: u64) -> Result<Option<Content>, KeepError> {
+        let Some(entry) = self.found(owner, name).await? else { return Ok(None) };
+        read::content(&self.inner, &entry.blocks, offset).await
+    }
+
+    /// Begins or resumes an upload. Nothing is visible until it is committed.
+    pub async fn write(&self, owner: &[u8], name: &[u8]) -> Result<Upload, KeepError> {
+        manifest::check(owner, name)?;
+        self.tidy().await;
+        Upload::begin(Arc::clone(&self.inner), owner, name).await
+    }
+
+    /// Removes an entry; false when there is none. Blocks that nothing else refers to go to the trash.
+    pub async fn remove(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
+        let deadline = self.inner.deadline();
+        let Some(unreferenced) = self.inner.index.remove(owner, name, deadline).await? else { return Ok(false) };
+        self.inner.discard(unreferenced, deadline).await?;
+        Ok(true)
+    }
+
+    /// Lists entries by owner and name, all or those of one owner.
+    pub fn entries(&self, owner: Option<&[u8]>) -> BoxStream<'static, Result<Entry, KeepError>> {
+        const PAGE: usize = 500;
+        let (index, owner) = (Arc::clone(&self.inner.index), owner.map(<[u8]>::to_vec));
+        let pages = stream::try_unfold(Some((Vec::new(), Vec::new())), move |after: Option<(Vec<u8>, Vec<u8>)>| {
+            let (index, owner) = (Arc::clone(&index), owner.clone());
+            async move {
+                let Some((after_owner, after_name)) = after else { return Ok::<_, KeepError>(None) };
+                let page = index.list(owner.as_deref(), Some((&after_owner, &after_name)), PAGE).await?;
+                let last = page.last().filter(|_| page.len() == PAGE);
+                let next = last.map(|entry| (entry.owner.clone(), entry.name.clone()));
+                Ok(Some((stream::iter(page.into_iter().map(Ok)), next)))
+            }
+        });
+        pages.try_flatten().boxed()
+    }
+
+    async fn found(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, KeepError> {
+        let entry = self.inner.index.entry(owner, name).await?;
+        if entry.is_none() {
+            // For a process that has it open an index outlives the place it stood in; asking for a block fails then.
+            self.inner.blocks.missing(&[Block::EMPTY]).await?;
+        }
+        Ok(entry)
+    }
+}
+
+impl Inner {
+    /// Returns those of `blocks` that are neither in place nor can be brought back from the trash.
+    async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, KeepError> {
+        let missing = self.blocks.missing(blocks).await?;
+        let mut back = false;
+        for block in &missing {
+            back |= self.blocks.untrash(block.hash).await?;
+        }
+        if back { Ok(self.blocks.missing(&missing).await?) } else { Ok(missing) }
+    }
+
+    /// When what is removed now is to be deleted for good.
+    fn deadline(&self) -> SystemTime {
+        let now = SystemTime::now();
+        now.checked_add(self.options.trash_lifetime).unwrap_or(now)
+    }
+}
+
+impl std::fmt::Debug for KeepStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("KeepStore").field(&self.name()).finish()
+    }
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content").field("size", &self.size).finish_non_exhaustive()
+    }
+}

@@ -3,10 +3,19 @@
 //! Data flows one way: door (`serve`, `remote`) → `gateway` → `node` → `keep` → `store`.
 //! ARCHITECTURE.md says who may import whom; `tests/layers.rs` checks it.
 
+pub mod annex;
+pub mod assemble;
 pub mod cli;
+pub mod clock;
 pub mod error;
+pub mod gateway;
+pub mod git;
 pub mod index;
 pub mod keep;
+pub mod node;
 pub mod remote;
+pub mod repo;
+pub mod serve;
+pub mod site;
 pub mod store;
 pub mod stream;

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -14,7 +15,7 @@ mod block;
 pub mod dir;
 mod verify;
 
-pub use block::{Block, BlockHash};
+pub use block::{Block, TooLarge};
 pub use verify::Verifier;
 
 /// A place that keeps blocks.
@@ -33,9 +34,13 @@ pub trait BlockStore: Send + Sync + 'static {
     ///
     /// The whole block is read and checked whatever `from` is, and its last bytes are given out only when size and hash
     /// are right: a stream that ends without an error gave the block's true bytes. A wrong block is set aside (it is
-    /// then no longer in the store), reported in the log, and the stream ends in [`StoreError::Damaged`].
+    /// then no longer in the store), reported in the log, and the stream ends in [`StoreError::Damaged`]. A sound block of
+    /// another size than the caller named stays: [`StoreError::Size`].
     /// At most about `ahead` bytes (and never fewer than one read) are read before they are asked for.
     async fn read(&self, block: Block, from: u32, ahead: usize) -> Result<Option<BlockBytes>, StoreError>;
+
+    /// Returns the first bytes of a block, at most `size`, **unverified**; `None` when it is not there.
+    async fn peek(&self, hash: BlockHash, size: usize) -> Result<Option<Bytes>, StoreError>;
 
     /// Returns those of `blocks` that are not in the store, or have another size there. Contents are not read.
     async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError>;
@@ -53,8 +58,14 @@ pub trait BlockStore: Send + Sync + 'static {
     /// Brings a block back from the trash; false when it is not there. A block that is in place stays.
     async fn untrash(&self, hash: BlockHash) -> Result<bool, StoreError>;
 
-    /// Deletes what the trash holds of a block with a deadline of `now` or before; returns the bytes set free.
-    async fn delete_trashed(&self, hash: BlockHash, now: SystemTime) -> Result<u64, StoreError>;
+    /// Returns what the trash holds of a block with a deadline of `due` or before, marked so that each can be deleted for
+    /// itself: a copy that comes into the trash later is never meant by the mark.
+    ///
+    /// Marked copies are still in the trash: they can be brought back until they are deleted, and marked again.
+    async fn condemn(&self, hash: BlockHash, due: SystemTime) -> Result<Vec<Condemned>, StoreError>;
+
+    /// Deletes a copy for good; false when it was brought back or marked anew meanwhile.
+    async fn delete(&self, copy: Condemned) -> Result<bool, StoreError>;
 
     /// Lists blocks whose name begins with `prefix` (hex digits), in no certain order.
     ///
@@ -70,7 +81,7 @@ pub type BlockBytes = BoxStream<'static, Result<Bytes, StoreError>>;
 
 /// A block being written. Dropped unfinished, it leaves nothing.
 #[async_trait]
-pub trait BlockWriter: Send {
+pub trait BlockWriter: Send + Sync {
     /// Takes the next bytes; waits while the store cannot keep up.
     ///
     /// After an error only dropping makes sense.
@@ -117,6 +128,17 @@ pub enum State {
     Trashed(SystemTime),
     /// Set aside since its bytes were wrong.
     Damaged,
+}
+
+/// A copy of a block in the trash that is about to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Condemned {
+    /// The block.
+    pub hash: BlockHash,
+    /// The copy's size in bytes.
+    pub size: u64,
+    /// Tells it from other copies of the same block.
+    pub mark: u64,
 }
 
 /// Space of a block store, in bytes.
@@ -182,13 +204,13 @@ pub enum StoreError {
         /// The block.
         block: Block,
     },
-    /// The caller gave another number of bytes than it named.
-    #[error("a block of {expected} bytes came with {got}")]
+    /// A block is sound, and has not the size that the caller named.
+    #[error("block {} has {size} bytes, not {}", .block.hash, .block.size)]
     Size {
-        /// Bytes named.
-        expected: u64,
-        /// Bytes given.
-        got: u64,
+        /// What the caller named.
+        block: Block,
+        /// The block's true size in bytes.
+        size: u64,
     },
     /// Another failure of the system.
     #[error("Keep store {store}: {operation} {}: {source}", .path.display())]

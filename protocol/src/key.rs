@@ -1,6 +1,8 @@
 //! git-annex keys, their file names and their hash directories.
 //!
-//! Source: spec `git-annex-branch.md` §1 and §2; vectors `keys.json`.
+//! Source: spec `git-annex-branch.md` §1 and §2; vectors `keys.json`, `encrypted-keys.json`.
+
+mod encrypted;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use nom::bytes::complete::{tag, take_till1, take_while1};
 use nom::combinator::opt;
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
+
+pub use self::encrypted::Mac;
 
 /// The name of one annexed content: backend, size and hash (or another name).
 ///
@@ -60,17 +64,22 @@ impl Key {
             return Err(KeyError::LineFeed);
         }
         let (name, fields) = fields(text).map_err(|_| KeyError::Malformed)?;
-        let Fields { backend, size, mtime, chunk_size, chunk_number } = fields;
+        let backend = fields.backend;
         if backend.ends_with(b"E") && !NO_EXTENSION_LIMIT.contains(&backend) {
             let extension = name.iter().position(|b| *b == b'.').map_or(0, |dot| name.len() - dot);
             if extension > MAX_EXTENSION {
                 return Err(KeyError::ExtensionTooLong);
             }
         }
+        Ok(Self::assemble(&fields, name))
+    }
+
+    fn assemble(fields: &Fields<'_>, name: &[u8]) -> Self {
+        let Fields { backend, size, mtime, chunk_size, chunk_number } = fields;
         let head = |chunks: bool| {
             let mut out = backend.to_vec();
-            let chunk_fields = [(b"-S", &chunk_size), (b"-C", &chunk_number)];
-            let plain_fields = [(b"-s", &size), (b"-m", &mtime)];
+            let chunk_fields = [(b"-S", chunk_size), (b"-C", chunk_number)];
+            let plain_fields = [(b"-s", size), (b"-m", mtime)];
             for (letter, number) in plain_fields.into_iter().chain(chunk_fields.into_iter().filter(|_| chunks)) {
                 if let Some(number) = number {
                     out.extend_from_slice(letter);
@@ -86,9 +95,10 @@ impl Key {
         let has_chunk_fields = chunk_size.is_some() || chunk_number.is_some();
         let parent = has_chunk_fields.then(|| [&head(false), name].concat().into());
         let backend_len = backend.len();
-        let chunk = chunk_size.zip(chunk_number);
+        let chunk = chunk_size.clone().zip(chunk_number.clone());
         let serialized = serialized.into();
-        Ok(Self(Arc::new(Parts { serialized, parent, backend_len, name_start, size, chunk })))
+        let size = size.clone();
+        Self(Arc::new(Parts { serialized, parent, backend_len, name_start, size, chunk }))
     }
 
     /// Returns the serialized key in canonical form.

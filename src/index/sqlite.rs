@@ -6,11 +6,12 @@
 use std::path::Path;
 use std::time::SystemTime;
 
+use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use rusqlite::params;
 
 use super::{Entry, Index, IndexError, Totals};
-use crate::store::{Block, BlockHash};
+use crate::store::Block;
 
 mod open;
 mod pool;
@@ -85,6 +86,10 @@ impl Index for SqliteIndex {
             .await
     }
 
+    async fn entries_with(&self, block: BlockHash) -> Result<Vec<Entry>, IndexError> {
+        self.readers.read(move |db| rows::entries_with(db, block)).await
+    }
+
     async fn list(
         &self,
         owner: Option<&[u8]>,
@@ -136,18 +141,18 @@ impl Index for SqliteIndex {
         self.readers
             .read(move |db| {
                 let mut query = db.prepare_cached("SELECT block FROM due WHERE deadline <= ? LIMIT ?")?;
-                let found = query.query_map(params![rows::nanos(now), limit as i64], |row| Ok(BlockHash(row.get(0)?)))?;
+                let found = query.query_map(params![rows::nanos(now), limit as i64], |row| Ok(BlockHash::from(row.get::<_, [u8; 16]>(0)?)))?;
                 found.collect()
             })
             .await
     }
 
-    async fn forget_due(&self, blocks: &[BlockHash]) -> Result<(), IndexError> {
+    async fn forget_due(&self, blocks: &[BlockHash], now: SystemTime) -> Result<(), IndexError> {
         let blocks = blocks.to_vec();
         self.writer
             .write(move |db| {
-                let mut delete = db.prepare_cached("DELETE FROM due WHERE block = ?")?;
-                blocks.iter().try_for_each(|block| delete.execute([block.0]).map(drop))
+                let mut delete = db.prepare_cached("DELETE FROM due WHERE block = ? AND deadline <= ?")?;
+                blocks.iter().try_for_each(|block| delete.execute(params![block.as_bytes(), rows::nanos(now)]).map(drop))
             })
             .await
     }

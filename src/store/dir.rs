@@ -15,10 +15,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use super::{Block, BlockBytes, BlockHash, BlockStore, BlockWriter, Listed, Space, StoreError};
+use super::{Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Space, StoreError};
 
 mod list;
 mod place;
@@ -99,6 +101,10 @@ impl BlockStore for DirStore {
         read::read(Arc::clone(&self.0), block, from, ahead).await
     }
 
+    async fn peek(&self, hash: BlockHash, size: usize) -> Result<Option<Bytes>, StoreError> {
+        self.run(move |volume| read::peek(volume, hash, size)).await
+    }
+
     async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError> {
         let blocks = blocks.to_vec();
         self.run(move |volume| volume.missing(blocks)).await
@@ -117,8 +123,12 @@ impl BlockStore for DirStore {
         self.run(move |volume| trash::untrash(volume, hash)).await
     }
 
-    async fn delete_trashed(&self, hash: BlockHash, now: SystemTime) -> Result<u64, StoreError> {
-        self.run(move |volume| trash::delete(volume, hash, now)).await
+    async fn condemn(&self, hash: BlockHash, due: SystemTime) -> Result<Vec<Condemned>, StoreError> {
+        self.run(move |volume| trash::condemn(volume, hash, due)).await
+    }
+
+    async fn delete(&self, copy: Condemned) -> Result<bool, StoreError> {
+        self.run(move |volume| trash::delete(volume, copy)).await
     }
 
     async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {

@@ -1,5 +1,6 @@
 //! Checks a block's bytes while they pass.
 
+use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
 use md5::{Digest, Md5};
 
@@ -37,7 +38,7 @@ impl Verifier {
         if self.seen != u64::from(self.block.size) {
             return Err(format!("it has {} bytes", self.seen));
         }
-        let found = super::BlockHash(self.md5.finalize().into());
+        let found = BlockHash::from(<[u8; 16]>::from(self.md5.finalize()));
         if found != self.block.hash { Err(format!("its MD5 is {found}")) } else { Ok(self.held) }
     }
 }

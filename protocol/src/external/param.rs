@@ -110,7 +110,7 @@ impl Text {
 impl Cost {
     /// Returns the cost; `None` if it is negative or no number.
     pub fn new(cost: f64) -> Option<Self> {
-        (cost.is_finite() && cost >= 0.0).then_some(Self(cost))
+        (cost.is_finite() && cost.is_sign_positive()).then_some(Self(cost))
     }
 
     /// Returns the number.

@@ -276,7 +276,7 @@ fn response() -> impl Strategy<Value = Response> {
         (wire_key(), text()).prop_map(|(key, url)| R::TransferRetrieveUrl { key, url }),
         (wire_key(), text()).prop_map(|(key, message)| R::CheckPresentUnknown { key, message }),
         wire_key().prop_map(|key| R::CheckPresentFailure { key }),
-        (0f64..1e6).prop_map(|cost| R::Cost { cost: Cost::new(cost).unwrap() }),
+        (0f64..1e6).prop_filter_map("no cost", |cost| Some(R::Cost { cost: Cost::new(cost)? })),
         availability.prop_map(|availability| R::Availability { availability }),
         (any::<Option<u64>>(), text()).prop_map(|(size, file)| R::CheckUrlContents { size, file }),
         vec(contents, 0..4).prop_map(|contents| R::CheckUrlMulti { contents }),

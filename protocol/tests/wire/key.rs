@@ -1,6 +1,10 @@
 //! git-annex keys.
 
-use annex_protocol::key::{Key, KeyError};
+use std::collections::BTreeSet;
+
+use annex_protocol::key::{Key, KeyError, Mac};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
@@ -54,6 +58,41 @@ fn keys_recorded_from_git_annex() {
         assert_eq!(key.branch_path(".log"), recorded.location_log.as_bytes(), "{text}");
         assert_eq!(Key::from_file_name(recorded.filename.as_bytes()), Ok(key));
     }
+}
+
+#[derive(Deserialize)]
+struct EncryptedVectors {
+    remotes: Vec<EncryptedRemote>,
+}
+
+#[derive(Deserialize)]
+struct EncryptedRemote {
+    mac: String,
+    cipher: String,
+    keys: Vec<EncryptedKey>,
+}
+
+#[derive(Deserialize)]
+struct EncryptedKey {
+    key: String,
+    encrypted_key: String,
+}
+
+#[test]
+fn encrypted_names_recorded_from_git_annex() {
+    let vectors: EncryptedVectors = serde_json::from_str(include_str!("../vectors/encrypted-keys.json")).unwrap();
+    let macs: BTreeSet<&str> = vectors.remotes.iter().map(|remote| remote.mac.as_str()).collect();
+    assert_eq!(macs.len(), 5);
+    for remote in &vectors.remotes {
+        let mac = Mac::parse(remote.mac.as_bytes()).unwrap();
+        let cipher = STANDARD.decode(&remote.cipher).unwrap();
+        for EncryptedKey { key, encrypted_key } in &remote.keys {
+            let encrypted = Key::parse(key.as_bytes()).unwrap().encrypted(mac, &cipher);
+            assert_eq!(Ok(encrypted), Key::parse(encrypted_key.as_bytes()), "{key}");
+        }
+    }
+    assert_eq!(Mac::parse(b"HMACMD5"), None);
+    assert_eq!(Mac::default().as_str(), "HMACSHA1");
 }
 
 #[test]

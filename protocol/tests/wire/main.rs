@@ -3,4 +3,5 @@
 mod external;
 mod key;
 mod p2p;
+mod shell;
 mod strategy;

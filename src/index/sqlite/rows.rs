@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use annex_protocol::keep::BlockHash;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 
 use crate::index::Entry;
-use crate::store::{Block, BlockHash};
+use crate::store::Block;
 
 const COLUMNS: &str = "owner, name, size, manifest, blocks, stored";
 
@@ -17,6 +18,11 @@ const BLOCK: usize = 20;
 pub(super) fn entry(db: &Connection, owner: &[u8], name: &[u8]) -> Result<Option<Entry>> {
     let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM entries WHERE owner = ? AND name = ?"))?;
     query.query_row(params![owner, name], read_entry).optional()
+}
+
+pub(super) fn entries_with(db: &Connection, block: BlockHash) -> Result<Vec<Entry>> {
+    let sql = format!("SELECT {COLUMNS} FROM entries WHERE id IN (SELECT entry FROM refs WHERE block = ?)");
+    db.prepare_cached(&sql)?.query_map([block.as_bytes()], read_entry)?.collect()
 }
 
 pub(super) fn list(
@@ -56,7 +62,7 @@ pub(super) fn add_entry(db: &Connection, entry: &Entry) -> Result<()> {
     let id = db.last_insert_rowid();
     let mut insert = db.prepare_cached("INSERT OR IGNORE INTO refs VALUES (?, ?)")?;
     for block in entry.blocks.iter().chain([&entry.manifest]) {
-        insert.execute(params![block.hash.0, id])?;
+        insert.execute(params![block.hash.as_bytes(), id])?;
     }
     Ok(())
 }
@@ -95,7 +101,7 @@ pub(super) fn is_referenced(db: &Connection, block: BlockHash) -> Result<bool> {
     db.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM refs WHERE block = ?1) OR EXISTS (SELECT 1 FROM upload_refs WHERE block = ?1)",
     )?
-    .query_row([block.0], |row| row.get(0))
+    .query_row([block.as_bytes()], |row| row.get(0))
 }
 
 /// Notes those of `blocks` that nothing refers to as due at `deadline`, and returns them.
@@ -104,7 +110,7 @@ pub(super) fn note_unreferenced(db: &Connection, blocks: Vec<Block>, deadline: S
     for block in BTreeSet::from_iter(blocks) {
         if !is_referenced(db, block.hash)? {
             db.prepare_cached("INSERT OR REPLACE INTO due VALUES (?, ?)")?
-                .execute(params![block.hash.0, nanos(deadline)])?;
+                .execute(params![block.hash.as_bytes(), nanos(deadline)])?;
             unreferenced.push(block);
         }
     }
@@ -122,7 +128,7 @@ pub(super) fn record_upload(db: &Connection, owner: &[u8], name: &[u8], blocks: 
         .execute(params![owner, name, to_bytes(blocks), nanos(SystemTime::now())])?;
     let id = db.last_insert_rowid();
     let mut insert = db.prepare_cached("INSERT OR IGNORE INTO upload_refs VALUES (?, ?)")?;
-    blocks.iter().try_for_each(|block| insert.execute(params![block.hash.0, id]).map(drop))
+    blocks.iter().try_for_each(|block| insert.execute(params![block.hash.as_bytes(), id]).map(drop))
 }
 
 /// Takes an unfinished upload out; returns the blocks it referred to.
@@ -132,7 +138,7 @@ pub(super) fn take_upload(db: &Connection, owner: &[u8], name: &[u8]) -> Result<
     let Some((id, blocks)) = found.optional()? else { return Ok(Vec::new()) };
     let mut delete = db.prepare_cached("DELETE FROM upload_refs WHERE block = ? AND upload = ?")?;
     for block in &blocks {
-        delete.execute(params![block.hash.0, id])?;
+        delete.execute(params![block.hash.as_bytes(), id])?;
     }
     db.prepare_cached("DELETE FROM uploads WHERE id = ?")?.execute([id])?;
     Ok(blocks)
@@ -146,7 +152,7 @@ pub(super) fn nanos(time: SystemTime) -> i64 {
 fn delete_entry(db: &Connection, id: i64, blocks: &[Block]) -> Result<()> {
     let mut delete = db.prepare_cached("DELETE FROM refs WHERE block = ? AND entry = ?")?;
     for block in blocks {
-        delete.execute(params![block.hash.0, id])?;
+        delete.execute(params![block.hash.as_bytes(), id])?;
     }
     db.prepare_cached("DELETE FROM entries WHERE id = ?")?.execute([id]).map(drop)
 }
@@ -162,7 +168,7 @@ fn read_entry(row: &Row<'_>) -> Result<Entry> {
 fn to_bytes(blocks: &[Block]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(blocks.len() * BLOCK);
     for block in blocks {
-        bytes.extend_from_slice(&block.hash.0);
+        bytes.extend_from_slice(block.hash.as_bytes());
         bytes.extend_from_slice(&block.size.to_be_bytes());
     }
     bytes
@@ -177,7 +183,7 @@ fn from_bytes(row: &Row<'_>, column: usize) -> Result<Vec<Block>> {
     let parse = |bytes: &[u8; BLOCK]| {
         let (hash, size) = bytes.split_first_chunk::<16>().ok_or_else(|| bad(column))?;
         let size = size.try_into().map(u32::from_be_bytes).map_err(|_| bad(column))?;
-        Ok(Block { hash: BlockHash(*hash), size })
+        Ok(Block { hash: BlockHash::from(*hash), size })
     };
     blocks.iter().map(parse).collect()
 }

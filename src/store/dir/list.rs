@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use annex_protocol::keep::BlockHash;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 
-use crate::store::{BlockHash, Listed, State, StoreError};
+use crate::store::{Listed, State, StoreError};
 
 use super::trash;
 use super::volume::Volume;
@@ -83,9 +84,9 @@ fn listed(volume: &Volume, folder: &Path, prefix: &str) -> Result<Vec<Listed>, S
 
 fn read(name: &str, damaged: bool) -> Option<(BlockHash, State)> {
     if damaged {
-        return Some((name.split_once('.')?.0.parse().ok()?, State::Damaged));
+        return Some((BlockHash::parse(name.split_once('.')?.0.as_bytes())?, State::Damaged));
     }
-    if let Ok(hash) = name.parse() {
+    if let Some(hash) = BlockHash::parse(name.as_bytes()) {
         return Some((hash, State::Live));
     }
     trash::deadline(name).map(|(hash, deadline)| (hash, State::Trashed(deadline)))

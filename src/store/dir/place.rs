@@ -5,11 +5,12 @@ use std::io::{self, ErrorKind, Read, Seek};
 use std::path::Path;
 use std::time::SystemTime;
 
+use annex_protocol::keep::BlockHash;
 use md5::{Digest, Md5};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use crate::store::{Block, BlockHash, Placed, StoreError};
+use crate::store::{Block, Placed, StoreError};
 
 use super::temp::Body;
 use super::volume::{Volume, is_at};
@@ -17,7 +18,7 @@ use super::volume::{Volume, is_at};
 /// Puts `body` in place as `block`, durably; see [`crate::store::BlockWriter::finish`].
 pub(super) fn place(volume: &Volume, mut body: Body, block: Block) -> Result<Placed, StoreError> {
     if body.len() != u64::from(block.size) {
-        return Err(StoreError::Size { expected: block.size.into(), got: body.len() });
+        return Err(StoreError::Size { block, size: body.len() });
     }
     let path = volume.block(block.hash);
     let mut placed = Placed::New;
@@ -80,34 +81,32 @@ fn standing(volume: &Volume, body: &mut Body, block: Block) -> Result<Standing, 
             continue;
         }
         let size = file.metadata().map_err(fail("look at"))?.len();
-        let reason = if size != u64::from(block.size) {
-            format!("it has {size} bytes")
-        } else if body.equals(&mut file).map_err(fail("compare with"))? {
+        if size == u64::from(block.size) && body.equals(&mut file).map_err(fail("compare with"))? {
             file.set_modified(SystemTime::now()).map_err(fail("touch"))?;
             // It may stem from somebody who did not sync, or has not yet.
             file.sync_data().map_err(fail("sync"))?;
             volume.sync_folder(&volume.folder(block.hash))?;
             return Ok(Standing::Equal);
-        } else {
-            let found = hash(&mut file).map_err(fail("read"))?;
-            if found == block.hash {
-                return Err(StoreError::Collision { store: volume.name(), block });
-            }
-            format!("its MD5 is {found}")
-        };
+        }
+        let found = hash(&mut file).map_err(fail("read"))?;
+        if found == block.hash {
+            return Err(StoreError::Collision { store: volume.name(), block });
+        }
+        let reason = format!("it has {size} bytes, and the MD5 {found}");
         if volume.set_aside(block.hash, &file, &reason)? {
             return Ok(Standing::SetAside);
         }
     }
 }
 
-fn hash(file: &mut File) -> io::Result<BlockHash> {
+/// Hashes a whole file.
+pub(super) fn hash(file: &mut File) -> io::Result<BlockHash> {
     file.rewind()?;
     let mut md5 = Md5::new();
     let mut buffer = vec![0; 256 << 10];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(BlockHash(md5.finalize().into())),
+            0 => return Ok(<[u8; 16]>::from(md5.finalize()).into()),
             size => md5.update(buffer.get(..size).unwrap_or_default()),
         }
     }

@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 
+use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 use crate::store::{Block, BlockBytes, StoreError, Verifier};
 
+use super::place::hash;
 use super::volume::Volume;
 
 /// Bytes in one piece of a stream.
@@ -39,6 +41,19 @@ pub(super) async fn read(
     tokio::spawn(supply(reading, batch, send));
     let rest = stream::unfold(receive, async |mut receive| Some((receive.recv().await?, receive)));
     Ok(Some(rest.boxed()))
+}
+
+/// Reads the first bytes of a block; see [`crate::store::BlockStore::peek`].
+pub(super) fn peek(volume: &Volume, hash: BlockHash, size: usize) -> Result<Option<Bytes>, StoreError> {
+    let path = volume.block(hash);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return volume.still_there().map(|()| None),
+        Err(error) => return Err(volume.fail("open", &path, error)),
+    };
+    let mut bytes = Vec::with_capacity(size.min(CHUNK));
+    file.take(size as u64).read_to_end(&mut bytes).map_err(|e| volume.fail("read", &path, e))?;
+    Ok(Some(bytes.into()))
 }
 
 /// Sends what is read until the end, an error, or nobody listens.
@@ -79,7 +94,7 @@ struct Reading {
 impl Reading {
     fn open(volume: Arc<Volume>, block: Block, from: u32) -> Result<Option<Self>, StoreError> {
         let path = volume.block(block.hash);
-        let file = match File::open(&path) {
+        let mut file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 volume.still_there()?;
@@ -88,10 +103,15 @@ impl Reading {
             Err(error) => return Err(volume.fail("open", &path, error)),
         };
         let size = file.metadata().map_err(|e| volume.fail("look at", &path, e))?.len();
+        // The size is the caller's claim: a block is not damaged because somebody asked for it wrongly.
+        let claim = size == u64::from(block.size);
+        if !claim && hash(&mut file).map_err(|e| volume.fail("read", &path, e))? == block.hash {
+            return Err(StoreError::Size { block, size });
+        }
         let verifier = Some(Verifier::new(block));
-        let reading =
-            Self { volume, block, file, verifier, unread: block.size as usize, skip: from.min(block.size) as usize };
-        if size == u64::from(block.size) { Ok(Some(reading)) } else { Err(reading.damaged(format!("it has {size} bytes"))) }
+        let skip = from.min(block.size) as usize;
+        let reading = Self { volume, block, file, verifier, unread: block.size as usize, skip };
+        if claim { Ok(Some(reading)) } else { Err(reading.damaged(format!("it has {size} bytes"))) }
     }
 
     fn ended(&self) -> bool {

@@ -5,10 +5,16 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::store::{BlockHash, StoreError};
+use annex_protocol::keep::BlockHash;
+use uuid::Uuid;
+
+use crate::store::{Condemned, StoreError};
 
 use super::place::rename_new;
 use super::volume::{Volume, is_at, seconds};
+
+/// Marks are seconds before this one, in the year 2001: a deadline that was never given out.
+const MARKS: u128 = 1_000_000_000;
 
 /// Moves a block to the trash; see [`crate::store::BlockStore::trash`].
 pub(super) fn trash(
@@ -62,27 +68,43 @@ pub(super) fn untrash(volume: &Volume, hash: BlockHash) -> Result<bool, StoreErr
     volume.still_there().map(|()| false)
 }
 
-/// Deletes for good what is due; see [`crate::store::BlockStore::delete_trashed`].
-pub(super) fn delete(volume: &Volume, hash: BlockHash, now: SystemTime) -> Result<u64, StoreError> {
-    let mut freed = 0;
+/// Marks due copies with deadlines of long ago, each its own; see [`crate::store::BlockStore::condemn`].
+pub(super) fn condemn(volume: &Volume, hash: BlockHash, due: SystemTime) -> Result<Vec<Condemned>, StoreError> {
+    let mut condemned = Vec::new();
     for (deadline, path) in in_trash(volume, hash)? {
-        if seconds(deadline) > seconds(now) {
+        if seconds(deadline) > seconds(due) {
             continue;
         }
+        let mark = (Uuid::new_v4().as_u128() % MARKS) as u64;
+        let to = marked(volume, hash, mark);
         let size = fs::metadata(&path).map_or(0, |found| found.len());
-        match fs::remove_file(&path) {
-            Ok(()) => freed += size,
+        match rename_new(&path, &to) {
+            Ok(()) => condemned.push(Condemned { hash, size, mark }),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(volume.fail("delete", &path, error)),
+            Err(error) => return Err(volume.fail("mark", &path, error)),
         }
     }
-    Ok(freed)
+    Ok(condemned)
+}
+
+/// Deletes a marked copy; see [`crate::store::BlockStore::delete`].
+pub(super) fn delete(volume: &Volume, copy: Condemned) -> Result<bool, StoreError> {
+    let path = marked(volume, copy.hash, copy.mark);
+    match fs::remove_file(&path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(volume.fail("delete", &path, error)),
+    }
 }
 
 /// Reads the deadline from the name of a file in the trash, `<hash>.trash.<seconds>`.
 pub(super) fn deadline(name: &str) -> Option<(BlockHash, SystemTime)> {
     let (hash, deadline) = name.split_once(".trash.")?;
-    Some((hash.parse().ok()?, UNIX_EPOCH.checked_add(Duration::from_secs(deadline.parse().ok()?))?))
+    Some((BlockHash::parse(hash.as_bytes())?, UNIX_EPOCH.checked_add(Duration::from_secs(deadline.parse().ok()?))?))
+}
+
+fn marked(volume: &Volume, hash: BlockHash, mark: u64) -> PathBuf {
+    volume.trashed(hash, UNIX_EPOCH + Duration::from_secs(mark % MARKS as u64))
 }
 
 fn in_trash(volume: &Volume, hash: BlockHash) -> Result<Vec<(SystemTime, PathBuf)>, StoreError> {

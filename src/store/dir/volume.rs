@@ -6,7 +6,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::store::{Block, BlockHash, Space, StoreError};
+use annex_protocol::keep::BlockHash;
+
+use crate::store::{Block, Space, StoreError};
 
 use super::{Create, OWN};
 

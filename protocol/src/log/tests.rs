@@ -1,0 +1,5 @@
+//! Recorded vectors and properties of whole logs.
+
+mod properties;
+mod vectors;
+mod writes;

@@ -1,0 +1,33 @@
+//! `proc-receive`: the hook that git runs for pushes of the git-annex branch.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::annex::Branch;
+use crate::annex::merge::Policy;
+use crate::error::Failure;
+use crate::git::Git;
+
+/// The environment variable by which a door tells the hook what the pusher may do; without it, everything.
+///
+/// Whoever pushes past the doors has the repository's files in hand anyway.
+pub(super) const POLICY: &str = "ANNEX_KEEP_PUSH";
+
+/// The value of [`POLICY`] for those who may not change placement.
+pub(super) const NO_PLACEMENT: &str = "no-placement";
+
+/// Merge what is pushed to the git-annex branch (git runs this)
+#[derive(Debug, clap::Args)]
+pub(super) struct ProcReceive {}
+
+impl ProcReceive {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let no_placement = std::env::var_os(POLICY).is_some_and(|value| value == NO_PLACEMENT);
+        let policy = if no_placement { Policy::NoPlacement } else { Policy::Everything };
+        let dir = std::env::var_os("GIT_DIR").unwrap_or_else(|| ".".into());
+        let branch = Branch::open(Git::open(Path::new(&dir))?)?;
+        let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+        crate::serve::hook::proc_receive(&branch, policy, &mut input, &mut output, &mut std::io::stderr())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

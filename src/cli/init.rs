@@ -1,0 +1,43 @@
+//! `annex-keep init`: make a site.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::error::Failure;
+use crate::site::Site;
+
+/// Make a site: a directory with configuration, users, repositories, and (with no --node) three Keep stores.
+#[derive(Debug, clap::Args)]
+pub(super) struct Init {
+    /// The site's directory; made if it is not there
+    site: PathBuf,
+    /// A node: its name and where it keeps content, for example a=/disk1/keep; may be given several times
+    #[arg(long = "node", value_name = "NAME=SPEC", value_parser = node)]
+    nodes: Vec<(String, String)>,
+}
+
+impl Init {
+    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        let nodes = self
+            .nodes
+            .into_iter()
+            .map(|(name, spec)| {
+                // A path that was typed here is meant from here, not from inside the site.
+                let spec = crate::site::config::NodeSpec::parse(&spec).map_err(Failure::usage)?;
+                Ok((name, spec.absolute(&std::env::current_dir()?).to_string()))
+            })
+            .collect::<Result<Vec<_>, Failure>>()?;
+        let site = Site::init(&self.site, &nodes)?;
+        crate::assemble::make_stores(&site).await?;
+        println!("made the site {}", site.root().display());
+        for (name, node) in &site.config().nodes {
+            println!("node {name}: {}", node.store.absolute(site.root()));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn node(text: &str) -> Result<(String, String), String> {
+    let (name, spec) = text.split_once('=').ok_or("it should be NAME=SPEC, for example a=/disk1/keep")?;
+    Ok((name.to_owned(), spec.to_owned()))
+}

@@ -1,0 +1,32 @@
+//! Time, passed in rather than read wherever a test wants to set it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use annex_protocol::log::Clock;
+use nix::time::{ClockId, clock_gettime};
+
+/// Returns seconds since the epoch by the wall clock.
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Returns the clock for a new line of the git-annex branch.
+///
+/// `GIT_ANNEX_VECTOR_CLOCK` takes the place of the wall clock, as it does for git-annex.
+pub fn branch_now() -> Clock {
+    std::env::var("GIT_ANNEX_VECTOR_CLOCK")
+        .ok()
+        .and_then(|text| Clock::parse(text.as_bytes()))
+        .unwrap_or_else(|| Clock::from_seconds(unix_seconds()))
+}
+
+/// Returns whole seconds since this machine was started, time asleep included.
+pub fn boot_seconds() -> std::io::Result<u64> {
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME)?;
+    Ok(u64::try_from(time.tv_sec()).unwrap_or(0))
+}
+
+/// Returns what tells one start of this machine from another.
+pub fn boot_id() -> std::io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}

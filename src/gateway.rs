@@ -1,0 +1,197 @@
+//! Decisions: what becomes of a request for a key, over all nodes of a repository.
+//!
+//! The only place where two nodes meet. Doors call it; it knows nothing of sessions.
+
+use std::sync::Arc;
+
+use annex_protocol::key::Key;
+use annex_protocol::log::{LocationLog, Status, record_locations};
+use annex_protocol::p2p::AssociatedFile;
+use annex_protocol::uuid::Uuid;
+
+use crate::annex::{Branch, BranchError};
+use crate::node::{Node, NodeError};
+use crate::site::{Site, SiteError, Unwanted};
+
+mod digest;
+mod get;
+mod lock;
+mod put;
+mod remove;
+mod route;
+
+pub use get::Body;
+pub use lock::Locked;
+pub use put::{Put, Receiving};
+pub use remove::Removed;
+
+/// A hosted repository's nodes behind one door. Cloning is cheap.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    site: Site,
+    branch: Branch,
+    identity: Identity,
+    nodes: Vec<Member>,
+    unwanted: Unwanted,
+}
+
+/// The UUIDs under which a repository is known.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The git repository itself, which holds no content.
+    pub gateway: Uuid,
+    /// All of its nodes together.
+    pub cluster: Uuid,
+}
+
+/// A node of the repository.
+#[derive(Clone)]
+pub struct Member {
+    /// Its name in the site.
+    pub name: String,
+    /// Its UUID in this repository.
+    pub uuid: Uuid,
+    /// Where it keeps content.
+    pub node: Arc<dyn Node>,
+}
+
+/// What a session was opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The cluster: all nodes as one.
+    Cluster,
+    /// The gateway's own repository, which holds no content.
+    Gateway,
+    /// The node at this position.
+    Node(usize),
+}
+
+/// Why a request failed, in a text for the user that names the node.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A node failed.
+    #[error("node {node}: {source}")]
+    Node {
+        /// The node's name.
+        node: String,
+        /// What it said.
+        source: NodeError,
+    },
+    /// The git-annex branch failed.
+    #[error(transparent)]
+    Branch(#[from] BranchError),
+    /// The site's database failed.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// The request was refused.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Gateway {
+    /// Puts a repository together.
+    pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>) -> Self {
+        let unwanted = site.config().unwanted;
+        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted }))
+    }
+
+    /// Returns the target with this UUID.
+    pub fn target(&self, uuid: &Uuid) -> Option<Target> {
+        if *uuid == self.0.identity.cluster {
+            return Some(Target::Cluster);
+        }
+        if *uuid == self.0.identity.gateway {
+            return Some(Target::Gateway);
+        }
+        self.0.nodes.iter().position(|member| member.uuid == *uuid).map(Target::Node)
+    }
+
+    /// Returns the repository's UUIDs.
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// Tells whether the target has a key: for a cluster, whether a node has it.
+    ///
+    /// No node having it while one could not be asked is an error that names the node: unknown is not absent.
+    pub async fn present(&self, target: Target, key: &Key) -> Result<bool, GatewayError> {
+        let mut unknown = None;
+        for member in self.members(target) {
+            match member.node.present(key).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(source) => unknown = Some(member.failed(source)),
+            }
+        }
+        unknown.map_or(Ok(false), Err)
+    }
+
+    /// Returns the site's time, by which [`Gateway::remove`] measures its deadline.
+    pub async fn now(&self) -> Result<u64, GatewayError> {
+        let site = self.0.site.clone();
+        Ok(blocking(move || site.now()).await?)
+    }
+
+    /// Commits what the git-annex branch's journal holds.
+    pub async fn commit(&self) -> Result<(), GatewayError> {
+        let branch = self.0.branch.clone();
+        Ok(blocking(move || branch.commit()).await?)
+    }
+
+    /// Returns the nodes behind a target.
+    fn members(&self, target: Target) -> &[Member] {
+        match target {
+            Target::Cluster => &self.0.nodes,
+            Target::Gateway => &[],
+            Target::Node(position) => self.0.nodes.get(position..=position).unwrap_or_default(),
+        }
+    }
+
+    /// Returns the repositories that have a key by its location log.
+    async fn logged(&self, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
+        let branch = self.0.branch.clone();
+        let path = key.branch_path(".log");
+        let content = blocking(move || branch.read(&path)).await?;
+        Ok(LocationLog::parse(&content).present().collect())
+    }
+
+    /// Records in the location log where a key now is, and is no more.
+    async fn record(&self, key: &Key, changes: Vec<(Uuid, Status)>) -> Result<(), GatewayError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let branch = self.0.branch.clone();
+        let path = key.branch_path(".log");
+        let record = move || {
+            branch.change(&[path], |_, content| {
+                let changes = changes.iter().map(|(uuid, status)| (uuid, *status));
+                record_locations(content, changes, crate::clock::branch_now())
+            })
+        };
+        blocking(record).await?;
+        Ok(())
+    }
+}
+
+impl Member {
+    fn failed(&self, source: NodeError) -> GatewayError {
+        GatewayError::Node { node: self.name.clone(), source }
+    }
+}
+
+/// Names the file that an upload belongs to, as preferred content sees it.
+fn file_name(file: &AssociatedFile) -> Option<Vec<u8>> {
+    file.decode()
+}
+
+/// Runs file and database work off the runtime.
+async fn blocking<T: Send + 'static, E: Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(lost) => std::panic::resume_unwind(lost.into_panic()),
+    }
+}

@@ -1,0 +1,109 @@
+//! Fetching content, from whichever copies are good.
+
+use std::collections::VecDeque;
+
+use annex_protocol::key::Key;
+use annex_protocol::log::Status;
+use bytes::Bytes;
+use futures_util::StreamExt;
+
+use super::{Gateway, GatewayError, Member, Target};
+use crate::node::{ByteStream, NodeError};
+
+/// Content on its way to a client: goes on with another copy where one breaks off.
+pub struct Body {
+    gateway: Gateway,
+    key: Key,
+    /// Where the next byte stands in the content.
+    position: u64,
+    size: u64,
+    length: u64,
+    source: Member,
+    stream: ByteStream,
+    /// Nodes that were not tried yet.
+    others: VecDeque<Member>,
+    recorded: bool,
+}
+
+impl Gateway {
+    /// Returns a key's content from `offset` on, or `None` if no node of the target has it.
+    ///
+    /// An error, naming a node, if none has it as far as known and one could not be asked.
+    pub async fn get(&self, target: Target, key: &Key, offset: u64) -> Result<Option<Body>, GatewayError> {
+        let mut others: VecDeque<Member> = self.members(target).iter().cloned().collect();
+        let mut unknown = None;
+        while let Some(source) = others.pop_front() {
+            match source.node.get(key, offset).await {
+                Ok(Some(content)) => {
+                    let (gateway, key) = (self.clone(), key.clone());
+                    let (size, stream) = (content.size, content.stream);
+                    let position = offset.min(size);
+                    let length = size - position;
+                    let recorded = false;
+                    return Ok(Some(Body { gateway, key, position, size, length, source, stream, others, recorded }));
+                }
+                Ok(None) => {}
+                Err(error) => unknown = Some(source.failed(error)),
+            }
+        }
+        unknown.map_or(Ok(None), Err)
+    }
+}
+
+impl Body {
+    /// Returns how many bytes come, from the offset that was asked for.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Tells whether the location log was changed on the way, because a copy was found to be bad.
+    pub fn recorded(&self) -> bool {
+        self.recorded
+    }
+
+    /// Returns the next bytes; after the last, `None`. An error means that no good copy is left.
+    pub async fn next(&mut self) -> Option<Result<Bytes, GatewayError>> {
+        while self.position < self.size {
+            let failure = match self.stream.next().await {
+                Some(Ok(bytes)) => {
+                    let missing = self.size - self.position;
+                    if bytes.len() as u64 <= missing {
+                        self.position += bytes.len() as u64;
+                        return Some(Ok(bytes));
+                    }
+                    "it sent more than the content's size".to_owned()
+                }
+                Some(Err(error)) => error.to_string(),
+                None => "the content ended early".to_owned(),
+            };
+            if let Err(error) = self.fail_over(failure).await {
+                return Some(Err(error));
+            }
+        }
+        None
+    }
+
+    /// Goes on at the same position with the next copy.
+    async fn fail_over(&mut self, failure: String) -> Result<(), GatewayError> {
+        let bad = self.source.clone();
+        tracing::warn!("{}: node {} broke off at byte {}: {failure}", self.key, bad.name, self.position);
+        // The node knows now what it lost; if it has to say so, the location log is to say so too.
+        if let Ok(false) = bad.node.present(&self.key).await {
+            match self.gateway.record(&self.key, vec![(bad.uuid.clone(), Status::Missing)]).await {
+                Ok(()) => self.recorded = true,
+                Err(error) => tracing::warn!("recording a lost copy: {error}"),
+            }
+        }
+        while let Some(source) = self.others.pop_front() {
+            match source.node.get(&self.key, self.position).await {
+                Ok(Some(content)) if content.size == self.size => {
+                    (self.source, self.stream) = (source, content.stream);
+                    return Ok(());
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!("{}", source.failed(error)),
+            }
+        }
+        Err(bad.failed(NodeError::Failed(format!("{failure}, and no other copy could take its place"))))
+    }
+}

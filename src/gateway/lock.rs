@@ -1,0 +1,36 @@
+//! Locking content against removal.
+
+use annex_protocol::key::Key;
+
+use super::{Gateway, GatewayError, Target, blocking};
+use crate::site::hold::Lock;
+
+/// A lock held for a client; it outlives this value until its deadline unless it is given back.
+#[derive(Debug)]
+pub struct Locked(Lock);
+
+impl Gateway {
+    /// Locks a key's content at the target; for a cluster, on one node that has it. `None` if it is not there, or is
+    /// just being removed.
+    pub async fn lock(&self, target: Target, key: &Key) -> Result<Option<Locked>, GatewayError> {
+        let mut unknown = None;
+        for member in self.members(target) {
+            let (site, uuid, locked_key) = (self.0.site.clone(), member.uuid.clone(), key.clone());
+            let Some(lock) = blocking(move || site.lock(&uuid, &locked_key)).await? else { continue };
+            // Looked at only now: a removal that came before the lock has ended, and none can start.
+            match member.node.present(key).await {
+                Ok(true) => return Ok(Some(Locked(lock))),
+                Ok(false) => {}
+                Err(source) => unknown = Some(member.failed(source)),
+            }
+            self.unlock(Locked(lock)).await?;
+        }
+        unknown.map_or(Ok(None), Err)
+    }
+
+    /// Gives a lock back.
+    pub async fn unlock(&self, Locked(lock): Locked) -> Result<(), GatewayError> {
+        let site = self.0.site.clone();
+        Ok(blocking(move || site.unlock(&lock)).await?)
+    }
+}

@@ -1,0 +1,262 @@
+//! Storing content: one upload to several nodes at once.
+
+use std::collections::BTreeMap;
+
+use annex_protocol::key::Key;
+use annex_protocol::log::Status;
+use annex_protocol::p2p::AssociatedFile;
+use annex_protocol::uuid::Uuid;
+use bytes::Bytes;
+use futures_util::future::join_all;
+
+use super::digest::Checker;
+use super::{Gateway, GatewayError, Member, Target};
+use crate::node::{NodeError, Upload};
+use crate::stream::{Cutter, MAX_BLOCK, Piece};
+
+/// The answer to a client that wants to store content.
+pub enum Put {
+    /// The content is where it should be already; these nodes have it.
+    AlreadyHave(Vec<Uuid>),
+    /// The content is wanted.
+    Receive(Receiving),
+}
+
+/// An upload on its way to its nodes.
+///
+/// A node that fails is left out, and the others go on. Ends in one of [`Receiving::commit`], [`Receiving::suspend`]
+/// and [`Receiving::abort`].
+pub struct Receiving {
+    gateway: Gateway,
+    key: Key,
+    offset: u64,
+    received: u64,
+    checker: Checker,
+    /// Nodes that go on from the same offset share one cutter, and so one pass of hashing.
+    groups: Vec<Group>,
+    /// Nodes that had the content before.
+    holders: Vec<Uuid>,
+    failures: Vec<String>,
+}
+
+struct Group {
+    offset: u64,
+    cutter: Cutter,
+    branches: Vec<Branch>,
+}
+
+struct Branch {
+    member: Member,
+    upload: Box<dyn Upload>,
+}
+
+impl Gateway {
+    /// Starts to store a key; `file` is a file that has it as its content.
+    pub async fn put(&self, target: Target, key: &Key, file: &AssociatedFile) -> Result<Put, GatewayError> {
+        if target == Target::Gateway {
+            let text = "this repository is a gateway and holds no content of its own; store to its cluster or a node";
+            return Err(GatewayError::Refused(text.to_owned()));
+        }
+        let plan = self.plan(target, key, file).await?;
+        if plan.targets.is_empty() {
+            if !plan.holders.is_empty() {
+                self.record_present(key, &plan.holders).await?;
+                return Ok(Put::AlreadyHave(plan.holders));
+            }
+            return Err(GatewayError::Refused(plan.failures.join("; ")));
+        }
+        let mut failures = plan.failures;
+        let started = plan.targets.into_iter().map(|member| async move {
+            let upload = member.node.put(key).await;
+            (member, upload)
+        });
+        let mut branches = Vec::new();
+        for (member, upload) in join_all(started).await {
+            match upload {
+                Ok(upload) => branches.push(Branch { member, upload }),
+                Err(source) => failures.push(member.failed(source).to_string()),
+            }
+        }
+        if branches.is_empty() {
+            return Err(GatewayError::Refused(failures.join("; ")));
+        }
+        for failure in &failures {
+            tracing::warn!("{key}: {failure}");
+        }
+        let (checker, offset) = resume(key, &mut branches, &mut failures).await;
+        let mut by_offset: BTreeMap<u64, Vec<Branch>> = BTreeMap::new();
+        for branch in branches {
+            by_offset.entry(branch.upload.offset()).or_default().push(branch);
+        }
+        let group = |(offset, branches)| Group { offset, cutter: Cutter::new(MAX_BLOCK, offset), branches };
+        let groups = by_offset.into_iter().map(group).collect();
+        let (gateway, key, holders) = (self.clone(), key.clone(), plan.holders);
+        Ok(Put::Receive(Receiving { gateway, key, offset, received: 0, checker, groups, holders, failures }))
+    }
+
+    /// Returns the nodes of a target that have a key, and sees to it that the location log says so.
+    pub async fn holders(&self, target: Target, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
+        let mut holders = Vec::new();
+        for member in self.members(target) {
+            match member.node.present(key).await {
+                Ok(true) => holders.push(member.uuid.clone()),
+                Ok(false) => {}
+                Err(source) => return Err(member.failed(source)),
+            }
+        }
+        self.record_present(key, &holders).await?;
+        Ok(holders)
+    }
+
+    async fn record_present(&self, key: &Key, holders: &[Uuid]) -> Result<(), GatewayError> {
+        self.record(key, holders.iter().map(|uuid| (uuid.clone(), Status::Present)).collect()).await
+    }
+}
+
+/// Finds where the upload goes on: at the least offset of all nodes, with what stands before it hashed again.
+///
+/// If that cannot be read back, the nodes start at the beginning.
+async fn resume(key: &Key, branches: &mut Vec<Branch>, failures: &mut Vec<String>) -> (Checker, u64) {
+    let least = branches.iter().enumerate().min_by_key(|(_, branch)| branch.upload.offset());
+    let Some((offset, upload)) = least.map(|(_, branch)| (branch.upload.offset(), &branch.upload)) else {
+        return (Checker::new(key), 0);
+    };
+    let too_much = key.content_size().is_some_and(|size| offset > size);
+    if offset == 0 {
+        return (Checker::new(key), 0);
+    }
+    let mut checker = Checker::new(key);
+    if !too_much && let Ok(kept) = upload.kept().await {
+        match checker.take_kept(kept, offset).await {
+            Ok(()) => return (checker, offset),
+            Err(error) => tracing::warn!("{key}: reading back an upload that broke off: {error}"),
+        }
+    }
+    let mut kept = Vec::new();
+    for mut branch in std::mem::take(branches) {
+        match branch.upload.restart().await {
+            Ok(()) => kept.push(branch),
+            Err(source) => failures.push(branch.member.failed(source).to_string()),
+        }
+    }
+    *branches = kept;
+    (Checker::new(key), 0)
+}
+
+impl Receiving {
+    /// Returns where in the content the client should start to send.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Takes the next bytes. Waits until all nodes but failing ones have taken them.
+    pub async fn push(&mut self, bytes: Bytes) {
+        let position = self.offset + self.received;
+        self.received += bytes.len() as u64;
+        self.checker.take(bytes.clone()).await;
+        for group in &mut self.groups {
+            let skipped = usize::try_from(group.offset.saturating_sub(position)).unwrap_or(usize::MAX);
+            if skipped < bytes.len() {
+                let pieces = group.cutter.push(bytes.slice(skipped..)).await;
+                group.send(pieces, &mut self.failures).await;
+            }
+        }
+    }
+
+    /// Tells whether the key says that content is missing at the end.
+    pub fn is_short(&self) -> bool {
+        self.key.content_size().is_some_and(|size| self.offset + self.received < size)
+    }
+
+    /// Verifies the content and makes it durable; returns the nodes that have it now.
+    ///
+    /// Content that is not the key's leaves nothing behind. Nodes that fail are left out; an error if none is left.
+    pub async fn commit(mut self) -> Result<Vec<Uuid>, GatewayError> {
+        self.cut().await;
+        let checker = std::mem::replace(&mut self.checker, Checker::new(&self.key));
+        if !checker.finish().await {
+            self.abort().await;
+            return Err(GatewayError::Refused("what was sent is not the content of the key".to_owned()));
+        }
+        let branches = self.groups.into_iter().flat_map(|group| group.branches);
+        let commits = branches.map(|Branch { member, upload }| async move { (member, upload.commit().await) });
+        let mut stored = self.holders;
+        let mut failures = self.failures;
+        let mut fresh = 0;
+        for (member, committed) in join_all(commits).await {
+            match committed {
+                Ok(()) => {
+                    fresh += 1;
+                    stored.push(member.uuid);
+                }
+                Err(source) => fail(&self.key, &member, source, &mut failures),
+            }
+        }
+        if fresh == 0 {
+            return Err(GatewayError::Refused(failures.join("; ")));
+        }
+        self.gateway.record_present(&self.key, &stored).await?;
+        Ok(stored)
+    }
+
+    /// Keeps what came so far, for the next upload of the key.
+    pub async fn suspend(mut self) {
+        self.cut().await;
+        self.end(|upload| async move { upload.suspend().await }).await;
+    }
+
+    /// Leaves nothing behind.
+    pub async fn abort(self) {
+        self.end(|upload| async move { upload.abort().await }).await;
+    }
+
+    /// Ends the present block, as at the end of the content.
+    async fn cut(&mut self) {
+        for group in &mut self.groups {
+            let last = group.cutter.finish();
+            group.send(last.into_iter().collect(), &mut self.failures).await;
+        }
+    }
+
+    async fn end<F: Future<Output = Result<(), NodeError>>>(self, end: impl Fn(Box<dyn Upload>) -> F) {
+        let branches = self.groups.into_iter().flat_map(|group| group.branches);
+        let ended = branches.map(|Branch { member, upload }| {
+            let end = end(upload);
+            async move { (member, end.await) }
+        });
+        for (member, ended) in join_all(ended).await {
+            if let Err(source) = ended {
+                tracing::warn!("{}: {}", self.key, member.failed(source));
+            }
+        }
+    }
+}
+
+impl Group {
+    /// Sends pieces to every node of the group; those that fail are gone afterwards.
+    async fn send(&mut self, pieces: Vec<Piece>, failures: &mut Vec<String>) {
+        let mut outcomes = join_all(self.branches.iter_mut().map(|branch| async {
+            for piece in &pieces {
+                branch.upload.piece(piece.clone()).await?;
+            }
+            Ok::<(), NodeError>(())
+        }))
+        .await
+        .into_iter();
+        self.branches.retain(|branch| match outcomes.next() {
+            Some(Err(source)) => {
+                let failure = branch.member.failed(source).to_string();
+                tracing::warn!("{failure}");
+                failures.push(failure);
+                false
+            }
+            _ => true,
+        });
+    }
+}
+
+fn fail(key: &Key, member: &Member, source: NodeError, failures: &mut Vec<String>) {
+    let failure = member.failed(source).to_string();
+    tracing::warn!("{key}: {failure}");
+    failures.push(failure);
+}

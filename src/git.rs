@@ -1,0 +1,193 @@
+//! Git behind one door: objects and refs through gix, network services and configuration through the git program.
+//!
+//! Everything here is synchronous; callers on the runtime use `spawn_blocking`.
+
+use std::path::{Path, PathBuf};
+
+use gix::objs::tree::EntryKind;
+use gix::refs::transaction::{PreviousValue, RefEdit};
+
+pub mod program;
+pub mod tree;
+
+pub use gix::ObjectId;
+
+/// A git repository.
+#[derive(Clone)]
+pub struct Git {
+    repository: gix::ThreadSafeRepository,
+    dir: PathBuf,
+}
+
+/// What went wrong with a git repository.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// An object or a reference could not be read or written.
+    #[error("{}: {action}: {cause}", dir.display())]
+    Repository {
+        /// The git directory.
+        dir: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What git said.
+        cause: String,
+    },
+    /// Somebody else moved the reference since it was read.
+    #[error("{}: {name} was changed by another process", dir.display())]
+    Moved {
+        /// The git directory.
+        dir: PathBuf,
+        /// The reference.
+        name: String,
+    },
+    /// The git program could not be run, or said no.
+    #[error("git {command}: {cause}")]
+    Program {
+        /// The subcommand.
+        command: String,
+        /// What it said.
+        cause: String,
+    },
+}
+
+/// Objects read again and again (trees of the git-annex branch) are kept decoded, up to this many bytes a handle.
+const OBJECT_CACHE_BYTES: usize = 16 << 20;
+
+impl Git {
+    /// Opens the repository at `dir`, which must be its git directory or work tree itself.
+    pub fn open(dir: &Path) -> Result<Self, GitError> {
+        let options = gix::open::Options::isolated().open_path_as_is(false).bail_if_untrusted(false);
+        let fail = |cause: String| GitError::Repository { dir: dir.into(), action: "opening the repository", cause };
+        let repository =
+            gix::ThreadSafeRepository::open_opts(dir, options).map_err(|error| fail(error.to_string()))?;
+        let dir = repository.git_dir().to_path_buf();
+        Ok(Self { repository, dir })
+    }
+
+    /// Returns the git directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Returns the commit that a reference points to, or `None` if there is no such reference.
+    pub fn tip(&self, name: &str) -> Result<Option<ObjectId>, GitError> {
+        let handle = self.handle();
+        let found = handle.try_find_reference(name).map_err(|e| self.fail("reading a reference", &e))?;
+        let Some(mut reference) = found else { return Ok(None) };
+        let id = reference.peel_to_id().map_err(|e| self.fail("reading a reference", &e))?;
+        Ok(Some(id.detach()))
+    }
+
+    /// Returns the content of the file at `path` in a commit's tree.
+    pub fn read_file(&self, commit: ObjectId, path: &[u8]) -> Result<Option<Vec<u8>>, GitError> {
+        let handle = self.handle();
+        let tree = self.tree_of(&handle, commit)?;
+        let parts = path.split(|b| *b == b'/').map(gix::bstr::BString::from);
+        let entry = tree.lookup_entry(parts).map_err(|e| self.fail("reading a tree", &e))?;
+        let Some(entry) = entry else { return Ok(None) };
+        if entry.mode().is_tree() {
+            return Ok(None);
+        }
+        self.blob(&handle, entry.object_id()).map(Some)
+    }
+
+    /// Returns a blob's bytes.
+    pub fn read_blob(&self, id: ObjectId) -> Result<Vec<u8>, GitError> {
+        self.blob(&self.handle(), id)
+    }
+
+    /// Tells whether `ancestor` is `commit` or comes before it.
+    pub fn is_ancestor(&self, ancestor: ObjectId, commit: ObjectId) -> Result<bool, GitError> {
+        if ancestor == commit {
+            return Ok(true);
+        }
+        let handle = self.handle();
+        let bases = handle.merge_bases_many(ancestor, &[commit]);
+        let bases = bases.map_err(|e| self.fail("finding a merge base", &e))?;
+        Ok(bases.iter().any(|base| base.detach() == ancestor))
+    }
+
+    /// Writes a commit object. `seconds` is the wall clock.
+    pub fn commit(
+        &self,
+        tree: ObjectId,
+        parents: &[ObjectId],
+        message: &str,
+        seconds: u64,
+    ) -> Result<ObjectId, GitError> {
+        let time = gix::date::Time { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), offset: 0 };
+        let author = gix::actor::Signature { name: "annex-keep".into(), email: "annex-keep".into(), time };
+        let commit = gix::objs::Commit {
+            tree,
+            parents: parents.iter().copied().collect(),
+            committer: author.clone(),
+            author,
+            encoding: None,
+            message: message.into(),
+            extra_headers: Vec::new(),
+        };
+        let handle = self.handle();
+        let id = handle.write_object(&commit).map_err(|e| self.fail("writing a commit", &e))?;
+        Ok(id.detach())
+    }
+
+    /// Points the branch `name` to `new` if it still points to `old` (`None`: if it still does not exist).
+    ///
+    /// All objects are on disk before the reference moves, and the reference is when this returns.
+    pub fn move_ref(&self, name: &str, old: Option<ObjectId>, new: ObjectId) -> Result<(), GitError> {
+        self.sync("writing objects")?;
+        let expected = match old {
+            Some(old) => PreviousValue::MustExistAndMatch(old.into()),
+            None => PreviousValue::MustNotExist,
+        };
+        let full: gix::refs::FullName =
+            name.try_into().map_err(|e: gix::validate::reference::name::Error| self.fail("naming a reference", &e))?;
+        let edit = RefEdit::update(full, new, expected, "annex-keep");
+        let time = gix::date::Time { seconds: 0, offset: 0 };
+        let committer = gix::actor::Signature { name: "annex-keep".into(), email: "annex-keep".into(), time };
+        let mut buffer = gix::date::parse::TimeBuf::default();
+        let handle = self.handle();
+        if let Err(error) = handle.edit_references_as([edit], Some(committer.to_ref(&mut buffer))) {
+            if self.tip(name)? != old {
+                return Err(GitError::Moved { dir: self.dir.clone(), name: name.to_owned() });
+            }
+            return Err(self.fail("moving a reference", &error));
+        }
+        self.sync("moving a reference")
+    }
+
+    /// Makes everything written to this repository durable.
+    fn sync(&self, action: &'static str) -> Result<(), GitError> {
+        let synced = std::fs::File::open(&self.dir).and_then(|dir| nix::unistd::syncfs(dir).map_err(Into::into));
+        synced.map_err(|error| self.fail(action, &error))
+    }
+
+    fn handle(&self) -> gix::Repository {
+        let mut handle = self.repository.to_thread_local();
+        handle.object_cache_size_if_unset(OBJECT_CACHE_BYTES);
+        handle
+    }
+
+    fn blob(&self, handle: &gix::Repository, id: ObjectId) -> Result<Vec<u8>, GitError> {
+        let mut blob = handle.find_blob(id).map_err(|e| self.fail("reading a blob", &e))?;
+        Ok(blob.take_data())
+    }
+
+    fn tree_of<'a>(&self, handle: &'a gix::Repository, commit: ObjectId) -> Result<gix::Tree<'a>, GitError> {
+        let commit = handle.find_commit(commit).map_err(|e| self.fail("reading a commit", &e))?;
+        commit.tree().map_err(|e| self.fail("reading a tree", &e))
+    }
+
+    fn fail(&self, action: &'static str, cause: &dyn std::error::Error) -> GitError {
+        let mut text = cause.to_string();
+        let mut source = cause.source();
+        while let Some(inner) = source {
+            text = format!("{text}: {inner}");
+            source = inner.source();
+        }
+        GitError::Repository { dir: self.dir.clone(), action, cause: text }
+    }
+}
+
+/// The kind of every file of the git-annex branch: mode 100644.
+const FILE: EntryKind = EntryKind::Blob;

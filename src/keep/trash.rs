@@ -1,0 +1,175 @@
+//! Removed blocks: into the trash, back, and away for good.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant, SystemTime};
+
+use annex_protocol::keep::BlockHash;
+use futures_util::TryStreamExt;
+
+use super::{Inner, KeepError, KeepStore};
+use crate::store::{Block, State};
+
+/// Blocks deleted by one visit to the trash while something else is being done.
+const A_FEW: usize = 256;
+
+/// How often space and trash are looked at in passing.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// Why a block was not put in the trash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It is not there.
+    Absent,
+    /// An entry or an unfinished upload refers to it.
+    Referenced,
+}
+
+impl KeepStore {
+    /// Puts a block in the trash; refuses one that is referred to, unless `force`.
+    ///
+    /// With `force`, the manifest of an entry takes the entry with it, and entries that have the block in their content
+    /// become absent.
+    pub async fn trash_block(&self, hash: BlockHash, force: bool) -> Result<Result<(), Refused>, KeepError> {
+        let inner = &self.inner;
+        let deadline = inner.deadline();
+        if !force {
+            if !inner.index.referenced(&[hash]).await?.is_empty() {
+                return Ok(Err(Refused::Referenced));
+            }
+            if !inner.blocks.trash(hash, deadline, None).await? {
+                return Ok(Err(Refused::Absent));
+            }
+            // As in every removal: whoever came to refer to it meanwhile keeps it.
+            if !inner.index.referenced(&[hash]).await?.is_empty() {
+                inner.blocks.untrash(hash).await?;
+                return Ok(Err(Refused::Referenced));
+            }
+            return Ok(Ok(()));
+        }
+        let mut found = false;
+        for entry in inner.index.entries_with(hash).await? {
+            if entry.manifest.hash == hash {
+                found |= self.remove(&entry.owner, &entry.name).await?;
+            }
+        }
+        found |= inner.blocks.trash(hash, deadline, None).await?;
+        Ok(if found { Ok(()) } else { Err(Refused::Absent) })
+    }
+
+    /// Brings a block back from the trash; false when it is not there. With a manifest of this store its entry is back.
+    pub async fn untrash_block(&self, hash: BlockHash) -> Result<bool, KeepError> {
+        let inner = &self.inner;
+        if !inner.blocks.untrash(hash).await? {
+            return Ok(false);
+        }
+        if let Some((entry, super::Proof::Sealed)) = inner.entry_of(hash).await? {
+            for block in &entry.blocks {
+                inner.blocks.untrash(block.hash).await?;
+            }
+            let deadline = inner.deadline();
+            let unreferenced = inner.index.put(entry, deadline).await?;
+            inner.discard(unreferenced, deadline).await?;
+        }
+        Ok(true)
+    }
+
+    /// Deletes for good what is in the trash with a deadline of `due` or before; returns blocks and bytes deleted.
+    ///
+    /// What an entry refers to is brought back instead.
+    pub async fn empty_trash(&self, due: SystemTime) -> Result<(u64, u64), KeepError> {
+        let (mut count, mut bytes) = (0, 0);
+        let mut listing = self.inner.blocks.list("").await?;
+        while let Some(listed) = listing.try_next().await? {
+            match listed.state {
+                State::Trashed(deadline) if deadline <= due => {
+                    let freed = self.inner.delete(&[listed.hash], due).await?;
+                    count += u64::from(freed > 0);
+                    bytes += freed;
+                }
+                _ => {}
+            }
+        }
+        Ok((count, bytes))
+    }
+
+    /// Now and then, in passing: deletes what is due, at most a few blocks, more when space runs out, and forgets uploads
+    /// that nobody resumed. What fails is tried again next time.
+    pub(super) async fn tidy(&self) {
+        let now = Instant::now();
+        {
+            let mut tidied = self.inner.tidied.lock().unwrap_or_else(PoisonError::into_inner);
+            if tidied.is_some_and(|last| now.duration_since(last) < TIDY_EVERY) {
+                return;
+            }
+            *tidied = Some(now);
+        }
+        if let Err(error) = self.inner.tidy().await {
+            tracing::warn!(store = self.name(), %error, "trash could not be emptied");
+        }
+    }
+}
+
+impl Inner {
+    /// Moves blocks that nothing refers to to the trash; those that somebody came to refer to meanwhile stay.
+    ///
+    /// What is due at once is deleted at once.
+    pub(super) async fn discard(&self, blocks: Vec<Block>, deadline: SystemTime) -> Result<(), KeepError> {
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        for block in &blocks {
+            self.blocks.trash(block.hash, deadline, None).await?;
+        }
+        let hashes: Vec<_> = blocks.iter().map(|block| block.hash).collect();
+        for hash in self.index.referenced(&hashes).await? {
+            self.blocks.untrash(hash).await?;
+        }
+        if deadline <= SystemTime::now() {
+            self.delete(&hashes, deadline).await?;
+            self.index.forget_due(&hashes, deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes blocks from the trash, those that are due; what is referred to is brought back. Returns the bytes freed.
+    ///
+    /// Copies are marked first and references looked at then: a copy that somebody needed before it came into
+    /// the trash is seen to be needed, and one that comes later bears no mark.
+    async fn delete(&self, blocks: &[BlockHash], due: SystemTime) -> Result<u64, KeepError> {
+        let mut condemned = Vec::new();
+        for hash in blocks {
+            condemned.extend(self.blocks.condemn(*hash, due).await?);
+        }
+        for hash in self.index.referenced(blocks).await? {
+            self.blocks.untrash(hash).await?;
+        }
+        let mut freed = 0;
+        for copy in condemned {
+            if self.blocks.delete(copy).await? {
+                freed += copy.size;
+            }
+        }
+        Ok(freed)
+    }
+
+    async fn tidy(&self) -> Result<(), KeepError> {
+        let now = SystemTime::now();
+        let stale = now.checked_sub(self.options.resume_within).unwrap_or(SystemTime::UNIX_EPOCH);
+        for (owner, name) in self.index.stale_uploads(stale, A_FEW).await? {
+            let deadline = self.deadline();
+            let unreferenced = self.index.forget_upload(&owner, &name, deadline).await?;
+            self.discard(unreferenced, deadline).await?;
+        }
+        loop {
+            let due = self.index.due(now, A_FEW).await?;
+            self.delete(&due, now).await?;
+            if !due.is_empty() {
+                self.index.forget_due(&due, now).await?;
+            }
+            let space_runs_out = self.blocks.space().await?.free < self.options.reserve;
+            if due.len() < A_FEW || !space_runs_out {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The port `Node`: a place that holds the content of a repository's keys.
+//!
+//! A node knows nothing of doors, users or other nodes. Its adapters are the files of the folder `node`.
+
+use std::io;
+
+use annex_protocol::key::Key;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use crate::stream::Piece;
+
+pub mod keep;
+mod unavailable;
+
+pub use unavailable::Unavailable;
+
+/// Bytes on their way from a node.
+pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
+
+/// A key's content, or its end from some offset on.
+pub struct Content {
+    /// The size of the whole content in bytes, whatever the offset.
+    pub size: u64,
+    /// The bytes from the offset to the end. An error, or an end before all bytes came, means that this copy is not
+    /// good for the rest; what came before is.
+    pub stream: ByteStream,
+}
+
+/// Why a node did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// It cannot be asked now; whether it has the content is unknown.
+    #[error("not reachable: {0}")]
+    Unreachable(String),
+    /// It has no room.
+    #[error("full: {0}")]
+    Full(String),
+    /// It was asked, and failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A place that holds content.
+#[async_trait]
+pub trait Node: Send + Sync {
+    /// Tells whether the node has all of a key's content now. Absent means proved absent; not knowing is an error.
+    async fn present(&self, key: &Key) -> Result<bool, NodeError>;
+
+    /// Returns a key's content from `offset` on, or `None` if the node does not have it.
+    async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError>;
+
+    /// Starts an upload, going on where an earlier one that broke off left. Several at once for one key are no error.
+    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError>;
+
+    /// Removes a key's content. The content not being there is success.
+    async fn remove(&self, key: &Key) -> Result<(), NodeError>;
+}
+
+/// An upload to a node. Dropped without an end, it may be gone on with later or not.
+#[async_trait]
+pub trait Upload: Send {
+    /// Returns how many bytes from the start the node kept of an earlier upload.
+    fn offset(&self) -> u64;
+
+    /// Returns the bytes that were kept.
+    async fn kept(&self) -> Result<ByteStream, NodeError>;
+
+    /// Forgets the bytes that were kept: the upload starts at the beginning.
+    async fn restart(&mut self) -> Result<(), NodeError>;
+
+    /// Takes the next bytes, or the end of a block, in the order of the content. Waits while the node is behind.
+    ///
+    /// Blocks are cut at multiples of 64 MiB from the start of the content, and at its end.
+    async fn piece(&mut self, piece: Piece) -> Result<(), NodeError>;
+
+    /// Makes the content present and durable: when this returns, the node has it.
+    async fn commit(self: Box<Self>) -> Result<(), NodeError>;
+
+    /// Keeps what came so far, for a later upload to go on with.
+    async fn suspend(self: Box<Self>) -> Result<(), NodeError>;
+
+    /// Leaves nothing behind.
+    async fn abort(self: Box<Self>) -> Result<(), NodeError>;
+}

@@ -1,0 +1,44 @@
+//! GET: content to the client.
+
+use annex_protocol::key::Key;
+use annex_protocol::p2p::{Expect, Message, Verdict};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Next, Session, SessionError, failure};
+
+impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
+    pub(super) async fn get(&mut self, key: &Key, offset: u64) -> Result<Next, SessionError> {
+        let content = match self.service.gateway.get(self.service.target, key, offset).await {
+            Ok(content) => content,
+            Err(error) => {
+                // In place of DATA, it ends the request.
+                self.wire.send(&failure(&error)).await?;
+                return Ok(Next::Request);
+            }
+        };
+        let validity = match content {
+            Some(mut body) => {
+                self.wire.queue(&Message::Data(body.length()));
+                while let Some(bytes) = body.next().await {
+                    let bytes = bytes.map_err(SessionError::Content)?;
+                    self.wire.send_data(&bytes).await?;
+                }
+                self.dirty |= body.recorded();
+                Message::Valid
+            }
+            None => {
+                self.wire.queue(&Message::Data(0));
+                Message::Invalid
+            }
+        };
+        if self.version.has_validity() {
+            self.wire.queue(&validity);
+        }
+        self.wire.flush().await?;
+        let Some(outcome) = self.next_request().await? else { return Ok(Next::End) };
+        if let Verdict::Refuse(text) = Expect::Outcome.judge(outcome.as_ref(), self.version) {
+            self.wire.send(&Message::error(text)).await?;
+        }
+        Ok(Next::Request)
+    }
+}

@@ -1,0 +1,183 @@
+//! `annex-keep.toml`: text to checked values.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::SiteError;
+
+/// The configuration's file name in the site directory.
+pub const FILE: &str = "annex-keep.toml";
+
+/// A site's configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The nodes, by name.
+    pub nodes: BTreeMap<String, NodeConfig>,
+    /// What happens to a key that no node wants.
+    pub unwanted: Unwanted,
+}
+
+/// One node of a site.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// What the node's UUIDs are made from; never changes, whatever the node is called.
+    pub id: uuid::Uuid,
+    /// Where the node keeps content.
+    pub store: NodeSpec,
+}
+
+/// Where a node keeps content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeSpec {
+    /// A Keep store in a directory; a relative one stands in the site directory.
+    Keep(PathBuf),
+}
+
+/// What happens to a key that no node wants by its preferred content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unwanted {
+    /// It is stored on as many nodes as numcopies asks for, in balanced order.
+    #[default]
+    Numcopies,
+    /// It is stored on every node, as git-annex's own cluster does.
+    All,
+    /// It is refused.
+    Refuse,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default)]
+    nodes: BTreeMap<String, RawNode>,
+    #[serde(default)]
+    defaults: RawDefaults,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNode {
+    id: uuid::Uuid,
+    store: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawDefaults {
+    unwanted: Unwanted,
+}
+
+impl Config {
+    /// Reads the text of a configuration file; the error says what is wrong and on which line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let raw: Raw = toml::from_str(text).map_err(|error| error.to_string())?;
+        let mut nodes = BTreeMap::new();
+        for (name, node) in raw.nodes {
+            check_node_name(&name)?;
+            let store = NodeSpec::parse(&node.store).map_err(|cause| format!("node {name}: {cause}"))?;
+            nodes.insert(name, NodeConfig { id: node.id, store });
+        }
+        if nodes.is_empty() {
+            return Err("there is no node: a site needs at least one [nodes.NAME]".to_owned());
+        }
+        Ok(Self { nodes, unwanted: raw.defaults.unwanted })
+    }
+}
+
+impl NodeSpec {
+    /// Parses a node spec: `keep:PATH` or just a path.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let path = match text.split_once(':') {
+            Some(("keep", path)) => path,
+            Some((kind, _)) if !kind.contains('/') => {
+                return Err(format!("this version has no nodes of kind \"{kind}\"; it has keep:PATH"));
+            }
+            _ => text,
+        };
+        if path.is_empty() {
+            return Err(format!("\"{text}\" names no directory"));
+        }
+        Ok(Self::Keep(path.into()))
+    }
+
+    /// Returns the spec with a relative path made absolute by `base`.
+    pub fn absolute(&self, base: &Path) -> Self {
+        match self {
+            Self::Keep(path) => Self::Keep(base.join(path)),
+        }
+    }
+}
+
+impl std::fmt::Display for NodeSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Keep(path) => write!(f, "keep:{}", path.display()),
+        }
+    }
+}
+
+/// Node names become git remote names (`origin-NAME`) and words of the git-annex branch.
+fn check_node_name(name: &str) -> Result<(), String> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    if name.is_empty() || name.starts_with('-') || !name.bytes().all(legal) {
+        return Err(format!("\"{name}\" is not a node name: use letters, digits, '_' and '-'"));
+    }
+    if name == "cluster" {
+        return Err("a node cannot be called \"cluster\": clients call the whole cluster that".to_owned());
+    }
+    Ok(())
+}
+
+/// Returns the text of a new site's configuration, with every setting explained in place.
+pub fn initial(nodes: &[(String, String)]) -> Result<String, SiteError> {
+    let mut text = String::from(
+        "# The configuration of this site. Commands read it when they start.\n\
+         \n\
+         [defaults]\n\
+         # What happens to a key that no node wants by its preferred content:\n\
+         # \"numcopies\": stored on as many nodes as numcopies asks for, in balanced order;\n\
+         # \"all\": stored on every node, as git-annex's own cluster does; \"refuse\": not stored.\n\
+         unwanted = \"numcopies\"\n\
+         \n\
+         # The nodes. `store` is `keep:PATH`, a Keep store in a directory (a relative one stands in this site).\n\
+         # `id` is what a node's UUIDs are made from: keep it when you rename a node or move its store.\n",
+    );
+    for (position, (name, spec)) in nodes.iter().enumerate() {
+        check_node_name(name).map_err(SiteError::Invalid)?;
+        if nodes.iter().take(position).any(|(earlier, _)| earlier == name) {
+            return Err(SiteError::Invalid(format!("node {name} is named twice")));
+        }
+        let spec = NodeSpec::parse(spec).map_err(SiteError::Invalid)?;
+        let store = toml::Value::String(spec.to_string());
+        text.push_str(&format!("\n[nodes.{name}]\nid = \"{}\"\nstore = {store}\n", uuid::Uuid::new_v4()));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_initial_text_is_a_configuration() {
+        let nodes = [("a".to_owned(), "keep:nodes/a".to_owned()), ("b".to_owned(), "/disk \"2\"/keep".to_owned())];
+        let config = Config::parse(&initial(&nodes).unwrap()).unwrap();
+        assert_eq!(config.nodes["a"].store, NodeSpec::Keep("nodes/a".into()));
+        assert_eq!(config.nodes["b"].store, NodeSpec::Keep("/disk \"2\"/keep".into()));
+        assert_eq!(config.unwanted, Unwanted::Numcopies);
+    }
+
+    #[test]
+    fn errors_name_the_place() {
+        let error = Config::parse("[nodes.a]\nid = \"x\"\nstore = \"keep:/a\"\n").unwrap_err();
+        assert!(error.contains("line 2"), "{error}");
+        let error = Config::parse("[nodes.a]\nid = \"59a5eba9-ef36-4fc5-b11d-effc1bd2effc\"\nstore = \"s3:x\"\n");
+        assert!(error.unwrap_err().contains("node a: this version has no nodes of kind \"s3\""));
+        assert!(Config::parse("").unwrap_err().contains("at least one"));
+        assert!(initial(&[("cluster".to_owned(), "/x".to_owned())]).is_err());
+        assert!(initial(&[("a".to_owned(), "/x".to_owned()), ("a".to_owned(), "/y".to_owned())]).is_err());
+    }
+}

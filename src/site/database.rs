@@ -1,0 +1,109 @@
+//! `site.db`: SQLite, used by several processes at once.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::SiteError;
+
+pub(super) struct Database {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+const BUSY: Duration = Duration::from_secs(60);
+
+/// One version of the tables after the other; a database remembers in `user_version` how far it came.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE user (name TEXT PRIMARY KEY, role TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE user_key (
+        user TEXT NOT NULL REFERENCES user (name) ON DELETE CASCADE,
+        algorithm TEXT NOT NULL, key TEXT NOT NULL, comment TEXT NOT NULL,
+        PRIMARY KEY (algorithm, key)) WITHOUT ROWID;
+    CREATE TABLE user_role (
+        user TEXT NOT NULL REFERENCES user (name) ON DELETE CASCADE,
+        repo TEXT NOT NULL, role TEXT NOT NULL,
+        PRIMARY KEY (user, repo)) WITHOUT ROWID;
+    CREATE TABLE content_lock (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        node BLOB NOT NULL, key BLOB NOT NULL, deadline INTEGER NOT NULL);
+    CREATE INDEX content_lock_key ON content_lock (key, node);
+    CREATE TABLE removal (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        node BLOB NOT NULL, key BLOB NOT NULL, deadline INTEGER NOT NULL);
+    CREATE INDEX removal_key ON removal (key, node);
+    CREATE TABLE time (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        boot TEXT NOT NULL, base INTEGER NOT NULL, last INTEGER NOT NULL);
+"];
+
+impl Database {
+    pub(super) fn open(site: &Path) -> Result<Self, SiteError> {
+        let path = site.join("site.db");
+        let fail = |source| SiteError::Database { path: path.clone(), source };
+        let connection = Connection::open(&path).map_err(fail)?;
+        connection.busy_timeout(BUSY).map_err(fail)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(fail)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        let database = Self { path, connection: Mutex::new(connection) };
+        database.migrate()?;
+        Ok(database)
+    }
+
+    /// Runs `work` in a write transaction, which is durable when this returns; nothing is written if `work` refuses.
+    pub(super) fn try_write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Result<T, SiteError>, rusqlite::Error>,
+    ) -> Result<T, SiteError> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
+            let value = work(&transaction)?;
+            if value.is_ok() {
+                transaction.commit()?;
+            }
+            Ok(value)
+        });
+        done.map_err(|source| SiteError::Database { path: self.path.clone(), source })?
+    }
+
+    /// Runs `work` in a write transaction, which is durable when this returns.
+    pub(super) fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, SiteError> {
+        self.try_write(|transaction| work(transaction).map(Ok))
+    }
+
+    /// Runs `work`, which only reads.
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, SiteError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&connection).map_err(|source| SiteError::Database { path: self.path.clone(), source })
+    }
+
+    fn migrate(&self) -> Result<(), SiteError> {
+        let version = |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
+        let have: usize = self.read(version)?;
+        if have > MIGRATIONS.len() {
+            let path = self.path.display();
+            return Err(SiteError::Invalid(format!("{path}: made by a newer version of annex-keep")));
+        }
+        if have == MIGRATIONS.len() {
+            return Ok(());
+        }
+        self.write(|transaction| {
+            // Another process may have been here since.
+            let have: usize = version(transaction)?;
+            for step in MIGRATIONS.iter().skip(have) {
+                transaction.execute_batch(step)?;
+            }
+            transaction.pragma_update(None, "user_version", MIGRATIONS.len())
+        })
+    }
+}

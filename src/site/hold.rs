@@ -1,0 +1,120 @@
+//! Content locks and removals under way: what keeps the two apart, over all connections, processes and crashes.
+//!
+//! A lock holds until it is given back or its deadline passes. A removal announces itself before it starts, so that
+//! no lock is granted on content that is about to go. Both are rows of the site's database.
+//!
+//! Source: spec `p2p-protocol.md` §6; design `architecture.md`, "What the gateway promises".
+
+use annex_protocol::key::Key;
+use annex_protocol::uuid::Uuid;
+use rusqlite::{Connection, params};
+
+use super::time::LOCK_SECONDS;
+use super::{Site, SiteError};
+
+/// A granted lock.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lock(i64);
+
+/// A removal under way.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Removal(i64);
+
+/// After this many seconds a removal whose process died no longer keeps locks away.
+const REMOVAL_SECONDS: u64 = 3600;
+
+impl Site {
+    /// Locks a key on a node for ten minutes, or returns `None` while it is being removed there.
+    ///
+    /// The caller checks presence afterwards, and gives the lock back if the content is not there.
+    pub fn lock(&self, node: &Uuid, key: &Key) -> Result<Option<Lock>, SiteError> {
+        let now = self.now()?;
+        self.database().write(|transaction| {
+            if live(transaction, "removal", node, key, now)? {
+                return Ok(None);
+            }
+            transaction.prepare_cached("DELETE FROM content_lock WHERE deadline <= ?1")?.execute([now])?;
+            let insert = "INSERT INTO content_lock (node, key, deadline) VALUES (?1, ?2, ?3)";
+            let row = params![node.as_bytes(), key.as_bytes(), now + LOCK_SECONDS];
+            transaction.prepare_cached(insert)?.execute(row)?;
+            Ok(Some(Lock(transaction.last_insert_rowid())))
+        })
+    }
+
+    /// Gives a lock back.
+    pub fn unlock(&self, lock: &Lock) -> Result<(), SiteError> {
+        self.database().write(|transaction| {
+            transaction.prepare_cached("DELETE FROM content_lock WHERE id = ?1")?.execute([lock.0]).map(drop)
+        })
+    }
+
+    /// Announces the removal of a key from a node, or returns `None` while the key is locked there.
+    ///
+    /// The caller ends the removal when it is done, well or not.
+    pub fn begin_removal(&self, node: &Uuid, key: &Key) -> Result<Option<Removal>, SiteError> {
+        let now = self.now()?;
+        self.database().write(|transaction| {
+            if live(transaction, "content_lock", node, key, now)? {
+                return Ok(None);
+            }
+            let insert = "INSERT INTO removal (node, key, deadline) VALUES (?1, ?2, ?3)";
+            let row = params![node.as_bytes(), key.as_bytes(), now + REMOVAL_SECONDS];
+            transaction.prepare_cached(insert)?.execute(row)?;
+            Ok(Some(Removal(transaction.last_insert_rowid())))
+        })
+    }
+
+    /// Ends a removal.
+    pub fn end_removal(&self, removal: &Removal) -> Result<(), SiteError> {
+        self.database().write(|transaction| {
+            transaction.prepare_cached("DELETE FROM removal WHERE id = ?1")?.execute([removal.0]).map(drop)
+        })
+    }
+}
+
+fn live(connection: &Connection, table: &str, node: &Uuid, key: &Key, now: u64) -> Result<bool, rusqlite::Error> {
+    let select = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE key = ?1 AND node = ?2 AND deadline > ?3)");
+    let mut statement = connection.prepare_cached(&select)?;
+    statement.query_row(params![key.as_bytes(), node.as_bytes(), now], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_keeps_removals_away_over_a_crash_until_it_is_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        let key = Key::parse(b"WORM--x").unwrap();
+        let node = |name: &str| Uuid::parse(name.as_bytes()).unwrap();
+        let (a, b) = (node("a"), node("b"));
+
+        let first = site.lock(&a, &key).unwrap().expect("nothing is being removed");
+        let second = site.lock(&a, &key).unwrap().expect("locks are shared");
+        let again = Site::open(site.root()).unwrap();
+        assert_eq!(again.begin_removal(&a, &key).unwrap(), None);
+        site.unlock(&first).unwrap();
+        assert_eq!(again.begin_removal(&a, &key).unwrap(), None, "the second lock still holds");
+
+        let removal = again.begin_removal(&b, &key).unwrap().expect("another node is not locked");
+        assert_eq!(site.lock(&b, &key).unwrap(), None, "it is about to go");
+        again.end_removal(&removal).unwrap();
+        assert!(site.lock(&b, &key).unwrap().is_some());
+
+        site.unlock(&second).unwrap();
+        assert!(again.begin_removal(&a, &key).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_ends_at_its_deadline() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        let key = Key::parse(b"WORM--x").unwrap();
+        let a = Uuid::parse(b"a").unwrap();
+        site.lock(&a, &key).unwrap().expect("granted");
+        let elapse = format!("UPDATE content_lock SET deadline = deadline - {LOCK_SECONDS}");
+        site.database().write(|transaction| transaction.execute(&elapse, [])).unwrap();
+        assert!(site.begin_removal(&a, &key).unwrap().is_some());
+    }
+}

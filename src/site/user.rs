@@ -1,0 +1,280 @@
+//! Users of a site: who may do what where.
+//!
+//! Source: design `interface.md`, "Commands".
+
+use std::fmt;
+use std::str::FromStr;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::{RepoName, Site, SiteError};
+
+/// What a user may do; each role may do what the ones before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Nothing.
+    None,
+    /// Read content and history.
+    Read,
+    /// Also store content and push.
+    Append,
+    /// Also remove content, and make repositories.
+    Write,
+    /// Also change placement, users and repositories.
+    Admin,
+}
+
+const ROLES: [(&str, Role); 5] = [
+    ("none", Role::None),
+    ("read", Role::Read),
+    ("append", Role::Append),
+    ("write", Role::Write),
+    ("admin", Role::Admin),
+];
+
+/// A user's ssh public key, as `authorized_keys` lines hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    /// For example `ssh-ed25519`.
+    pub algorithm: String,
+    /// The key itself in base64.
+    pub key: String,
+    /// Free text behind the key.
+    pub comment: String,
+}
+
+/// A user as listed.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The user's name.
+    pub name: String,
+    /// The role in repositories not listed in `roles`.
+    pub role: Role,
+    /// Roles in single repositories.
+    pub roles: Vec<(RepoName, Role)>,
+    /// The public keys.
+    pub keys: Vec<PublicKey>,
+}
+
+/// What is changed of a user.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// The role for the whole site.
+    pub role: Option<Role>,
+    /// Roles in single repositories.
+    pub roles: Vec<(RepoName, Role)>,
+    /// Keys that are added.
+    pub keys: Vec<PublicKey>,
+}
+
+impl Site {
+    /// Adds a user; without a role the user may write.
+    pub fn add_user(&self, name: &str, change: &Change) -> Result<(), SiteError> {
+        check_name(name)?;
+        let role = change.role.unwrap_or(Role::Write).to_string();
+        self.database().try_write(|transaction| {
+            let insert = "INSERT INTO user (name, role) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+            if transaction.execute(insert, (name, role))? == 0 {
+                return Ok(Err(SiteError::Invalid(format!("there is a user {name} already"))));
+            }
+            apply(transaction, name, change)
+        })
+    }
+
+    /// Changes a user.
+    pub fn set_user(&self, name: &str, change: &Change) -> Result<(), SiteError> {
+        self.database().try_write(|transaction| {
+            if let Some(role) = change.role {
+                transaction.execute("UPDATE user SET role = ?2 WHERE name = ?1", (name, role.to_string()))?;
+            }
+            if !exists(transaction, name)? {
+                return Ok(Err(unknown(name)));
+            }
+            apply(transaction, name, change)
+        })
+    }
+
+    /// Removes a user with all keys and roles.
+    pub fn remove_user(&self, name: &str) -> Result<(), SiteError> {
+        let removed = self.database().write(|t| t.execute("DELETE FROM user WHERE name = ?1", [name]))?;
+        if removed == 0 { Err(unknown(name)) } else { Ok(()) }
+    }
+
+    /// Returns all users, by name.
+    pub fn users(&self) -> Result<Vec<User>, SiteError> {
+        let rows = self.database().read(|connection| {
+            let mut users = Vec::new();
+            let mut statement = connection.prepare("SELECT name, role FROM user ORDER BY name")?;
+            let named = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+            for row in named {
+                let (name, role) = row?;
+                let keys = keys(connection, &name)?;
+                let roles = roles(connection, &name)?;
+                users.push((name, role, roles, keys));
+            }
+            Ok(users)
+        })?;
+        rows.into_iter()
+            .map(|(name, role, roles, keys)| {
+                let parse = |(repo, role): (String, String)| Ok((RepoName::parse(repo.as_bytes())?, role.parse()?));
+                let roles = roles.into_iter().map(parse).collect::<Result<_, SiteError>>()?;
+                Ok(User { name, role: role.parse()?, roles, keys })
+            })
+            .collect()
+    }
+
+    /// Returns what a user may do in a repository; an error if there is no such user.
+    pub fn role(&self, user: &str, repo: &RepoName) -> Result<Role, SiteError> {
+        let found: Option<String> = self.database().read(|connection| {
+            let select = "SELECT coalesce((SELECT role FROM user_role WHERE user = name AND repo = ?2), role)
+                FROM user WHERE name = ?1";
+            connection.query_row(select, (user, repo.to_string()), |row| row.get(0)).optional()
+        })?;
+        found.ok_or_else(|| unknown(user))?.parse()
+    }
+}
+
+fn unknown(name: &str) -> SiteError {
+    SiteError::Invalid(format!("there is no user {name}"))
+}
+
+fn exists(connection: &Connection, name: &str) -> Result<bool, rusqlite::Error> {
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM user WHERE name = ?1)", [name], |row| row.get(0))
+}
+
+fn keys(connection: &Connection, user: &str) -> Result<Vec<PublicKey>, rusqlite::Error> {
+    let mut statement = connection.prepare("SELECT algorithm, key, comment FROM user_key WHERE user = ?1")?;
+    let key = |row: &rusqlite::Row<'_>| {
+        Ok(PublicKey { algorithm: row.get(0)?, key: row.get(1)?, comment: row.get(2)? })
+    };
+    statement.query_map([user], key)?.collect()
+}
+
+fn roles(connection: &Connection, user: &str) -> Result<Vec<(String, String)>, rusqlite::Error> {
+    let mut statement = connection.prepare("SELECT repo, role FROM user_role WHERE user = ?1 ORDER BY repo")?;
+    statement.query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// Writes keys and single roles; a key that another user has undoes the whole change.
+fn apply(
+    transaction: &Transaction<'_>,
+    name: &str,
+    change: &Change,
+) -> Result<Result<(), SiteError>, rusqlite::Error> {
+    for (repo, role) in &change.roles {
+        let upsert = "INSERT INTO user_role (user, repo, role) VALUES (?1, ?2, ?3)
+            ON CONFLICT (user, repo) DO UPDATE SET role = ?3";
+        transaction.execute(upsert, (name, repo.to_string(), role.to_string()))?;
+    }
+    for key in &change.keys {
+        let owner: Option<String> = transaction
+            .query_row("SELECT user FROM user_key WHERE algorithm = ?1 AND key = ?2", (&key.algorithm, &key.key), |row| {
+                row.get(0)
+            })
+            .optional()?;
+        if let Some(owner) = owner.filter(|owner| owner != name) {
+            let text = format!("the key {} {} belongs to user {owner}", key.algorithm, key.comment);
+            return Ok(Err(SiteError::Invalid(text)));
+        }
+        let upsert = "INSERT INTO user_key (user, algorithm, key, comment) VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT (algorithm, key) DO UPDATE SET comment = ?4";
+        transaction.execute(upsert, params![name, key.algorithm, key.key, key.comment])?;
+    }
+    Ok(Ok(()))
+}
+
+/// A user name stands in forced commands and log lines: plain words only.
+fn check_name(name: &str) -> Result<(), SiteError> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'@' | b'+');
+    if name.is_empty() || name.len() > 100 || name.starts_with('-') || !name.bytes().all(legal) {
+        let text = format!("\"{name}\" is not a user name: use letters, digits, '.', '_', '-', '@' and '+'");
+        return Err(SiteError::Invalid(text));
+    }
+    Ok(())
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = ROLES.iter().find(|(_, role)| role == self).map_or("none", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Role {
+    type Err = SiteError;
+
+    fn from_str(text: &str) -> Result<Self, SiteError> {
+        let found = ROLES.iter().find(|(name, _)| *name == text).map(|(_, role)| *role);
+        found.ok_or_else(|| SiteError::Invalid(format!("\"{text}\" is not a role: read, append, write, admin or none")))
+    }
+}
+
+impl PublicKey {
+    /// Parses the text of a `.pub` file: one key, no options in front of it.
+    pub fn parse(text: &str) -> Result<Self, SiteError> {
+        let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let invalid = |why: &str| SiteError::Invalid(format!("not an ssh public key: {why}"));
+        let line = lines().next().ok_or_else(|| invalid("the file is empty"))?;
+        if lines().count() > 1 {
+            return Err(invalid("the file holds more than one line"));
+        }
+        let mut words = line.split_ascii_whitespace();
+        let algorithm = words.next().unwrap_or_default();
+        let known = ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].iter().any(|start| algorithm.starts_with(start));
+        if !known {
+            return Err(invalid("it should start with ssh-ed25519 or another algorithm"));
+        }
+        let key = words.next().unwrap_or_default();
+        let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
+        if key.len() < 16 || !key.bytes().all(base64) {
+            return Err(invalid("its second word is no base64"));
+        }
+        let comment = words.collect::<Vec<_>>().join(" ");
+        Ok(Self { algorithm: algorithm.to_owned(), key: key.to_owned(), comment })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repo(name: &str) -> RepoName {
+        RepoName::parse(name.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn roles_hold_for_the_site_and_for_single_repositories() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        let change = Change { role: Some(Role::Read), roles: vec![(repo("mine"), Role::Admin)], ..Change::default() };
+        site.add_user("alice", &change).unwrap();
+        assert_eq!(site.role("alice", &repo("data")).unwrap(), Role::Read);
+        assert_eq!(site.role("alice", &repo("mine")).unwrap(), Role::Admin);
+        assert!(site.add_user("alice", &change).is_err(), "a name is taken once");
+        site.set_user("alice", &Change { roles: vec![(repo("mine"), Role::None)], ..Change::default() }).unwrap();
+        assert_eq!(site.role("alice", &repo("mine")).unwrap(), Role::None);
+        site.remove_user("alice").unwrap();
+        assert!(site.role("alice", &repo("data")).is_err());
+        assert!(site.set_user("alice", &Change::default()).is_err());
+    }
+
+    #[test]
+    fn a_key_belongs_to_one_user() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        let key = PublicKey::parse("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA alice at home\n").unwrap();
+        assert_eq!(key.comment, "alice at home");
+        let change = || Change { keys: vec![key.clone()], ..Change::default() };
+        site.add_user("alice", &change()).unwrap();
+        let error = site.add_user("bob", &change()).unwrap_err();
+        assert!(error.to_string().contains("belongs to user alice"), "{error}");
+        assert_eq!(site.users().unwrap().len(), 1, "bob was not added by half");
+    }
+
+    #[test]
+    fn only_public_keys_are_taken() {
+        assert!(PublicKey::parse("-----BEGIN OPENSSH PRIVATE KEY-----").is_err());
+        assert!(PublicKey::parse("command=\"x\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA").is_err());
+        assert!(PublicKey::parse("").is_err());
+    }
+}

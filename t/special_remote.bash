@@ -47,7 +47,7 @@ watch_remote() {
 #!/bin/bash
 talk=$TMP/talk/\$\$
 cut() { perl -ne 'BEGIN { \$| = 1 } print; exit 1 if \$ENV{CUT} && /PROGRESS (\d+)/ && \$1 >= \$ENV{CUT}'; }
-tee "\$talk.in" | "$TMP/real/git-annex-remote-keep" | cut | tee "\$talk.out"
+exec "$TMP/real/git-annex-remote-keep" < <(exec tee "\$talk.in") > >(cut | exec tee "\$talk.out")
 END
     chmod +x "$BIN/git-annex-remote-keep"
 }

@@ -58,8 +58,7 @@ impl Git {
     pub fn open(dir: &Path) -> Result<Self, GitError> {
         let options = gix::open::Options::isolated().open_path_as_is(false).bail_if_untrusted(false);
         let fail = |cause: String| GitError::Repository { dir: dir.into(), action: "opening the repository", cause };
-        let repository =
-            gix::ThreadSafeRepository::open_opts(dir, options).map_err(|error| fail(error.to_string()))?;
+        let repository = gix::ThreadSafeRepository::open_opts(dir, options).map_err(|error| fail(error.to_string()))?;
         let dir = repository.git_dir().to_path_buf();
         Ok(Self { repository, dir })
     }

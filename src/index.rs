@@ -25,12 +25,7 @@ pub trait Index: Send + Sync + 'static {
     async fn put(&self, entry: Entry, deadline: SystemTime) -> Result<Vec<Block>, IndexError>;
 
     /// Forgets an entry; `None` when there is none. Returns and notes blocks as [`Index::put`] does.
-    async fn remove(
-        &self,
-        owner: &[u8],
-        name: &[u8],
-        deadline: SystemTime,
-    ) -> Result<Option<Vec<Block>>, IndexError>;
+    async fn remove(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Option<Vec<Block>>, IndexError>;
 
     /// Returns those of `blocks` that an entry or an unfinished upload refers to.
     async fn referenced(&self, blocks: &[BlockHash]) -> Result<Vec<BlockHash>, IndexError>;

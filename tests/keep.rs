@@ -151,7 +151,9 @@ async fn equal_blocks_are_stored_once_and_presence_is_the_owners_own() {
 #[tokio::test]
 async fn names_are_bytes() {
     let fixture = Fixture::new().await;
-    for name in [&b"with space"[..], b"tab\t", b"colon:", b"back\\slash", b"\xff\xfe", b"nul\0", b"\n", b"...", b"\xc3\xa4"] {
+    for name in
+        [&b"with space"[..], b"tab\t", b"colon:", b"back\\slash", b"\xff\xfe", b"nul\0", b"\n", b"...", b"\xc3\xa4"]
+    {
         let entry = fixture.put(name, name).await;
         assert_eq!(fixture.store.entry(OWNER, name).await.unwrap().unwrap(), entry);
         assert_eq!(fixture.get(name).await.unwrap(), name);

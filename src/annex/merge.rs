@@ -50,12 +50,7 @@ impl Branch {
         Err(GitError::Moved { dir: self.git.dir().into(), name: REF.to_owned() }.into())
     }
 
-    fn merge_once(
-        &self,
-        ours: Option<ObjectId>,
-        theirs: ObjectId,
-        policy: Policy,
-    ) -> Result<Merged, BranchError> {
+    fn merge_once(&self, ours: Option<ObjectId>, theirs: ObjectId, policy: Policy) -> Result<Merged, BranchError> {
         if let Some(ours) = ours
             && self.git.is_ancestor(theirs, ours)?
         {

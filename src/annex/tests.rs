@@ -38,9 +38,8 @@ fn a_change_is_seen_before_and_after_its_commit() {
     let key = Key::parse(b"SHA256E-s3--a_b.t_t").unwrap();
     let path = key.branch_path(".log");
     let here = Uuid::parse(b"here").unwrap();
-    let present = |_: &[u8], content: &[u8]| {
-        record_locations(content, [(&here, Status::Present)], Clock::from_seconds(5))
-    };
+    let present =
+        |_: &[u8], content: &[u8]| record_locations(content, [(&here, Status::Present)], Clock::from_seconds(5));
     let before = branch.tip().unwrap();
     assert!(branch.change(std::slice::from_ref(&path), present).unwrap());
     assert_eq!(branch.tip().unwrap(), before, "it waits in the journal");

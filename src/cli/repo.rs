@@ -91,9 +91,7 @@ fn info(site: &Site, name: &RepoName, json: bool) -> Result<(), Failure> {
     let (gateway, cluster) = (repo.identity.gateway.to_string(), repo.identity.cluster.to_string());
     let dir = repo.git.dir().display();
     if json {
-        let node = |node: &crate::repo::RepoNode| {
-            json!({ "name": node.name, "uuid": node.uuid.to_string(), "store": node.store.to_string() })
-        };
+        let node = |node: &crate::repo::RepoNode| json!({ "name": node.name, "uuid": node.uuid.to_string(), "store": node.store.to_string() });
         let nodes: Vec<_> = repo.nodes.iter().map(node).collect();
         let name = name.to_string();
         let dir = dir.to_string();

@@ -28,9 +28,10 @@ impl Gateway {
     ///
     /// With `before`, nothing is removed from that time on by [`Gateway::now`]. Content that is locked stays.
     pub async fn remove(&self, target: Target, key: &Key, before: Option<u64>) -> Result<Removed, GatewayError> {
-        let each = self.members(target).iter().map(|member| async move {
-            (member, self.remove_from(member, key, before).await)
-        });
+        let each = self
+            .members(target)
+            .iter()
+            .map(|member| async move { (member, self.remove_from(member, key, before).await) });
         let mut removed = Removed { gone: Vec::new(), failures: Vec::new() };
         for (member, outcome) in join_all(each).await {
             match outcome {

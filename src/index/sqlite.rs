@@ -129,9 +129,8 @@ impl Index for SqliteIndex {
         self.readers
             .read(move |db| {
                 let mut query = db.prepare_cached("SELECT owner, name FROM uploads WHERE updated < ? LIMIT ?")?;
-                let found = query.query_map(params![rows::nanos(before), limit as i64], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?;
+                let found = query
+                    .query_map(params![rows::nanos(before), limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
                 found.collect()
             })
             .await
@@ -141,7 +140,9 @@ impl Index for SqliteIndex {
         self.readers
             .read(move |db| {
                 let mut query = db.prepare_cached("SELECT block FROM due WHERE deadline <= ? LIMIT ?")?;
-                let found = query.query_map(params![rows::nanos(now), limit as i64], |row| Ok(BlockHash::from(row.get::<_, [u8; 16]>(0)?)))?;
+                let found = query.query_map(params![rows::nanos(now), limit as i64], |row| {
+                    Ok(BlockHash::from(row.get::<_, [u8; 16]>(0)?))
+                })?;
                 found.collect()
             })
             .await
@@ -152,7 +153,9 @@ impl Index for SqliteIndex {
         self.writer
             .write(move |db| {
                 let mut delete = db.prepare_cached("DELETE FROM due WHERE block = ? AND deadline <= ?")?;
-                blocks.iter().try_for_each(|block| delete.execute(params![block.as_bytes(), rows::nanos(now)]).map(drop))
+                blocks
+                    .iter()
+                    .try_for_each(|block| delete.execute(params![block.as_bytes(), rows::nanos(now)]).map(drop))
             })
             .await
     }

@@ -74,7 +74,10 @@ impl Upload {
     pub async fn kept(&self) -> Result<BoxStream<'static, io::Result<Bytes>>, KeepError> {
         let content = read::content(&self.going.inner, &self.going.kept, 0).await?;
         Ok(content.map_or_else(
-            || stream::iter([Err(io::Error::new(io::ErrorKind::NotFound, "what was kept of the upload is gone"))]).boxed(),
+            || {
+                stream::iter([Err(io::Error::new(io::ErrorKind::NotFound, "what was kept of the upload is gone"))])
+                    .boxed()
+            },
             |content| content.stream,
         ))
     }
@@ -327,6 +330,9 @@ async fn block(digest: &BlockDigest) -> Result<Block, KeepError> {
 
 impl std::fmt::Debug for Upload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upload").field("offset", &self.offset()).field("done", &self.going.done.len()).finish_non_exhaustive()
+        f.debug_struct("Upload")
+            .field("offset", &self.offset())
+            .field("done", &self.going.done.len())
+            .finish_non_exhaustive()
     }
 }

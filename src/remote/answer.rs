@@ -153,6 +153,8 @@ async fn present(key: &WireKey, shared: &Shared) -> Result<bool, Failure> {
 async fn remove(key: &WireKey, shared: &Shared) -> Result<(), Failure> {
     let name = content::name(&key.key()?);
     let Place { store, owner, .. } = shared.place().await?;
+    // The index stays open when the store's disk goes away; what it says then is not to be relied on, nor to be changed.
+    store.present(owner, &name).await?;
     // Whether it was there makes no difference.
     store.remove(owner, &name).await?;
     Ok(())

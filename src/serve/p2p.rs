@@ -65,8 +65,7 @@ where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
-    let mut session =
-        Session { service, wire: Wire::new(reader, writer), version: Version::default(), dirty: false };
+    let mut session = Session { service, wire: Wire::new(reader, writer), version: Version::default(), dirty: false };
     let served = session.run().await;
     // Committed whatever happened: what was confirmed to the client is to be seen by the next fetch.
     let committed = session.commit().await;
@@ -125,10 +124,12 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
             Message::RemoveBefore { deadline, key } => self.remove(key, Some(*deadline)).await,
             Message::Get { offset, file: _, key } => return self.get(key, *offset).await,
             Message::Put { file, key } => return self.put(key, file).await,
-            Message::Connect(_) => Message::error("relaying to git is not supported on this connection; use git over ssh"),
-            Message::NotifyChange => {
-                Message::error("change notification is not available on this connection; use git-annex-shell notifychanges")
+            Message::Connect(_) => {
+                Message::error("relaying to git is not supported on this connection; use git over ssh")
             }
+            Message::NotifyChange => Message::error(
+                "change notification is not available on this connection; use git-annex-shell notifychanges",
+            ),
             _ => Message::error("unexpected command"),
         };
         self.wire.send(&reply.for_version(self.version)).await?;

@@ -62,7 +62,9 @@ pub enum Refusal {
     #[error(transparent)]
     Limit(#[from] LimitError),
     /// The user may not do that.
-    #[error("{user} may not {what} {name}; an admin of this site can allow it (annex-keep user set {user} --repo {name}=ROLE)")]
+    #[error(
+        "{user} may not {what} {name}; an admin of this site can allow it (annex-keep user set {user} --repo {name}=ROLE)"
+    )]
     Role {
         /// The user.
         user: String,
@@ -189,11 +191,7 @@ fn open_or_create(site: &Site, name: &RepoName) -> Result<Repo, RepoError> {
 ///
 /// What the git-annex branch's journal holds is committed first, so that a fetch brings everything confirmed so far.
 /// `hook_variable` is set for hooks that the program runs.
-pub async fn run_git(
-    service: GitService,
-    repo: &Repo,
-    hook_variable: Option<(&str, &str)>,
-) -> Result<i32, Failure> {
+pub async fn run_git(service: GitService, repo: &Repo, hook_variable: Option<(&str, &str)>) -> Result<i32, Failure> {
     repo.branch.commit()?;
     repo.install_hook()?;
     let mut git = tokio::process::Command::from(crate::git::program::command());

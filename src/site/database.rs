@@ -79,10 +79,7 @@ impl Database {
     }
 
     /// Runs `work`, which only reads.
-    pub(super) fn read<T>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
-    ) -> Result<T, SiteError> {
+    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Result<T, SiteError> {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         work(&connection).map_err(|source| SiteError::Database { path: self.path.clone(), source })
     }

@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_client_finds_the_repository() {
-        for path in ["/data", "/data.git", "/data.git/", "/~/data", "data", "~/data", "//data", "/srv/site/repos/data.git"]
+        for path in
+            ["/data", "/data.git", "/data.git/", "/~/data", "data", "~/data", "//data", "/srv/site/repos/data.git"]
         {
             assert_eq!(from_client(path).as_deref(), Some("data"), "{path}");
         }

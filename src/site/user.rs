@@ -144,9 +144,8 @@ fn exists(connection: &Connection, name: &str) -> Result<bool, rusqlite::Error> 
 
 fn keys(connection: &Connection, user: &str) -> Result<Vec<PublicKey>, rusqlite::Error> {
     let mut statement = connection.prepare("SELECT algorithm, key, comment FROM user_key WHERE user = ?1")?;
-    let key = |row: &rusqlite::Row<'_>| {
-        Ok(PublicKey { algorithm: row.get(0)?, key: row.get(1)?, comment: row.get(2)? })
-    };
+    let key =
+        |row: &rusqlite::Row<'_>| Ok(PublicKey { algorithm: row.get(0)?, key: row.get(1)?, comment: row.get(2)? });
     statement.query_map([user], key)?.collect()
 }
 
@@ -156,11 +155,7 @@ fn roles(connection: &Connection, user: &str) -> Result<Vec<(String, String)>, r
 }
 
 /// Writes keys and single roles; a key that another user has undoes the whole change.
-fn apply(
-    transaction: &Transaction<'_>,
-    name: &str,
-    change: &Change,
-) -> Result<Result<(), SiteError>, rusqlite::Error> {
+fn apply(transaction: &Transaction<'_>, name: &str, change: &Change) -> Result<Result<(), SiteError>, rusqlite::Error> {
     for (repo, role) in &change.roles {
         let upsert = "INSERT INTO user_role (user, repo, role) VALUES (?1, ?2, ?3)
             ON CONFLICT (user, repo) DO UPDATE SET role = ?3";
@@ -168,9 +163,11 @@ fn apply(
     }
     for key in &change.keys {
         let owner: Option<String> = transaction
-            .query_row("SELECT user FROM user_key WHERE algorithm = ?1 AND key = ?2", (&key.algorithm, &key.key), |row| {
-                row.get(0)
-            })
+            .query_row(
+                "SELECT user FROM user_key WHERE algorithm = ?1 AND key = ?2",
+                (&key.algorithm, &key.key),
+                |row| row.get(0),
+            )
             .optional()?;
         if let Some(owner) = owner.filter(|owner| owner != name) {
             let text = format!("the key {} {} belongs to user {owner}", key.algorithm, key.comment);

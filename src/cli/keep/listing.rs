@@ -108,9 +108,7 @@ impl Index {
                 (true, State::Damaged) => lines.line(json!({ "block": locator, "mtime": time, "state": "damaged" }))?,
                 (true, State::Trashed(deadline)) => {
                     let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                    lines.line(
-                        json!({ "block": locator, "mtime": time, "state": "trashed", "deadline": deadline }),
-                    )?
+                    lines.line(json!({ "block": locator, "mtime": time, "state": "trashed", "deadline": deadline }))?
                 }
             };
             if !read {

@@ -56,7 +56,9 @@ impl Trash {
             match store.trash_block(hash, self.force).await? {
                 Ok(()) => tally.done(),
                 Err(Refused::Absent) => tally.failed(format_args!("{hash}: no such block")),
-                Err(Refused::Referenced) => tally.failed(format_args!("{hash}: an entry needs it (--force to trash it all the same)")),
+                Err(Refused::Referenced) => {
+                    tally.failed(format_args!("{hash}: an entry needs it (--force to trash it all the same)"))
+                }
             }
         }
         Ok(tally.code())

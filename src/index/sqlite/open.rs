@@ -121,7 +121,8 @@ fn prepare(path: &Path, mode: Mode) -> Result<Connection, IndexError> {
     if format != FORMAT {
         return Err(IndexError::Format { path: path.to_path_buf(), found: format, known: FORMAT });
     }
-    let complete = db.query_row("SELECT value FROM state WHERE key = 'complete'", [], |row| row.get(0)).map_err(fail)?;
+    let complete =
+        db.query_row("SELECT value FROM state WHERE key = 'complete'", [], |row| row.get(0)).map_err(fail)?;
     match (complete, mode) {
         (0, Mode::Create | Mode::Use) => Err(IndexError::Incomplete { path: path.to_path_buf() }),
         _ => Ok(db),

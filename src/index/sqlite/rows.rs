@@ -36,15 +36,13 @@ pub(super) fn list(
     match owner {
         Some(owner) => {
             let after_name = if after_owner == owner { after_name } else { Vec::new() };
-            let sql = format!(
-                "SELECT {COLUMNS} FROM entries WHERE owner = ? AND name > ? ORDER BY owner, name LIMIT ?"
-            );
+            let sql =
+                format!("SELECT {COLUMNS} FROM entries WHERE owner = ? AND name > ? ORDER BY owner, name LIMIT ?");
             db.prepare_cached(&sql)?.query_map(params![owner, after_name, limit], read_entry)?.collect()
         }
         None => {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM entries WHERE (owner, name) > (?, ?) ORDER BY owner, name LIMIT ?"
-            );
+            let sql =
+                format!("SELECT {COLUMNS} FROM entries WHERE (owner, name) > (?, ?) ORDER BY owner, name LIMIT ?");
             db.prepare_cached(&sql)?.query_map(params![after_owner, after_name, limit], read_entry)?.collect()
         }
     }
@@ -124,8 +122,12 @@ pub(super) fn upload(db: &Connection, owner: &[u8], name: &[u8]) -> Result<Vec<B
 
 pub(super) fn record_upload(db: &Connection, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<()> {
     take_upload(db, owner, name)?;
-    db.prepare_cached("INSERT INTO uploads (owner, name, blocks, updated) VALUES (?, ?, ?, ?)")?
-        .execute(params![owner, name, to_bytes(blocks), nanos(SystemTime::now())])?;
+    db.prepare_cached("INSERT INTO uploads (owner, name, blocks, updated) VALUES (?, ?, ?, ?)")?.execute(params![
+        owner,
+        name,
+        to_bytes(blocks),
+        nanos(SystemTime::now())
+    ])?;
     let id = db.last_insert_rowid();
     let mut insert = db.prepare_cached("INSERT OR IGNORE INTO upload_refs VALUES (?, ?)")?;
     blocks.iter().try_for_each(|block| insert.execute(params![block.hash.as_bytes(), id]).map(drop))

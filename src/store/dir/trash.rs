@@ -53,7 +53,8 @@ pub(super) fn untrash(volume: &Volume, hash: BlockHash) -> Result<bool, StoreErr
     for (_, trashed) in found {
         match rename_new(&trashed, &path) {
             Ok(()) => {
-                let touched = OpenOptions::new().write(true).open(&path).and_then(|f| f.set_modified(SystemTime::now()));
+                let touched =
+                    OpenOptions::new().write(true).open(&path).and_then(|f| f.set_modified(SystemTime::now()));
                 touched.map_err(|e| volume.fail("touch", &path, e))?;
                 volume.sync_folder(&volume.folder(hash))?;
                 return Ok(true);

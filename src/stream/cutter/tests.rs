@@ -43,7 +43,10 @@ async fn an_exact_multiple_ends_without_an_empty_block() {
 #[tokio::test]
 async fn one_push_can_span_blocks() {
     let blocks = cut(4, 0, &[b"ab", b"cdefghijk", b"l", b"m"]).await;
-    assert_eq!(blocks.iter().map(|(bytes, _)| bytes.as_slice()).collect::<Vec<_>>(), [&b"abcd"[..], b"efgh", b"ijkl", b"m"]);
+    assert_eq!(
+        blocks.iter().map(|(bytes, _)| bytes.as_slice()).collect::<Vec<_>>(),
+        [&b"abcd"[..], b"efgh", b"ijkl", b"m"]
+    );
 }
 
 #[tokio::test]

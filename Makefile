@@ -54,9 +54,13 @@ fuzz: ## Run every fuzz target for SECONDS each
 	    echo "Installing cargo-fuzz from crates.io: this takes a few minutes, once."; \
 	    cargo install cargo-fuzz --locked; \
 	fi
-	cd protocol; for target in $$(cargo fuzz list); do \
+	cd protocol/fuzz; for target in $$(cargo fuzz list --fuzz-dir .); do \
 	    echo "fuzz: $$target"; \
-	    cargo fuzz run --sanitizer none "$$target" -- -max_total_time=$(SECONDS); \
+	    mkdir -p "corpus/$$target"; \
+	    inputs=("corpus/$$target"); [ ! -d "seeds/$$target" ] || inputs+=("seeds/$$target"); \
+	    options=(-max_total_time=$(SECONDS) -verbosity=0 -print_final_stats=1); \
+	    [ ! -e "dictionaries/$$target.dict" ] || options+=("-dict=dictionaries/$$target.dict"); \
+	    cargo fuzz run --fuzz-dir . --sanitizer none "$$target" "$${inputs[@]}" -- "$${options[@]}"; \
 	done
 
 install: $(TARGET)/release/annex-keep ## Install what `make build` built, and the name git-annex-remote-keep

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ mod hook;
 mod init;
 mod keep;
 mod link;
+mod output;
 mod repo;
 mod shell;
 mod site;
@@ -85,8 +87,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
 }
 
 /// Sends logs to standard error; `ANNEX_KEEP_LOG` sets what is shown (default: warnings).
+///
+/// Over ssh the user sees them, so they are plain lines.
 fn logs() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("ANNEX_KEEP_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    lines.with_ansi(std::io::stderr().is_terminal()).without_time().with_target(false).init();
 }

@@ -2,18 +2,21 @@
 //!
 //! The only place where two nodes meet. Doors call it; it knows nothing of sessions.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use annex_protocol::key::Key;
-use annex_protocol::log::{LocationLog, Status, record_locations};
-use annex_protocol::p2p::AssociatedFile;
+use annex_protocol::log::{Status, record_locations};
 use annex_protocol::uuid::Uuid;
 
+use crate::annex::placement::PlacementState;
+use crate::annex::sizes::Sizes;
 use crate::annex::{Branch, BranchError};
 use crate::node::{Node, NodeError};
 use crate::site::{Site, SiteError, Unwanted};
 
 mod digest;
+mod facts;
 mod get;
 mod lock;
 mod put;
@@ -35,6 +38,10 @@ struct Inner {
     identity: Identity,
     nodes: Vec<Member>,
     unwanted: Unwanted,
+    /// What was last read of the placement logs.
+    placement: Mutex<Arc<PlacementState>>,
+    /// How much each repository holds; built when a size limit first asks for it.
+    sizes: Mutex<Sizes>,
 }
 
 /// The UUIDs under which a repository is known.
@@ -94,7 +101,8 @@ impl Gateway {
     /// Puts a repository together.
     pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>) -> Self {
         let unwanted = site.config().unwanted;
-        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted }))
+        let (placement, sizes) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, sizes }))
     }
 
     /// Returns the target with this UUID.
@@ -150,11 +158,11 @@ impl Gateway {
     }
 
     /// Returns the repositories that have a key by its location log.
-    async fn logged(&self, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
+    async fn logged(&self, key: &Key) -> Result<BTreeSet<Uuid>, GatewayError> {
         let branch = self.0.branch.clone();
         let path = key.branch_path(".log");
         let content = blocking(move || branch.read(&path)).await?;
-        Ok(LocationLog::parse(&content).present().collect())
+        Ok(facts::logged(&content))
     }
 
     /// Records in the location log where a key now is, and is no more.
@@ -179,11 +187,6 @@ impl Member {
     fn failed(&self, source: NodeError) -> GatewayError {
         GatewayError::Node { node: self.name.clone(), source }
     }
-}
-
-/// Names the file that an upload belongs to, as preferred content sees it.
-fn file_name(file: &AssociatedFile) -> Option<Vec<u8>> {
-    file.decode()
 }
 
 /// Runs file and database work off the runtime.

@@ -51,7 +51,8 @@ use_old_annex() { use_annex "$ROOT/.peers/old/usr/bin"; }
 stop_everything() {
     local pid
     stop_sshd
-    for pid in $(jobs -p); do
+    # The last are programs of ours that outlived the git-annex that started them.
+    for pid in $(jobs -p) $(pgrep -f "^$BIN/"); do
         kill_tree "$pid"
     done
     [ ! -d "$HOME/.gnupg" ] || gpgconf --kill all
@@ -103,8 +104,11 @@ random_file() { head -c "$2" /dev/urandom >"$1"; }
 # annex_key FILE: the key of an annexed file.
 annex_key() { git annex lookupkey "$1"; }
 
-# annex_uuid REMOTE: the UUID of a remote of the repository that the test is in.
-annex_uuid() { git config "remote.$1.annex-uuid"; }
+# annex_uuid REMOTE: the UUID of a remote of the repository that the test is in; nodes are remotes too.
+annex_uuid() {
+    # Nodes stand in no configuration: git-annex makes up their remotes from the git-annex branch.
+    git config "remote.$1.annex-uuid" || git annex info --fast --json "$1" | jq -er .uuid
+}
 
 # resident_peak PID: the most memory a living process has had resident, in KiB.
 resident_peak() { awk '/^VmHWM/ { print $2 }' "/proc/$1/status"; }

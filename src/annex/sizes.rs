@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use annex_protocol::key::Key;
-use annex_protocol::log::{LocationLog, LogKind};
+use annex_protocol::log::{Description, FieldLog, LocationLog, LogKind};
 use annex_protocol::uuid::Uuid;
 
 use super::{Branch, BranchError};
@@ -19,7 +19,7 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// Returns the bytes in a repository; `None` if no key was ever logged for it.
+    /// Returns the bytes in a repository; `None` if nobody ever described it or placed a key in it.
     pub fn of(&self, uuid: &Uuid) -> Option<u64> {
         self.bytes.get(uuid).map(|bytes| u64::try_from(*bytes).unwrap_or(0))
     }
@@ -52,13 +52,17 @@ impl Branch {
             }
             None => {
                 let git = self.git.clone();
-                self.git.for_each_file(tip, &mut |path, blob| {
+                self.git.for_each_file(tip, |path, blob| {
                     if matches!(LogKind::of(path), LogKind::Location(_)) {
                         sizes.count(path, &git.read_blob(blob)?, 1);
                     }
                     Ok(())
                 })?;
             }
+        }
+        // As for git-annex, a repository that is known but empty has a size, of nothing.
+        for (uuid, _) in FieldLog::<Description>::parse(&self.read(b"uuid.log")?).iter() {
+            sizes.bytes.entry(uuid.clone()).or_default();
         }
         sizes.at = Some(tip);
         Ok(())

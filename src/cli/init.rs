@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::output::Lines;
 use crate::error::Failure;
 use crate::site::Site;
 
@@ -29,10 +30,12 @@ impl Init {
             .collect::<Result<Vec<_>, Failure>>()?;
         let site = Site::init(&self.site, &nodes)?;
         crate::assemble::make_stores(&site).await?;
-        println!("made the site {}", site.root().display());
+        let mut out = Lines::new();
+        out.line(format_args!("made the site {}", site.root().display()))?;
         for (name, node) in &site.config().nodes {
-            println!("node {name}: {}", node.store.absolute(site.root()));
+            out.line(format_args!("node {name}: {}", node.store.absolute(site.root())))?;
         }
+        out.end()?;
         Ok(ExitCode::SUCCESS)
     }
 }

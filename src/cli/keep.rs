@@ -11,7 +11,6 @@ use crate::keep::{Create, KeepStore, Options};
 
 mod content;
 mod listing;
-mod output;
 mod trash;
 
 /// Work on a Keep store directly.

@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::output::Lines;
 use crate::error::Failure;
 
 /// The names under which git-annex and ssh clients start the program.
@@ -20,6 +21,7 @@ impl Link {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let program = std::env::current_exe()?;
         std::fs::create_dir_all(&self.dir)?;
+        let mut out = Lines::new();
         for name in NAMES {
             let link = self.dir.join(name);
             match std::fs::read_link(&link) {
@@ -32,8 +34,9 @@ impl Link {
                 Err(_) => {}
             }
             symlink(&program, &link)?;
-            println!("{} -> {}", link.display(), program.display());
+            out.line(format_args!("{} -> {}", link.display(), program.display()))?;
         }
+        out.end()?;
         Ok(ExitCode::SUCCESS)
     }
 }

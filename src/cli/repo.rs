@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::output::Lines;
 use super::site::SiteOption;
 use crate::error::Failure;
 use crate::repo::Repo as Hosted;
@@ -61,23 +62,25 @@ enum Action {
 
 impl Repo {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let mut out = Lines::new();
         match self.action {
             Action::List { site, json } => {
                 for name in site.open()?.repos()? {
                     if json {
-                        println!("{}", json!({ "name": name.to_string() }));
+                        out.line(json!({ "name": name.to_string() }))?;
                     } else {
-                        println!("{name}");
+                        out.line(name)?;
                     }
                 }
             }
             Action::Create { name, site } => {
                 let repo = Hosted::create(&site.open()?, &name)?;
-                println!("made the repository {name}, cluster {}", repo.identity.cluster);
+                out.line(format_args!("made the repository {name}, cluster {}", repo.identity.cluster))?;
             }
-            Action::Info { name, site, json } => info(&site.open()?, &name, json)?,
-            Action::Remove { name, site, force } => remove(&site.open()?, &name, force)?,
+            Action::Info { name, site, json } => info(&site.open()?, &name, json, &mut out)?,
+            Action::Remove { name, site, force } => remove(&site.open()?, &name, force, &mut out)?,
         }
+        out.end()?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -86,7 +89,7 @@ pub(super) fn name(text: &str) -> Result<RepoName, SiteError> {
     RepoName::parse(text.as_bytes())
 }
 
-fn info(site: &Site, name: &RepoName, json: bool) -> Result<(), Failure> {
+fn info(site: &Site, name: &RepoName, json: bool, out: &mut Lines) -> Result<(), Failure> {
     let repo = Hosted::open(site, name)?;
     let (gateway, cluster) = (repo.identity.gateway.to_string(), repo.identity.cluster.to_string());
     let dir = repo.git.dir().display();
@@ -95,17 +98,18 @@ fn info(site: &Site, name: &RepoName, json: bool) -> Result<(), Failure> {
         let nodes: Vec<_> = repo.nodes.iter().map(node).collect();
         let name = name.to_string();
         let dir = dir.to_string();
-        println!("{}", json!({ "name": name, "dir": dir, "gateway": gateway, "cluster": cluster, "nodes": nodes }));
+        let known = json!({ "name": name, "dir": dir, "gateway": gateway, "cluster": cluster, "nodes": nodes });
+        out.line(known)?;
         return Ok(());
     }
-    println!("repository  {name}\ndirectory   {dir}\ncluster     {cluster}\ngateway     {gateway}");
+    out.line(format_args!("repository  {name}\ndirectory   {dir}\ncluster     {cluster}\ngateway     {gateway}"))?;
     for node in &repo.nodes {
-        println!("node {:<6} {}  {}", node.name, node.uuid, node.store);
+        out.line(format_args!("node {:<6} {}  {}", node.name, node.uuid, node.store))?;
     }
     Ok(())
 }
 
-fn remove(site: &Site, name: &RepoName, force: bool) -> Result<(), Failure> {
+fn remove(site: &Site, name: &RepoName, force: bool, out: &mut Lines) -> Result<(), Failure> {
     let repo = Hosted::open(site, name)?;
     if !force {
         return Err(Failure::usage(format!("this removes the history of {name} for good: say --force to do it")));
@@ -115,6 +119,6 @@ fn remove(site: &Site, name: &RepoName, force: bool) -> Result<(), Failure> {
     let gone = dir.with_file_name(format!(".removing-{}", uuid::Uuid::new_v4()));
     std::fs::rename(dir, &gone)?;
     std::fs::remove_dir_all(&gone)?;
-    println!("removed the repository {name}");
+    out.line(format_args!("removed the repository {name}"))?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use annex_protocol::shell::Command;
 
 use super::hook::{NO_PLACEMENT, POLICY};
+use super::output::Lines;
 use super::site::SiteOption;
 use crate::error::Failure;
 use crate::gateway::Target;
@@ -37,7 +38,11 @@ impl Shell {
         let asked = match (self.command.as_slice(), forced_command()) {
             ([], Some(line)) => Command::parse(&line),
             ([], None) => {
-                print!("{}", greeting(&site, &caller)?);
+                let mut out = Lines::new();
+                for line in greeting(&site, &caller)? {
+                    out.line(line)?;
+                }
+                out.end()?;
                 return Ok(ExitCode::SUCCESS);
             }
             (words, _) => Command::from_arguments(&argument_bytes(words)),
@@ -46,7 +51,9 @@ impl Shell {
         match request(&site, &caller, &command)? {
             Request::Nothing => Ok(ExitCode::SUCCESS),
             Request::ConfigList(cluster) => {
-                println!("annex.uuid={cluster}\ncore.gcrypt-id=");
+                let mut out = Lines::new();
+                out.line(format_args!("annex.uuid={cluster}\ncore.gcrypt-id="))?;
+                out.end()?;
                 Ok(ExitCode::SUCCESS)
             }
             Request::P2p { repo, uuid, mode } => {

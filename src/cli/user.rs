@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::output::Lines;
 use super::site::SiteOption;
 use crate::error::Failure;
 use crate::site::user::{Change, PublicKey, Role};
@@ -95,12 +96,13 @@ impl Edit {
 /// Prints what makes the system's sshd let the user in, and nothing else.
 fn authorized(site: &crate::site::Site, name: &str, change: &Change) -> Result<(), Failure> {
     let program = std::env::current_exe()?;
+    let mut out = Lines::new();
     for key in &change.keys {
         let command = format!("{} shell --site {} --user {name}", quoted(&program), quoted(site.root()));
         let command = command.replace('\\', "\\\\").replace('"', "\\\"");
-        println!("restrict,command=\"{command}\" {} {} {}", key.algorithm, key.key, key.comment);
+        out.line(format_args!("restrict,command=\"{command}\" {} {} {}", key.algorithm, key.key, key.comment))?;
     }
-    Ok(())
+    out.end()
 }
 
 /// Quotes a path for the shell that sshd starts, where it needs it.
@@ -117,6 +119,7 @@ fn repo_role(text: &str) -> Result<(RepoName, Role), SiteError> {
 }
 
 fn list(site: &SiteOption, json: bool) -> Result<(), Failure> {
+    let mut out = Lines::new();
     for user in site.open()?.users()? {
         let roles = user.roles.iter().map(|(repo, role)| (repo.to_string(), role.to_string()));
         if json {
@@ -124,11 +127,11 @@ fn list(site: &SiteOption, json: bool) -> Result<(), Failure> {
             let key = |key: &PublicKey| format!("{} {} {}", key.algorithm, key.key, key.comment);
             let keys: Vec<_> = user.keys.iter().map(key).collect();
             let role = user.role.to_string();
-            println!("{}", json!({ "name": user.name, "role": role, "repos": roles, "keys": keys }));
+            out.line(json!({ "name": user.name, "role": role, "repos": roles, "keys": keys }))?;
         } else {
             let roles: String = roles.map(|(repo, role)| format!(" {repo}={role}")).collect();
-            println!("{} {}{roles} ({} keys)", user.name, user.role, user.keys.len());
+            out.line(format_args!("{} {}{roles} ({} keys)", user.name, user.role, user.keys.len()))?;
         }
     }
-    Ok(())
+    out.end()
 }

@@ -1,11 +1,21 @@
 //! Which nodes a key goes to.
+//!
+//! Source: spec `p2p-protocol.md` §11.2, `preferred-content.md` §9; design `architecture.md`, "What the gateway promises".
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
+use annex_protocol::prefer::{Question, pick};
 use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
 
-use super::{Gateway, GatewayError, Member, Target};
+use super::facts::{Facts, logged};
+use super::{Gateway, GatewayError, Member, Target, blocking};
+use crate::annex::BranchError;
+use crate::annex::placement::PlacementState;
+use crate::site::Unwanted;
 
 /// What a PUT is to do.
 pub(super) struct Plan {
@@ -19,16 +29,98 @@ pub(super) struct Plan {
 
 impl Gateway {
     /// Decides where an upload goes.
-    pub(super) async fn plan(&self, target: Target, key: &Key, _file: &AssociatedFile) -> Result<Plan, GatewayError> {
+    ///
+    /// To a node: there, if it does not have the content. To the cluster: to the nodes without it that want it by
+    /// preferred content as the git-annex branch has it now.
+    pub(super) async fn plan(&self, target: Target, key: &Key, file: &AssociatedFile) -> Result<Plan, GatewayError> {
         let mut plan = Plan { targets: Vec::new(), holders: Vec::new(), failures: Vec::new() };
         let asked = self.members(target).iter().map(|member| async move { (member, member.node.present(key).await) });
+        let mut without = Vec::new();
         for (member, present) in join_all(asked).await {
             match present {
                 Ok(true) => plan.holders.push(member.uuid.clone()),
-                Ok(false) => plan.targets.push(member.clone()),
+                Ok(false) => without.push(member.clone()),
                 Err(source) => plan.failures.push(member.failed(source).to_string()),
             }
         }
+        plan.targets = match target {
+            Target::Cluster => self.choose(key, file, without, &plan.holders).await?,
+            Target::Gateway | Target::Node(_) => without,
+        };
         Ok(plan)
     }
+
+    /// Chooses among the nodes of the cluster that lack a key.
+    async fn choose(
+        &self,
+        key: &Key,
+        file: &AssociatedFile,
+        without: Vec<Member>,
+        holders: &[Uuid],
+    ) -> Result<Vec<Member>, GatewayError> {
+        if without.is_empty() {
+            return Ok(without);
+        }
+        let (gateway, asked_key, name) = (self.clone(), key.clone(), file.decode());
+        let (absent, present) = (uuids(&without), holders.to_vec());
+        let decide = move || gateway.wanting(&asked_key, name.as_deref(), &absent, &present);
+        let (wanting, numcopies) = blocking(decide).await?;
+        if !wanting.is_empty() {
+            return Ok(without.into_iter().filter(|member| wanting.contains(&member.uuid)).collect());
+        }
+        if !holders.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.0.unwanted {
+            Unwanted::All => Ok(without),
+            Unwanted::Refuse => Err(GatewayError::Refused("no node of this cluster wants the content".to_owned())),
+            Unwanted::Numcopies => {
+                let all: BTreeSet<Uuid> = uuids(&self.0.nodes).into_iter().collect();
+                let candidates: BTreeSet<Uuid> = uuids(&without).into_iter().collect();
+                let candidates: Vec<&Uuid> = candidates.iter().collect();
+                let chosen = pick(&all, &candidates, key.as_bytes(), i64::try_from(numcopies).unwrap_or(i64::MAX));
+                Ok(without.iter().filter(|member| chosen.contains(&&member.uuid)).cloned().collect())
+            }
+        }
+    }
+
+    /// Returns those of the nodes `absent` that want a key, and numcopies. Blocks.
+    fn wanting(
+        &self,
+        key: &Key,
+        file: Option<&[u8]>,
+        absent: &[Uuid],
+        present: &[Uuid],
+    ) -> Result<(Vec<Uuid>, u64), BranchError> {
+        let branch = &self.0.branch;
+        let state = self.placement()?;
+        // The log as it should be: what nodes say of themselves is newer than what was recorded of them.
+        let mut locations = logged(&branch.read(&key.branch_path(".log"))?);
+        locations.retain(|uuid| !absent.contains(uuid));
+        locations.extend(present.iter().cloned());
+        let failed = Mutex::new(None);
+        let facts = Facts { branch, state: &state, sizes: &self.0.sizes, key, locations, failed };
+        let wants = |repository: &&Uuid| {
+            let question = Question { repository, key, file, facts: &facts };
+            state.placement.wants(&question).unwrap_or(true)
+        };
+        let wanting = absent.iter().filter(wants).cloned().collect();
+        match facts.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok((wanting, state.placement.numcopies.get())),
+        }
+    }
+
+    /// Returns the placement logs as they are now. Blocks.
+    fn placement(&self) -> Result<Arc<PlacementState>, BranchError> {
+        let mut known = self.0.placement.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fresh) = self.0.branch.placement(Some(&known))? {
+            *known = Arc::new(fresh);
+        }
+        Ok(Arc::clone(&known))
+    }
+}
+
+fn uuids(members: &[Member]) -> Vec<Uuid> {
+    members.iter().map(|member| member.uuid.clone()).collect()
 }

@@ -1,5 +1,7 @@
 //! Trees: edited in place of files, and walked side by side.
 
+use std::collections::BTreeMap;
+
 use gix::objs::TreeRefIter;
 
 use super::{FILE, Git, GitError, ObjectId};
@@ -15,8 +17,20 @@ pub struct Difference {
     pub theirs: Option<ObjectId>,
 }
 
-/// One entry of a tree: its name, whether it is a tree itself, and its id.
-type Entry = (Vec<u8>, bool, ObjectId);
+/// One entry of a tree.
+struct Entry {
+    name: Vec<u8>,
+    is_tree: bool,
+    id: ObjectId,
+}
+
+/// The entries of one name and kind in two trees.
+struct Pair {
+    name: Vec<u8>,
+    is_tree: bool,
+    ours: Option<ObjectId>,
+    theirs: Option<ObjectId>,
+}
 
 impl Git {
     /// Writes a tree: that of `base` (nothing if `None`) with the given files put in place.
@@ -46,12 +60,12 @@ impl Git {
         while let Some((prefix, ours, theirs)) = pending.pop() {
             let ours = self.entries(&handle, ours)?;
             let theirs = self.entries(&handle, theirs)?;
-            for (name, tree, our, their) in side_by_side(ours, theirs) {
-                let path = [prefix.as_slice(), &name].concat();
-                if tree {
-                    pending.push(([path.as_slice(), b"/"].concat(), our, their));
+            for pair in side_by_side(ours, theirs) {
+                let path = [prefix.as_slice(), &pair.name].concat();
+                if pair.is_tree {
+                    pending.push(([path.as_slice(), b"/"].concat(), pair.ours, pair.theirs));
                 } else {
-                    found.push(Difference { path, ours: our, theirs: their });
+                    found.push(Difference { path, ours: pair.ours, theirs: pair.theirs });
                 }
             }
         }
@@ -62,17 +76,17 @@ impl Git {
     pub fn for_each_file(
         &self,
         commit: ObjectId,
-        visit: &mut dyn FnMut(&[u8], ObjectId) -> Result<(), GitError>,
+        mut visit: impl FnMut(&[u8], ObjectId) -> Result<(), GitError>,
     ) -> Result<(), GitError> {
         let handle = self.handle();
         let mut pending = vec![(Vec::new(), self.tree_of(&handle, commit)?.id)];
         while let Some((prefix, tree)) = pending.pop() {
-            for (name, is_tree, id) in self.entries(&handle, Some(tree))? {
-                let path = [prefix.as_slice(), &name].concat();
-                if is_tree {
-                    pending.push(([path.as_slice(), b"/"].concat(), id));
+            for entry in self.entries(&handle, Some(tree))? {
+                let path = [prefix.as_slice(), &entry.name].concat();
+                if entry.is_tree {
+                    pending.push(([path.as_slice(), b"/"].concat(), entry.id));
                 } else {
-                    visit(&path, id)?;
+                    visit(&path, entry.id)?;
                 }
             }
         }
@@ -86,23 +100,24 @@ impl Git {
         entries
             .map(|entry| {
                 let entry = entry.map_err(|e| self.fail("reading a tree", &e))?;
-                Ok((entry.filename.to_vec(), entry.mode.is_tree(), entry.oid.to_owned()))
+                let (name, is_tree) = (entry.filename.to_vec(), entry.mode.is_tree());
+                Ok(Entry { name, is_tree, id: entry.oid.to_owned() })
             })
             .collect()
     }
 }
 
-/// Pairs the entries of two trees by name and kind, leaving out the equal ones.
-fn side_by_side(ours: Vec<Entry>, theirs: Vec<Entry>) -> Vec<(Vec<u8>, bool, Option<ObjectId>, Option<ObjectId>)> {
-    let mut all = std::collections::BTreeMap::new();
-    for (name, tree, id) in ours {
-        all.insert((name, tree), (Some(id), None));
+/// Pairs the entries of two trees, leaving out the equal ones.
+fn side_by_side(ours: Vec<Entry>, theirs: Vec<Entry>) -> Vec<Pair> {
+    let mut pairs: BTreeMap<(Vec<u8>, bool), Pair> = BTreeMap::new();
+    for Entry { name, is_tree, id } in ours {
+        pairs.insert((name.clone(), is_tree), Pair { name, is_tree, ours: Some(id), theirs: None });
     }
-    for (name, tree, id) in theirs {
-        all.entry((name, tree)).or_insert((None, None)).1 = Some(id);
+    for Entry { name, is_tree, id } in theirs {
+        let empty = Pair { name: name.clone(), is_tree, ours: None, theirs: None };
+        pairs.entry((name, is_tree)).or_insert(empty).theirs = Some(id);
     }
-    let differing = all.into_iter().filter(|(_, (ours, theirs))| ours != theirs);
-    differing.map(|((name, tree), (ours, theirs))| (name, tree, ours, theirs)).collect()
+    pairs.into_values().filter(|pair| pair.ours != pair.theirs).collect()
 }
 
 struct Components<'a>(Vec<&'a gix::bstr::BStr>);

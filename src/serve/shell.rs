@@ -220,22 +220,20 @@ fn point_head(repo: &Repo) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tells somebody who logs in without a command who they are and what they may use.
-pub fn greeting(site: &Site, caller: &Caller) -> Result<String, SiteError> {
-    let mut text = match &caller.user {
-        Some(user) => format!("Hello {user}! This is annex-keep: git and git-annex, no shell.\n"),
-        None => "This is annex-keep: git and git-annex, no shell.\n".to_owned(),
-    };
+/// Tells somebody who logs in without a command who they are and what they may use, in lines.
+pub fn greeting(site: &Site, caller: &Caller) -> Result<Vec<String>, SiteError> {
+    let hello = caller.user.as_ref().map(|user| format!("Hello {user}! ")).unwrap_or_default();
+    let mut lines = vec![format!("{hello}This is annex-keep: git and git-annex, no shell. You may use:")];
     for name in site.repos()? {
         let role = match &caller.user {
             Some(user) => site.role(user, &name)?,
             None => Role::Admin,
         };
         if role >= Role::Read {
-            text.push_str(&format!("  {name} ({role})\n"));
+            lines.push(format!("  {name} ({role})"));
         }
     }
-    Ok(text)
+    Ok(lines)
 }
 
 /// Returns the command that sshd was given by the client, for a forced command.

@@ -2,9 +2,9 @@
 #![no_main]
 
 use annex_protocol::log::{
-    Clock, Description, FieldLog, GroupPreferred, LocationLog, LogKind, MetadataLog, PresenceLog, ProxiedRemotes, Record,
-    RemoteConfig, SingleLog, Status, TransitionLog, branch_path, journal_name, journal_round_trips, record_locations,
-    recorded_urls, union, without_clusters,
+    Clock, Description, FieldLog, GroupPreferred, LocationLog, LogKind, MetadataLog, PresenceLog, ProxiedRemotes,
+    Record, RemoteConfig, SingleLog, Status, TransitionLog, branch_path, journal_name, journal_round_trips,
+    record_locations, recorded_urls, union, without_clusters,
 };
 use annex_protocol::uuid::Uuid;
 use libfuzzer_sys::fuzz_target;

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::Store;
-use super::output::{Lines, Tally, shown};
+use crate::cli::output::{Lines, Tally, shown};
 use crate::error::Failure;
 use crate::keep::{Create, Entry, KeepStore, Options};
 use crate::store::Block;

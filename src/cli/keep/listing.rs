@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 use serde_json::json;
 
 use super::Store;
-use super::output::{Lines, shown};
+use crate::cli::output::{Lines, shown};
 use crate::error::{Failure, Kind};
 use crate::keep::{KeepStore, Options};
 use crate::store::State;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use super::output::Tally;
 use super::{Store, block_hash};
+use crate::cli::output::Tally;
 use crate::error::Failure;
 use crate::keep::Refused;
 

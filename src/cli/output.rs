@@ -1,4 +1,4 @@
-//! Standard output of the `keep` commands.
+//! Standard output of commands.
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::process::ExitCode;

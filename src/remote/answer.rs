@@ -14,8 +14,10 @@ use super::content::{self, Trouble};
 use super::job::{Ended, Host};
 use super::settings::{self, Words};
 use super::shared::{self, Place, Prepared, Shared};
-use crate::error::Failure;
 use crate::keep::Create;
+
+/// Why a request failed, in words for the user.
+struct Failed(String);
 
 /// A directory on this machine is cheap.
 const COST: f64 = 100.0;
@@ -40,11 +42,11 @@ pub(super) async fn answer(request: Request, host: &mut Host, shared: &Shared) -
         Request::CheckPresent { key } => match present(&key, shared).await {
             Ok(true) => Response::CheckPresentSuccess { key },
             Ok(false) => Response::CheckPresentFailure { key },
-            Err(failure) => Response::CheckPresentUnknown { key, message: message(&failure.text) },
+            Err(Failed(text)) => Response::CheckPresentUnknown { key, message: message(&text) },
         },
         Request::Remove { key } => match remove(&key, shared).await {
             Ok(()) => Response::RemoveSuccess { key },
-            Err(failure) => Response::RemoveFailure { key, message: message(&failure.text) },
+            Err(Failed(text)) => Response::RemoveFailure { key, message: message(&text) },
         },
         Request::GetCost => match Cost::new(COST) {
             Some(cost) => Response::Cost { cost },
@@ -89,7 +91,7 @@ async fn init(host: &mut Host, shared: &Shared) -> Result<Result<(), String>, En
     };
     let store = match shared::open(&settings, Create::IfMissing).await {
         Ok(store) => store,
-        Err(error) => return Ok(Err(Failure::from(error).text)),
+        Err(error) => return Ok(Err(error.to_string())),
     };
     if settings.store.components().any(|component| component == Component::ParentDir) {
         // `..` across a symbolic link means what the system says it means.
@@ -144,13 +146,13 @@ async fn transfer(
     }
 }
 
-async fn present(key: &WireKey, shared: &Shared) -> Result<bool, Failure> {
+async fn present(key: &WireKey, shared: &Shared) -> Result<bool, Failed> {
     let name = content::name(&key.key()?);
     let Place { store, owner, .. } = shared.place().await?;
     Ok(store.present(owner, &name).await?)
 }
 
-async fn remove(key: &WireKey, shared: &Shared) -> Result<(), Failure> {
+async fn remove(key: &WireKey, shared: &Shared) -> Result<(), Failed> {
     let name = content::name(&key.key()?);
     let Place { store, owner, .. } = shared.place().await?;
     // The index stays open when the store's disk goes away; what it says then is not to be relied on, nor to be changed.
@@ -172,7 +174,7 @@ async fn whereis(key: &WireKey, shared: &Shared) -> Option<Text> {
 async fn info(host: &Host, shared: &Shared) -> Result<Response, Ended> {
     let fields = match describe(shared).await {
         Ok(fields) => fields,
-        Err(failure) => vec![("error", failure.text)],
+        Err(Failed(text)) => vec![("error", text)],
     };
     for (name, value) in fields {
         host.respond(Response::InfoField { name: message(name) }).await?;
@@ -181,7 +183,7 @@ async fn info(host: &Host, shared: &Shared) -> Result<Response, Ended> {
     Ok(Response::InfoEnd)
 }
 
-async fn describe(shared: &Shared) -> Result<Vec<(&'static str, String)>, Failure> {
+async fn describe(shared: &Shared) -> Result<Vec<(&'static str, String)>, Failed> {
     let Place { store, settings, .. } = shared.place().await?;
     let status = store.status().await?;
     Ok(vec![
@@ -200,5 +202,11 @@ async fn availability(shared: &Shared) -> Availability {
     match shared.place().await {
         Err(_) if shared.has(Extension::UnavailableResponse) => Availability::Unavailable,
         _ => Availability::Local,
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
     }
 }

@@ -4,7 +4,7 @@ use std::io::SeekFrom;
 use std::path::Path;
 
 use annex_protocol::hash::Hasher;
-use annex_protocol::key::{Key, KeyError};
+use annex_protocol::key::Key;
 use bytes::BytesMut;
 use futures_util::TryStreamExt as _;
 use tokio::fs::{File, OpenOptions};
@@ -12,9 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use super::job::{Ended, Host};
 use super::progress::Progress;
-use super::shared::{NoPlace, Place};
-use crate::error::Failure;
-use crate::keep::{KeepError, Upload};
+use super::shared::Place;
+use crate::keep::Upload;
 use crate::stream::{Budget, Counted, Lane, Work};
 
 /// Bytes read from a file at once.
@@ -54,7 +53,7 @@ pub(super) async fn store(place: &Place<'_>, key: &Key, file: &Path, host: &Host
         upload.commit().await?;
     } else if let Err(error) = upload.abort().await {
         // What failed first matters more.
-        tracing::warn!("an upload could not be taken back: {}", Failure::from(error).text);
+        tracing::warn!("an upload could not be taken back: {error}");
     }
     copied
 }
@@ -206,26 +205,8 @@ impl From<Ended> for Trouble {
     }
 }
 
-impl From<KeepError> for Trouble {
-    fn from(error: KeepError) -> Self {
-        Self::Failed(Failure::from(error).text)
-    }
-}
-
-impl From<NoPlace> for Trouble {
-    fn from(error: NoPlace) -> Self {
-        Self::Failed(Failure::from(error).text)
-    }
-}
-
-impl From<KeyError> for Trouble {
-    fn from(error: KeyError) -> Self {
+impl<E: std::error::Error> From<E> for Trouble {
+    fn from(error: E) -> Self {
         Self::Failed(error.to_string())
-    }
-}
-
-impl From<std::io::Error> for Trouble {
-    fn from(error: std::io::Error) -> Self {
-        Self::Failed(Failure::from(error).text)
     }
 }

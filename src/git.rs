@@ -68,6 +68,11 @@ impl Git {
         &self.dir
     }
 
+    /// Returns a value of the repository's own configuration, as it was when the repository was opened.
+    pub fn config(&self, name: &str) -> Option<String> {
+        Some(self.handle().config_snapshot().string(name)?.to_string())
+    }
+
     /// Returns the commit that a reference points to, or `None` if there is no such reference.
     pub fn tip(&self, name: &str) -> Result<Option<ObjectId>, GitError> {
         let handle = self.handle();

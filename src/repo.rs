@@ -119,7 +119,7 @@ impl Repo {
             ("receive.procReceiveRefs", "refs/heads/git-annex"),
         ])?;
         git.add_config("receive.procReceiveRefs", "refs/heads/synced/git-annex")?;
-        Self::open_dir(site, git)?.advertise()
+        Self::open_dir(site, Git::open(dir)?)?.advertise()
     }
 
     /// Opens a repository.
@@ -135,8 +135,8 @@ impl Repo {
 
     fn open_dir(site: &Site, git: Git) -> Result<Self, RepoError> {
         let setting = |name: &str| {
-            let value = git.config(name)?;
-            value.as_deref().and_then(|text| Uuid::parse(text.as_bytes())).ok_or_else(|| RepoError::Damaged {
+            let value = git.config(name).and_then(|text| Uuid::parse(text.as_bytes()));
+            value.ok_or_else(|| RepoError::Damaged {
                 dir: git.dir().into(),
                 cause: format!("its git configuration has no {name}"),
             })

@@ -13,18 +13,6 @@ impl Git {
         Self::open(dir)
     }
 
-    /// Returns a value of the repository's own configuration, as it is now.
-    pub fn config(&self, name: &str) -> Result<Option<String>, GitError> {
-        let mut git = command();
-        git.arg("--git-dir").arg(self.dir()).args(["config", "--local", "--get", name]);
-        let output = git.output().map_err(|e| GitError::Program { command: "config".into(), cause: e.to_string() })?;
-        match output.status.code() {
-            Some(0) => Ok(Some(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned())),
-            Some(1) => Ok(None),
-            _ => Err(said(&output, "config")),
-        }
-    }
-
     /// Sets values in the repository's own configuration.
     pub fn set_config(&self, values: &[(&str, &str)]) -> Result<(), GitError> {
         for (name, value) in values {

@@ -9,7 +9,7 @@ SECONDS ?= 10
 JOBS ?= $(shell nproc)
 TESTS ?= $(wildcard t/*.bats)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-SCRIPTS := script/bootstrap script/demo .ci/run $(wildcard t/*.bash) $(wildcard t/*.bats)
+SCRIPTS := script/bootstrap script/demo script/test-dir .ci/run $(wildcard t/*.bash) $(wildcard t/*.bats)
 BIN = $(DESTDIR)$(PREFIX)/bin
 
 .PHONY: help demo build test lint deny fuzz install clean
@@ -30,6 +30,7 @@ test: ## Run every test: Rust's own, then t/*.bats with the real git, git-annex 
 	script/bootstrap test
 	cargo test --workspace
 	cargo build
+	export TMPDIR="$$(script/test-dir)"; \
 	prove --timer --failures --comments --jobs $(JOBS) --exec 'bats --tap' $(TESTS)
 
 lint: ## Check format, clippy, shell scripts, and that the fuzz targets build

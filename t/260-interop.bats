@@ -112,7 +112,7 @@ at_ours() {
     done
 }
 
-@test "a broken upload through a real cluster goes on where it broke off" {
+@test "an upload that broke off through a real cluster is completed by the next" {
     local pid
     make_gateway "$(node_uuid a)"
     random_file large 40M

@@ -1,9 +1,11 @@
 #!/usr/bin/env bats
 # A key far larger than memory should be. ANNEX_KEEP_TEST_LARGE: another size than 5G, in a form that numfmt knows.
+# shellcheck disable=SC2153 # SITE is set by start_site
 
 load lib
 
 setup() {
+    on_disk
     isolate
     SIZE=$(numfmt --from=iec "${ANNEX_KEEP_TEST_LARGE:-5G}")
     # Three nodes and the client, and a fifth of that for what the file system and git-annex need besides.
@@ -11,7 +13,6 @@ setup() {
     free=$(df --output=avail -B1 "$TMP" | tail -1)
     ((free >= needed)) || skip "needs $(numfmt --to=iec $needed) in $TMP, which has $(numfmt --to=iec "$free")"
     start_site
-    sed -i 's/^unwanted = .*/unwanted = "all"/' "$SITE/annex-keep.toml"
 }
 
 # watch_memory: writes the PID and the peak of resident memory in KiB of every annex-keep under sshd to $TMP/peaks,

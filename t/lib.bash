@@ -38,6 +38,12 @@ isolate() {
     cd "$TMP" || return
 }
 
+# on_disk: before isolate, puts the test's directory on disk, where other tests may be in memory (script/test-dir).
+on_disk() {
+    BATS_TEST_TMPDIR=$(mktemp -d /var/tmp/annex-keep-test.XXXXXX)
+    ON_DISK=$BATS_TEST_TMPDIR
+}
+
 # use_annex DIR: from here on, git-annex is the one in DIR.
 use_annex() {
     export PATH=$BIN:$1:$SYSTEM_PATH
@@ -58,6 +64,7 @@ stop_everything() {
     [ ! -d "$HOME/.gnupg" ] || gpgconf --kill all
     # git-annex takes write permission from its objects.
     chmod -R u+w "$TMP" 2>/dev/null || true
+    [ -z "${ON_DISK:-}" ] || rm -rf "$ON_DISK"
 }
 
 # start_ssh_server: sshd whose commands see the test's HOME, annex-keep, and no git-annex of ours; see `authorize` in

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use annex_protocol::log::{LogKind, union, without_clusters};
+use annex_protocol::log::{LocationLog, LogKind, union, without_clusters};
 
 use super::{Branch, BranchError, REF};
 use crate::git::{GitError, ObjectId};
@@ -88,6 +88,7 @@ impl Branch {
                 _ => pushed.as_slice().into(),
             };
             as_pushed &= allowed.len() == pushed.len();
+            as_pushed &= policy == Policy::Everything || supersedes(&kind, &pushed, &our_content);
             let merged = union(&our_content, &allowed);
             let content = merged.content(&our_content, &allowed);
             if content != our_content {
@@ -134,6 +135,20 @@ fn decides_placement(kind: &LogKind) -> bool {
 /// Tells whether a path is in one of the trees that git-annex puts into the branch for one commit, to keep them alive.
 fn is_graft(path: &[u8]) -> bool {
     path.starts_with(b"export.tree/") || path.starts_with(b"migrate.tree/")
+}
+
+/// Tells whether a newer version of a file leaves out no line that it does not replace.
+///
+/// git-annex drops lines that a newer one stands for when it rewrites a file; a push may do that, but no more.
+fn supersedes(kind: &LogKind, newer: &[u8], older: &[u8]) -> bool {
+    match kind {
+        LogKind::Location(_) => {
+            let newer = LocationLog::parse(newer);
+            let newest = |info: &[u8]| newer.lines().iter().find(|line| line.info == info).map(|line| line.clock);
+            LocationLog::parse(older).lines().iter().all(|line| newest(line.info) >= Some(line.clock))
+        }
+        _ => !adds_lines(newer, older),
+    }
 }
 
 fn adds_lines(ours: &[u8], theirs: &[u8]) -> bool {

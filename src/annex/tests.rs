@@ -147,6 +147,20 @@ fn a_push_onto_our_tip_removes_no_file() {
 }
 
 #[test]
+fn a_push_onto_our_tip_takes_no_lines_away_but_may_replace_them() {
+    let Fixture { branch, .. } = &fixture();
+    let path = "abc/def/WORM--x.log";
+    branch.change(&[path.into()], |_, _| Some(b"5s 1 u1\n6s 1 u2\n".to_vec())).unwrap();
+    branch.commit().unwrap();
+    let emptied = client_commit(branch, branch.tip().unwrap(), &[(path, "6s 1 u2\n"), ("uuid.log", "")]);
+    branch.merge(emptied, Policy::NoPlacement).unwrap();
+    assert_eq!(read(branch, path), "5s 1 u1\n6s 1 u2\n");
+    assert_eq!(read(branch, "uuid.log"), "u1 one timestamp=1s\n");
+    let replaced = client_commit(branch, branch.tip().unwrap(), &[(path, "7s 0 u1\n6s 1 u2\n")]);
+    assert_eq!(branch.merge(replaced, Policy::NoPlacement).unwrap().tip, replaced);
+}
+
+#[test]
 fn rewritten_history_is_not_merged() {
     let Fixture { branch, .. } = &fixture();
     let pushed = client_commit(branch, None, &[("transitions.log", "ForgetGitHistory 1s\n")]);

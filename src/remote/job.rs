@@ -1,0 +1,85 @@
+//! One job: a request, its answer, the next request.
+
+use std::sync::Arc;
+
+use annex_protocol::external::{HostMessage, Job, RemoteRequest, RemoteResponse, Response, Text};
+use tokio::sync::mpsc;
+
+use super::answer;
+use super::output::{Closed, Output};
+use super::shared::Shared;
+
+/// Why a conversation ends before the host closes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The host is gone, or told us to go.
+    Quietly,
+    /// The host does not keep to the protocol; it is told so.
+    Broken(String),
+}
+
+/// One job's side of the conversation.
+pub(super) struct Host {
+    job: Option<Job>,
+    messages: mpsc::Receiver<HostMessage>,
+    output: Output,
+}
+
+/// Answers the requests of one job, until its channel closes.
+pub(super) async fn run(
+    job: Option<Job>,
+    messages: mpsc::Receiver<HostMessage>,
+    output: Output,
+    shared: Arc<Shared>,
+) -> Result<(), Ended> {
+    let mut host = Host { job, messages, output };
+    while let Some(message) = host.messages.recv().await {
+        let HostMessage::Request(request) = message else {
+            return Err(Ended::Broken("an answer came that nobody asked for".into()));
+        };
+        let response = answer::answer(request, &mut host, &shared).await?;
+        if let Some(response) = response {
+            host.respond(response).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Host {
+    /// Sends an answer, or a part of one.
+    pub(super) async fn respond(&self, response: Response) -> Result<(), Ended> {
+        Ok(self.output.respond(self.job, response).await?)
+    }
+
+    /// Sends a remark that needs no answer.
+    pub(super) async fn tell(&self, remark: RemoteRequest) -> Result<(), Ended> {
+        Ok(self.output.ask(self.job, remark).await?)
+    }
+
+    /// Asks for a setting; empty when it is not set.
+    pub(super) async fn setting(&mut self, name: &str) -> Result<Vec<u8>, Ended> {
+        self.value(RemoteRequest::GetConfig { name: Text::of_message(name) }).await
+    }
+
+    /// Asks something that is answered with one VALUE.
+    pub(super) async fn value(&mut self, question: RemoteRequest) -> Result<Vec<u8>, Ended> {
+        self.tell(question).await?;
+        match self.messages.recv().await {
+            Some(HostMessage::RemoteResponse(RemoteResponse::Value { text })) => Ok(text.as_bytes().to_vec()),
+            Some(_) => Err(Ended::Broken("something else than VALUE came as an answer".into())),
+            None => Err(Ended::Quietly),
+        }
+    }
+}
+
+impl Ended {
+    pub(super) fn unreadable(what: &str, line: &[u8]) -> Self {
+        Self::Broken(format!("{what} came: {}", line.escape_ascii()))
+    }
+}
+
+impl From<Closed> for Ended {
+    fn from(Closed: Closed) -> Self {
+        Self::Quietly
+    }
+}

@@ -144,8 +144,6 @@ setup() {
     git annex fsck -q --fast --from origin-a file
     git annex fsck -q --from origin file
 
-    rm "$(manifest a "$KEY")"
-    for block in $(grep -lrF -- "$KEY" "$SITE/nodes/a" || true); do rm -f "$block"; done
     block=$(md5sum <"$TMP/original-file" | cut -c 1-32)
     rm "$SITE/nodes/a/${block:0:3}/$block"
     refuse git annex fsck --fast --from origin-a file

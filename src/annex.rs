@@ -86,7 +86,7 @@ impl Branch {
         for path in paths {
             let Some(content) = edit(path, &self.read(path)?) else { continue };
             changed = true;
-            if annex_protocol::log::journal_round_trips(path) {
+            if Journal::holds(path) {
                 self.journal.write(&lock, path, &content)?;
             } else {
                 direct.push((path.clone(), content));

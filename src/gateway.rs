@@ -176,6 +176,10 @@ impl Gateway {
             if self.logged(key).await?.contains(&member.uuid) && !member.node.present(key).await.unwrap_or(true) {
                 tracing::warn!("{key}: node {} has lost it", member.name);
                 self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
+                // An upload may have come in between.
+                if member.node.present(key).await.unwrap_or(false) {
+                    self.record(key, vec![(member.uuid.clone(), Status::Present)]).await?;
+                }
             }
             Ok::<(), GatewayError>(())
         };

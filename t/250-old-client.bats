@@ -14,17 +14,12 @@ setup() {
     cd old || return
 }
 
-# node_uuid NAME: the UUID of a node in the repository `data`.
-node_uuid() { annex-keep repo info data --site "$SITE" --json | jq -r --arg name "$1" '.nodes[] | select(.name == $name).uuid'; }
-
-all_nodes() { for node in a b c; do node_uuid $node; done | sort; }
-
-cluster_uuid() { annex-keep repo info data --site "$SITE" --json | jq -r .cluster; }
+all_nodes() { for node in a b c; do site_uuid $node; done | sort; }
 
 # add_node NAME: how a client that knows no clusters addresses a node: a git remote with the same URL and the node's UUID.
 add_node() {
     git remote add "origin-$1" ssh://testhost/data
-    git config "remote.origin-$1.annex-uuid" "$(node_uuid "$1")"
+    git config "remote.origin-$1.annex-uuid" "$(site_uuid "$1")"
     git config "remote.origin-$1.annex-sync" false
 }
 
@@ -84,12 +79,12 @@ server_holders() { server_log "$1" | awk '$2 == "1" { print $3 }' | sort; }
     key=$(annex_key file)
     cp file "$TMP/original"
     git annex copy --to origin-a file
-    assert_equal "$(git config remote.origin-a.annex-uuid)" "$(node_uuid a)"
+    assert_equal "$(git config remote.origin-a.annex-uuid)" "$(site_uuid a)"
     git annex checkpresentkey "$key" origin-a
     run -1 git annex checkpresentkey "$key" origin-b
     # The cluster has what one of its nodes has.
     git annex checkpresentkey "$key" origin
-    assert_equal "$(server_holders "$key")" "$(node_uuid a)"
+    assert_equal "$(server_holders "$key")" "$(site_uuid a)"
     git annex drop file
     git annex get --from origin-a file
     assert_same file "$TMP/original"
@@ -99,7 +94,7 @@ server_holders() { server_log "$1" | awk '$2 == "1" { print $3 }' | sort; }
     git annex drop --from origin-a file
     run -1 git annex checkpresentkey "$key" origin-a
     git annex checkpresentkey "$key" origin-b
-    assert_equal "$(server_holders "$key")" "$(node_uuid b)"
+    assert_equal "$(server_holders "$key")" "$(site_uuid b)"
 }
 
 @test "an old client's last copy in a node is not dropped" {
@@ -118,7 +113,7 @@ server_holders() { server_log "$1" | awk '$2 == "1" { print $3 }' | sort; }
     git annex copy --to origin file gone
     git annex drop --from origin gone
     key=$(annex_key file)
-    cluster=$(cluster_uuid)
+    cluster=$(site_uuid cluster)
     # The old client itself takes the cluster for a repository that holds content.
     git cat-file blob "git-annex:$(git ls-tree -r --name-only git-annex | grep -F "/$key.log")" | grep -F " $cluster"
     git annex sync

@@ -13,13 +13,6 @@ setup() {
     annex-keep user add gateway --site "$SITE" --key "$SSHD_DIR/gateway.key.pub" --role write
 }
 
-node_uuid() { annex-keep repo info data --site "$SITE" --json | jq -r --arg name "$1" '.nodes[] | select(.name == $name).uuid'; }
-
-cluster_uuid() { annex-keep repo info data --site "$SITE" --json | jq -r .cluster; }
-
-# annex_uuid REMOTE: also of remotes that are reached through another, which are in no configuration.
-annex_uuid() { git config "remote.$1.annex-uuid" || git annex info --fast --json "$1" | jq -r .uuid; }
-
 # make_gateway UUID: a real git-annex cluster `big` in $TMP/gw with one node `ours`, the repository of that UUID at our
 # site, and a client of it in $TMP/client.
 make_gateway() {
@@ -30,7 +23,7 @@ make_gateway() {
     git config remote.ours.annex-uuid "$1"
     git config remote.ours.annex-cluster-node big
     # A cluster within a cluster: the gateway has to know its nodes, because those are what is recorded as copies.
-    [ "$1" != "$(cluster_uuid)" ] || { git fetch -q ours && git annex merge; }
+    [ "$1" != "$(site_uuid cluster)" ] || { git fetch -q ours && git annex merge; }
     git annex initcluster big
     git annex updatecluster
     cd "$TMP" || return
@@ -53,7 +46,7 @@ at_ours() {
 }
 
 @test "a real git-annex cluster has a node of ours as its node" {
-    make_gateway "$(node_uuid a)"
+    make_gateway "$(site_uuid a)"
     git annex copy --to origin-big file
     git annex drop file
     lacks_content file
@@ -81,7 +74,7 @@ at_ours() {
 }
 
 @test "our node in a real cluster keeps a copy that is locked or the last" {
-    make_gateway "$(node_uuid b)"
+    make_gateway "$(site_uuid b)"
     git annex copy -q --to origin-big file
     git annex drop -q file
     run -1 git annex drop --from origin-big file
@@ -95,7 +88,7 @@ at_ours() {
 }
 
 @test "a real git-annex cluster has our whole cluster as its node" {
-    make_gateway "$(cluster_uuid)"
+    make_gateway "$(site_uuid cluster)"
     git annex copy --to origin-big file
     git annex checkpresentkey "$KEY" origin-big
     git annex fsck --from origin-big file
@@ -114,7 +107,7 @@ at_ours() {
 
 @test "an upload that broke off through a real cluster is completed by the next" {
     local pid
-    make_gateway "$(node_uuid a)"
+    make_gateway "$(site_uuid a)"
     random_file large 40M
     git annex add -q large
     git commit -q -m large
@@ -136,18 +129,18 @@ at_ours() {
     git annex add -q file
     git commit -q -m file
     git annex copy -q --to origin file
-    assert_equal "$(annex_uuid origin)" "$(cluster_uuid)"
+    assert_equal "$(annex_uuid origin)" "$(site_uuid cluster)"
     assert_whereis file here origin origin-a origin-b origin-c
     # The client's own and three nodes' copies; the cluster is none of its own.
     assert_equal "$(git annex find --copies=4 file)" file
     assert_equal "$(git annex find --copies=5 file)" ''
     # Whoever asks for the cluster's content gets what its nodes have.
     assert_equal "$(git annex find --in=origin file)" file
-    assert_json '.uuid == $uuid and .success' "$(git annex info --fast --json origin)" --arg uuid "$(cluster_uuid)"
+    assert_json '.uuid == $uuid and .success' "$(git annex info --fast --json origin)" --arg uuid "$(site_uuid cluster)"
     for node in a b c; do
-        assert_equal "$(annex_uuid origin-$node)" "$(node_uuid $node)"
+        assert_equal "$(annex_uuid origin-$node)" "$(site_uuid $node)"
     done
-    git annex info --json | jq -e --arg uuid "$(cluster_uuid)" \
+    git annex info --json | jq -e --arg uuid "$(site_uuid cluster)" \
         '[.["semitrusted repositories"][].uuid] | index($uuid) != null'
 }
 

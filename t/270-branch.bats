@@ -38,8 +38,6 @@ journal_files() { find "$SERVER/annex/journal" -type f | wc -l; }
 
 journal_is_empty() { [ "$(journal_files)" = 0 ]; }
 
-node_uuid() { annex-keep repo info data --site "$SITE" --json | jq -r --arg name "$1" '.nodes[] | select(.name == $name).uuid'; }
-
 # add_files DIR PREFIX COUNT: small files in the annex of DIR, all different, committed.
 add_files() {
     local i
@@ -53,7 +51,7 @@ add_files() {
 # check_uploads DIR: every file of DIR is recorded at all three nodes on the server's branch, and is there.
 check_uploads() {
     local wanted key
-    wanted=$(for node in a b c; do node_uuid $node; done | sort)
+    wanted=$(for node in a b c; do site_uuid $node; done | sort)
     while read -r key; do
         assert_equal "$(server_file "$(server_path "$key" .log)" | awk '$2 == "1" { print $3 }' | grep -xF "$wanted" | sort)" \
             "$wanted" "$key on the server's branch"
@@ -73,7 +71,7 @@ check_uploads() {
             key=WORM-s1-m1--server$i
             server_annex setpresentkey "$key" 11111111-2222-4333-8444-000000000001 1
             server_annex_dirty setpresentkey "$key" 11111111-2222-4333-8444-000000000002 1
-            server_annex describe "$(node_uuid a)" "disk $i" --quiet
+            server_annex describe "$(site_uuid a)" "disk $i" --quiet
         done >"$TMP/server-said" 2>&1
     ) 3>&- &
     pid=$!
@@ -87,7 +85,7 @@ check_uploads() {
         assert_equal "$(server_file "$(server_path WORM-s1-m1--server$i .log)" | awk '$2 == "1" { print $3 }')" \
             "$(printf '11111111-2222-4333-8444-00000000000%s\n' 1 2)" "server$i"
     done
-    assert_equal "$(server_annex info --fast --json "$(node_uuid a)" | jq -r .description)" "disk 39"
+    assert_equal "$(server_annex info --fast --json "$(site_uuid a)" | jq -r .description)" "disk 39"
 }
 
 @test "the same keys from both sides: lines of one file are never lost" {
@@ -114,13 +112,13 @@ check_uploads() {
 
 @test "a journal that git-annex left dirty is committed with the next upload" {
     add_files client f 1
-    server_annex_dirty wanted "$(node_uuid b)" 'include=*.b or anything'
+    server_annex_dirty wanted "$(site_uuid b)" 'include=*.b or anything'
     server_annex_dirty setpresentkey WORM-s1-m1--waiting 11111111-2222-4333-8444-000000000001 1
     [ "$(journal_files)" -ge 1 ]
     git -C client annex copy -q --to origin f0
     wait_until 10 journal_is_empty
     server_file "$(server_path WORM-s1-m1--waiting .log)" | grep -q ' 1 11111111-2222-4333-8444-000000000001$'
-    server_file preferred-content.log | grep -F "$(node_uuid b) include=*.b or anything timestamp="
+    server_file preferred-content.log | grep -F "$(site_uuid b) include=*.b or anything timestamp="
     check_uploads client
 }
 
@@ -290,7 +288,7 @@ END
     for node in a b c; do
         assert_equal "$(git annex checkpresentkey --batch "origin-$node" <"$TMP/told" | sort -u)" 1
         while read -r key; do
-            server_file "$(server_path "$key" .log)" | grep -q " 1 $(node_uuid $node)\$"
+            server_file "$(server_path "$key" .log)" | grep -q " 1 $(site_uuid $node)\$"
         done <"$TMP/told"
     done
     for ((round = 0; round < 10; round++)); do

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use annex_protocol::log::{branch_path, journal_name};
+use annex_protocol::log::{branch_path, journal_name, journal_round_trips};
 
 use super::BranchError;
 use super::lock::JournalLock;
@@ -25,6 +25,9 @@ pub(super) struct Staged {
     pub(super) content: Vec<u8>,
     file: PathBuf,
 }
+
+/// The longest file name of the usual file systems, in bytes.
+const MAX_NAME: usize = 255;
 
 static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
@@ -48,9 +51,15 @@ impl Journal {
         let file = self.file(path);
         match std::fs::read(&file) {
             Ok(content) => Ok(Some(whole_lines(content))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // A name that no file can have is held by no journal either.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => Ok(None),
             Err(source) => Err(BranchError::Journal { path: file, source }),
         }
+    }
+
+    /// Tells whether the journal can hold a version of this branch file; others are committed at once.
+    pub(super) fn holds(path: &[u8]) -> bool {
+        journal_round_trips(path) && journal_name(path).len() <= MAX_NAME
     }
 
     /// Puts a new version of a branch file into the journal: the old one or the new one is there, never a part.

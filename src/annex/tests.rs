@@ -54,10 +54,13 @@ fn a_change_is_seen_before_and_after_its_commit() {
 #[test]
 fn a_path_that_the_journal_cannot_hold_is_committed_at_once() {
     let Fixture { branch, .. } = &fixture();
-    let path = b"abc/def/_X--a.log".to_vec();
-    branch.change(std::slice::from_ref(&path), |_, _| Some(b"1s 1 here\n".to_vec())).unwrap();
-    let tip = branch.tip().unwrap().unwrap();
-    assert_eq!(branch.git().read_file(tip, &path).unwrap().as_deref(), Some(&b"1s 1 here\n"[..]));
+    let long = [&b"abc/def/WORM--"[..], &b"&a".repeat(130), b".log"].concat();
+    for path in [b"abc/def/_X--a.log".to_vec(), long] {
+        assert_eq!(branch.read(&path).unwrap(), b"");
+        branch.change(std::slice::from_ref(&path), |_, _| Some(b"1s 1 here\n".to_vec())).unwrap();
+        let tip = branch.tip().unwrap().unwrap();
+        assert_eq!(branch.git().read_file(tip, &path).unwrap().as_deref(), Some(&b"1s 1 here\n"[..]));
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ test_remote() {
     local form=()
     [ -z "${ANNEX_KEEP_TEST_FAST:-}" ] || form=(--fast)
     make_repo a
-    cd a
+    cd a || return
     git annex initremote -q k type=external externaltype=keep store="$TMP/store" "$@"
     git annex testremote "${form[@]}" k >log 2>&1 || fail "$(tail -n 40 log)"
     grep -qE 'All [0-9]+ tests passed' log

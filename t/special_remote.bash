@@ -1,16 +1,17 @@
 # Helpers of the special remote's tests; loaded after lib.
 
 # init_keep [ARG]...: in the present repository, a special remote `k` with its store in $STORE.
+# shellcheck disable=SC2120
 init_keep() {
     STORE=${STORE:-$TMP/store}
     git annex initremote -q k type=external externaltype=keep encryption=none store="$STORE" "$@"
 }
 
-# start_repo NAME: makes a repository with the special remote `k`, and goes there.
+# start_repo NAME [ARG]...: makes a repository with the special remote `k`, and goes there.
 start_repo() {
     make_repo "$TMP/$1"
     cd "$TMP/$1" || return
-    init_keep
+    init_keep "${@:2}"
 }
 
 # add_file FILE SIZE: an annexed, committed file of random bytes.

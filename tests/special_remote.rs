@@ -1,5 +1,8 @@
 //! The special remote program over its pipes, with a host of our own: what git-annex itself does not exercise.
 
+// Helpers of tests stand outside of test functions; what fails in them fails the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};

@@ -26,6 +26,12 @@ mod user;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Tell more on standard error; twice, still more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+    /// Tell errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -52,7 +58,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    logs();
+    logs(if cli.quiet { "error" } else { level(cli.verbose) });
     match run(cli) {
         Ok(code) => code,
         Err(failure) => {
@@ -86,12 +92,21 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Sends logs to standard error; `ANNEX_KEEP_LOG` sets what is shown (default: warnings).
+/// Names what is logged by default, after `-v` and after more of them.
+fn level(verbose: u8) -> &'static str {
+    match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    }
+}
+
+/// Sends logs of this level and above to standard error; `ANNEX_KEEP_LOG` sets another filter.
 ///
 /// Over ssh the user sees them, so they are plain lines.
-fn logs() {
+fn logs(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("ANNEX_KEEP_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     lines.with_ansi(std::io::stderr().is_terminal()).without_time().with_target(false).init();
 }

@@ -57,6 +57,7 @@ impl Site {
             if live(transaction, "content_lock", node, key, now)? {
                 return Ok(None);
             }
+            transaction.prepare_cached("DELETE FROM removal WHERE deadline <= ?1")?.execute([now])?;
             let insert = "INSERT INTO removal (node, key, deadline) VALUES (?1, ?2, ?3)";
             let row = params![node.as_bytes(), key.as_bytes(), now + REMOVAL_SECONDS];
             transaction.prepare_cached(insert)?.execute(row)?;

@@ -71,9 +71,12 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
         }
         let mut valid = true;
         if self.version.has_validity() {
-            let Some(message) = self.wire.receive().await? else {
-                receiving.suspend().await;
-                return Ok(None);
+            let message = match self.wire.receive().await {
+                Ok(Some(message)) => message,
+                ended => {
+                    receiving.suspend().await;
+                    return ended.map(|_| None).map_err(Into::into);
+                }
             };
             valid = matches!(message, Ok(Message::Valid));
             if let Verdict::Refuse(text) = Expect::Validity.judge(message.as_ref(), self.version) {

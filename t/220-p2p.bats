@@ -537,6 +537,32 @@ END2
     assert_logged "$KEY" a b c
 }
 
+@test "content of which only the VALID is missing is kept, and is not there yet" {
+    with_sshd
+    p2p <<END2
+$(begin one "$CLUSTER" testhost)
+C PUT  $KEY
+S PUT-FROM 0
+C DATA 100000
+send file
+silent
+kill
+END2
+    wait_until 20 resumes_at 100000 "$CLUSTER" 2>/dev/null
+    p2p <<END2
+$(begin)
+C CHECKPRESENT $KEY
+S FAILURE
+C PUT  $KEY
+S PUT-FROM 100000
+C DATA 0
+C VALID
+S SUCCESS-PLUS $A $B $C
+close
+END2
+    assert_on "$KEY" file a b c
+}
+
 # resumes_at OFFSET UUID [KEY]: that is where an upload to UUID starts. Ends the upload as a probe, which keeps what there is.
 resumes_at() {
     p2p <<END2

@@ -12,7 +12,11 @@ async fn listing(store: &KeepStore) -> Vec<(Vec<u8>, Vec<u8>, u64, String, usize
 /// Removes index and key as told, and rebuilds.
 async fn rebuilt(fixture: &Fixture, lost: &[&str], accept: bool) -> (KeepStore, annex_keep::keep::Reindexed) {
     for name in lost {
-        std::fs::remove_file(fixture.dir.path().join(".annex-keep").join(name)).unwrap();
+        let path = fixture.dir.path().join(".annex-keep").join(name);
+        std::fs::remove_file(&path).unwrap();
+        for log in ["-wal", "-shm"] {
+            let _not_a_database = std::fs::remove_file(fixture.dir.path().join(format!(".annex-keep/{name}{log}")));
+        }
     }
     let store = KeepStore::open_for_reindex(fixture.dir.path(), small_blocks()).await.unwrap();
     let reindexed = store.reindex(accept).await.unwrap();

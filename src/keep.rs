@@ -194,6 +194,8 @@ impl KeepStore {
 
     /// Removes an entry; false when there is none. Blocks that nothing else refers to go to the trash.
     pub async fn remove(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
+        // As in `present`: an index outlives the directory it stands in, and then nothing is known to be gone.
+        self.inner.blocks.missing(&[Block::EMPTY]).await?;
         let deadline = self.inner.deadline();
         let Some(unreferenced) = self.inner.index.remove(owner, name, deadline).await? else { return Ok(false) };
         self.inner.discard(unreferenced, deadline).await?;

@@ -200,6 +200,8 @@ async fn a_store_that_went_away_is_unknown_not_absent() {
     for name in [&b"a"[..], b"never"] {
         let present = fixture.store.present(OWNER, name).await;
         assert!(matches!(present, Err(KeepError::Store(StoreError::Missing { .. }))), "{present:?}");
+        let removed = fixture.store.remove(OWNER, name).await;
+        assert!(matches!(removed, Err(KeepError::Store(StoreError::Missing { .. }))), "{removed:?}");
     }
     std::fs::remove_dir(fixture.dir.path()).unwrap();
     std::fs::rename(fixture.dir.path().with_extension("away"), fixture.dir.path()).unwrap();

@@ -28,47 +28,51 @@ impl Site {
     ///
     /// The caller checks presence afterwards, and gives the lock back if the content is not there.
     pub fn lock(&self, node: &Uuid, key: &Key) -> Result<Option<Lock>, SiteError> {
-        let now = self.now()?;
-        self.database().write(|transaction| {
-            if live(transaction, "removal", node, key, now)? {
-                return Ok(None);
-            }
-            transaction.prepare_cached("DELETE FROM content_lock WHERE deadline <= ?1")?.execute([now])?;
-            let insert = "INSERT INTO content_lock (node, key, deadline) VALUES (?1, ?2, ?3)";
-            let row = params![node.as_bytes(), key.as_bytes(), now + LOCK_SECONDS];
-            transaction.prepare_cached(insert)?.execute(row)?;
-            Ok(Some(Lock(transaction.last_insert_rowid())))
-        })
+        Ok(self.enter("content_lock", LOCK_SECONDS, "removal", node, key)?.map(Lock))
     }
 
     /// Gives a lock back.
     pub fn unlock(&self, lock: &Lock) -> Result<(), SiteError> {
-        self.database().write(|transaction| {
-            transaction.prepare_cached("DELETE FROM content_lock WHERE id = ?1")?.execute([lock.0]).map(drop)
-        })
+        self.leave("content_lock", lock.0)
     }
 
     /// Announces the removal of a key from a node, or returns `None` while the key is locked there.
     ///
     /// The caller ends the removal when it is done, well or not.
     pub fn begin_removal(&self, node: &Uuid, key: &Key) -> Result<Option<Removal>, SiteError> {
-        let now = self.now()?;
-        self.database().write(|transaction| {
-            if live(transaction, "content_lock", node, key, now)? {
-                return Ok(None);
-            }
-            transaction.prepare_cached("DELETE FROM removal WHERE deadline <= ?1")?.execute([now])?;
-            let insert = "INSERT INTO removal (node, key, deadline) VALUES (?1, ?2, ?3)";
-            let row = params![node.as_bytes(), key.as_bytes(), now + REMOVAL_SECONDS];
-            transaction.prepare_cached(insert)?.execute(row)?;
-            Ok(Some(Removal(transaction.last_insert_rowid())))
-        })
+        Ok(self.enter("removal", REMOVAL_SECONDS, "content_lock", node, key)?.map(Removal))
     }
 
     /// Ends a removal.
     pub fn end_removal(&self, removal: &Removal) -> Result<(), SiteError> {
+        self.leave("removal", removal.0)
+    }
+
+    /// Adds a row to `table`, unless `against` has a live one for the same key and node; clears rows whose time is over.
+    fn enter(
+        &self,
+        table: &str,
+        seconds: u64,
+        against: &str,
+        node: &Uuid,
+        key: &Key,
+    ) -> Result<Option<i64>, SiteError> {
+        let now = self.now()?;
         self.database().write(|transaction| {
-            transaction.prepare_cached("DELETE FROM removal WHERE id = ?1")?.execute([removal.0]).map(drop)
+            if live(transaction, against, node, key, now)? {
+                return Ok(None);
+            }
+            transaction.prepare_cached(&format!("DELETE FROM {table} WHERE deadline <= ?1"))?.execute([now])?;
+            let insert = format!("INSERT INTO {table} (node, key, deadline) VALUES (?1, ?2, ?3)");
+            let row = params![node.as_bytes(), key.as_bytes(), now + seconds];
+            transaction.prepare_cached(&insert)?.execute(row)?;
+            Ok(Some(transaction.last_insert_rowid()))
+        })
+    }
+
+    fn leave(&self, table: &str, row: i64) -> Result<(), SiteError> {
+        self.database().write(|transaction| {
+            transaction.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?.execute([row]).map(drop)
         })
     }
 }

@@ -233,8 +233,8 @@ told_of_the_git_annex_branch() {
 }
 
 @test "a push to a new name makes the repository, and content follows" {
-    make_repo work
-    cd work
+    make_repo mine
+    cd mine
     random_file file 70K
     git annex add -q file
     git commit -q -m file
@@ -250,7 +250,7 @@ told_of_the_git_annex_branch() {
     cd "$TMP/clone"
     git annex init -q clone
     git annex get -q file
-    cmp file ../work/file
+    cmp file ../mine/file
 }
 
 @test "git annex push alone makes the repository and stores" {

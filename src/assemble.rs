@@ -1,34 +1,67 @@
 //! Configuration to running parts: the only place that names every kind of node.
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::error::Failure;
 use crate::gateway::{Gateway, Member};
-use crate::keep::{Create, KeepStore, Options};
-use crate::node::Node;
+use crate::keep::{Create, KeepError, KeepStore, Options};
 use crate::node::keep::KeepNode;
+use crate::node::{Lazy, Node, NodeError, Opener};
 use crate::repo::{Repo, RepoNode};
+use crate::serve::hub::Assemble;
 use crate::site::Site;
 use crate::site::config::NodeSpec;
 
-/// Opens the nodes of a repository and puts its gateway together.
-///
-/// A node that cannot be opened is left out of nothing: it stays a member that fails when it is asked.
-pub async fn gateway(site: &Site, repo: &Repo) -> Result<Gateway, Failure> {
-    let mut members = Vec::new();
-    for node in &repo.nodes {
-        let (name, uuid) = (node.name.clone(), node.uuid.clone());
-        members.push(Member { name, uuid, node: open(node).await });
+/// The stores that are open in this process, each once for all repositories.
+#[derive(Default)]
+pub struct Stores(Arc<Mutex<HashMap<PathBuf, Arc<OnceCell<KeepStore>>>>>);
+
+#[async_trait]
+impl Assemble for Stores {
+    async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway {
+        let members = repo.nodes.iter().map(|node| {
+            let (name, uuid) = (node.name.clone(), node.uuid.clone());
+            Member { name, uuid, node: self.node(node) }
+        });
+        Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), members.collect())
     }
-    Ok(Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), members))
 }
 
-async fn open(node: &RepoNode) -> Arc<dyn Node> {
-    match &node.store {
-        NodeSpec::Keep(path) => match KeepStore::open(path, Create::Never, Options::default()).await {
-            Ok(store) => Arc::new(KeepNode::new(store, node.uuid.clone())),
-            Err(error) => Arc::new(crate::node::Unavailable::new(error.to_string())),
-        },
+impl Stores {
+    /// A node that cannot be opened now is no reason to do without the others: it fails when it is asked.
+    fn node(&self, node: &RepoNode) -> Arc<dyn Node> {
+        match &node.store {
+            NodeSpec::Keep(path) => {
+                let (stores, path, uuid) = (Self(Arc::clone(&self.0)), path.clone(), node.uuid.clone());
+                Arc::new(Lazy::new(Box::new(KeepOpener { stores, path, uuid })))
+            }
+        }
+    }
+
+    async fn keep(&self, path: &Path) -> Result<KeepStore, KeepError> {
+        let cell = Arc::clone(self.0.lock().await.entry(path.into()).or_default());
+        cell.get_or_try_init(|| KeepStore::open(path, Create::Never, Options::default())).await.cloned()
+    }
+}
+
+struct KeepOpener {
+    stores: Stores,
+    path: PathBuf,
+    uuid: annex_protocol::uuid::Uuid,
+}
+
+#[async_trait]
+impl Opener for KeepOpener {
+    async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
+        match self.stores.keep(&self.path).await {
+            Ok(store) => Ok(Arc::new(KeepNode::new(store, self.uuid.clone()))),
+            Err(error) => Err(NodeError::Unreachable(error.to_string())),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod keep;
 mod link;
 mod output;
 mod repo;
+mod serve;
 mod shell;
 mod site;
 mod special_remote;
@@ -37,6 +38,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Init),
+    Serve(serve::Serve),
     Repo(repo::Repo),
     User(user::User),
     Shell(shell::Shell),
@@ -82,6 +84,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     match cli.command {
         Command::Init(init) => runtime.block_on(init.run()),
+        Command::Serve(serve) => runtime.block_on(serve.run()),
         Command::Repo(repo) => repo.run(),
         Command::User(user) => user.run(),
         Command::Shell(shell) => runtime.block_on(shell.run()),

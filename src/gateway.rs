@@ -14,6 +14,7 @@ use crate::annex::sizes::Sizes;
 use crate::annex::{Branch, BranchError};
 use crate::node::{Node, NodeError};
 use crate::site::{Site, SiteError, Unwanted};
+use crate::task::blocking;
 
 mod digest;
 mod facts;
@@ -209,15 +210,5 @@ impl Gateway {
 impl Member {
     fn failed(&self, source: NodeError) -> GatewayError {
         GatewayError::Node { node: self.name.clone(), source }
-    }
-}
-
-/// Runs file and database work off the runtime.
-async fn blocking<T: Send + 'static, E: Send + 'static>(
-    work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T, E> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(lost) => std::panic::resume_unwind(lost.into_panic()),
     }
 }

@@ -19,3 +19,4 @@ pub mod serve;
 pub mod site;
 pub mod store;
 pub mod stream;
+pub mod task;

@@ -12,9 +12,9 @@ use futures_util::stream::BoxStream;
 use crate::stream::Piece;
 
 pub mod keep;
-mod unavailable;
+mod lazy;
 
-pub use unavailable::Unavailable;
+pub use lazy::{Lazy, Opener};
 
 /// Bytes on their way from a node.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;

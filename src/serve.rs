@@ -1,7 +1,15 @@
 //! Doors: who talks to us, and for what.
 
+pub mod caller;
+pub mod conversation;
+mod git;
 pub mod hook;
+pub mod http;
+pub mod hub;
 pub mod notify;
 pub mod p2p;
 pub mod shell;
+pub mod traffic;
 mod wire;
+
+pub use git::{NO_PLACEMENT, POLICY};

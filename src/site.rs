@@ -9,6 +9,8 @@ pub mod config;
 mod database;
 pub mod hold;
 pub mod name;
+pub mod secret;
+pub mod setting;
 pub mod time;
 pub mod user;
 
@@ -23,7 +25,8 @@ pub struct Site(Arc<Inner>);
 struct Inner {
     root: PathBuf,
     config: Config,
-    database: Database,
+    database: Arc<Database>,
+    passwords: Arc<secret::Verified>,
 }
 
 /// What is wrong with a site, or with a request to it.
@@ -97,16 +100,17 @@ impl Site {
 
     /// Opens the site in `root`.
     pub fn open(root: &Path) -> Result<Self, SiteError> {
-        let path = root.join(config::FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(SiteError::Missing(root.into())),
-            Err(source) => return Err(SiteError::File { path, source }),
-        };
+        let config = Config::read(root)?;
         let root = root.canonicalize().map_err(|source| SiteError::File { path: root.into(), source })?;
-        let config = Config::parse(&text).map_err(|cause| SiteError::Config { path, cause })?;
-        let database = Database::open(&root)?;
-        Ok(Self(Arc::new(Inner { root, config, database })))
+        let database = Arc::new(Database::open(&root)?);
+        Ok(Self(Arc::new(Inner { root, config, database, passwords: Arc::default() })))
+    }
+
+    /// Returns the same site with its configuration as it is now.
+    pub fn reload(&self) -> Result<Self, SiteError> {
+        let Inner { root, database, passwords, .. } = &*self.0;
+        let (root, database, passwords) = (root.clone(), Arc::clone(database), Arc::clone(passwords));
+        Ok(Self(Arc::new(Inner { config: Config::read(&root)?, root, database, passwords })))
     }
 
     /// Returns the site's directory.

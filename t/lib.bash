@@ -6,6 +6,8 @@ bats_require_minimum_version 1.5.0
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=t/sshd.bash
 . "$ROOT/t/sshd.bash"
+# shellcheck source=t/daemon.bash
+. "$ROOT/t/daemon.bash"
 
 setup() { isolate; }
 teardown() { stop_everything; }

@@ -21,6 +21,7 @@ mod term;
 pub use balance::pick;
 pub use expression::{Expression, SyntaxError};
 pub use lint::{Warning, lint};
+pub use number::size;
 pub use placement::{KeyFacts, Placement, PlacementLogs, Question};
 
 #[cfg(test)]

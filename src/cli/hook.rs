@@ -7,14 +7,7 @@ use crate::annex::Branch;
 use crate::annex::merge::Policy;
 use crate::error::Failure;
 use crate::git::Git;
-
-/// The environment variable by which a door tells the hook what the pusher may do; without it, everything.
-///
-/// Whoever pushes past the doors has the repository's files in hand anyway.
-pub(super) const POLICY: &str = "ANNEX_KEEP_PUSH";
-
-/// The value of [`POLICY`] for those who may not change placement.
-pub(super) const NO_PLACEMENT: &str = "no-placement";
+use crate::serve::{NO_PLACEMENT, POLICY};
 
 /// Merge what is pushed to the git-annex branch (git runs this)
 #[derive(Debug, clap::Args)]

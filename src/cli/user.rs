@@ -55,6 +55,9 @@ struct Edit {
     /// Another role in one repository
     #[arg(long = "repo", value_name = "NAME=ROLE", value_parser = repo_role)]
     roles: Vec<(RepoName, Role)>,
+    /// Read a password for HTTP from standard input, its first line
+    #[arg(long)]
+    password_stdin: bool,
     #[command(flatten)]
     site: SiteOption,
 }
@@ -66,13 +69,17 @@ impl User {
             Action::Add(edit) => {
                 let change = edit.change()?;
                 let site = edit.site.open()?;
+                let password = edit.password()?;
                 site.add_user(&edit.name, &change)?;
+                set_password(&site, &edit.name, password)?;
                 authorized(&site, &edit.name, &change)?;
             }
             Action::Set(edit) => {
                 let change = edit.change()?;
                 let site = edit.site.open()?;
+                let password = edit.password()?;
                 site.set_user(&edit.name, &change)?;
+                set_password(&site, &edit.name, password)?;
                 authorized(&site, &edit.name, &change)?;
             }
             Action::Remove { name, site } => site.open()?.remove_user(&name)?,
@@ -91,6 +98,19 @@ impl Edit {
         let keys = self.keys.iter().map(key).collect::<Result<_, _>>()?;
         Ok(Change { role: self.role, roles: self.roles.clone(), keys })
     }
+
+    fn password(&self) -> Result<Option<String>, Failure> {
+        if !self.password_stdin {
+            return Ok(None);
+        }
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        Ok(Some(line.trim_end_matches(['\n', '\r']).to_owned()))
+    }
+}
+
+fn set_password(site: &crate::site::Site, name: &str, password: Option<String>) -> Result<(), Failure> {
+    Ok(password.map_or(Ok(()), |password| site.set_password(name, Some(password.as_bytes())))?)
 }
 
 /// Prints what makes the system's sshd let the user in, and nothing else.

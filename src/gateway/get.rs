@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use annex_protocol::key::Key;
+use annex_protocol::uuid::Uuid;
 use bytes::Bytes;
 use futures_util::StreamExt;
 
@@ -55,6 +56,11 @@ impl Body {
     /// Returns how many bytes come, from the offset that was asked for.
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Returns the node that the bytes come from now.
+    pub fn source(&self) -> &Uuid {
+        &self.source.uuid
     }
 
     /// Returns the next bytes; after the last, `None`. An error means that no good copy is left.

@@ -2,8 +2,9 @@
 
 use annex_protocol::key::Key;
 
-use super::{Gateway, GatewayError, Target, blocking};
+use super::{Gateway, GatewayError, Target};
 use crate::site::hold::Lock;
+use crate::task::blocking;
 
 /// A lock held for a client; it outlives this value until its deadline unless it is given back.
 #[derive(Debug)]
@@ -26,6 +27,12 @@ impl Gateway {
             self.unlock(Locked(lock)).await?;
         }
         unknown.map_or(Ok(None), Err)
+    }
+
+    /// Makes a lock last ten minutes from now on.
+    pub async fn renew(&self, Locked(lock): &Locked) -> Result<(), GatewayError> {
+        let (site, lock) = (self.0.site.clone(), lock.clone());
+        Ok(blocking(move || site.renew(&lock)).await?)
     }
 
     /// Gives a lock back.

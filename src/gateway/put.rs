@@ -24,8 +24,7 @@ pub enum Put {
 
 /// An upload on its way to its nodes.
 ///
-/// A node that fails is left out, and the others go on. Ends in one of [`Receiving::commit`], [`Receiving::suspend`]
-/// and [`Receiving::abort`].
+/// A node that fails is left out, and the others go on. Ends in [`Receiving::finish`] or [`Receiving::suspend`].
 pub struct Receiving {
     gateway: Gateway,
     key: Key,
@@ -163,15 +162,26 @@ impl Receiving {
         }
     }
 
-    /// Tells whether the key says that content is missing at the end.
-    pub fn is_short(&self) -> bool {
-        self.key.content_size().is_some_and(|size| self.offset + self.received < size)
+    /// Ends the upload when all that was announced has come; `valid` is what the client says of it.
+    ///
+    /// `None` if it was not stored since the client does not vouch for it, or it is short of the key's size: a probe for
+    /// the offset, or a client that has lost its end. What came of a good one stays for the next upload.
+    pub async fn finish(self, valid: bool) -> Result<Option<Vec<Uuid>>, GatewayError> {
+        let short = self.key.content_size().is_some_and(|size| self.offset + self.received < size);
+        if !valid && self.received > 0 {
+            self.abort().await;
+        } else if !valid || short {
+            self.suspend().await;
+        } else {
+            return self.commit().await.map(Some);
+        }
+        Ok(None)
     }
 
     /// Verifies the content and makes it durable; returns the nodes that have it now.
     ///
     /// Content that is not the key's leaves nothing behind. Nodes that fail are left out; an error if none is left.
-    pub async fn commit(mut self) -> Result<Vec<Uuid>, GatewayError> {
+    async fn commit(mut self) -> Result<Vec<Uuid>, GatewayError> {
         self.cut().await;
         let checker = std::mem::replace(&mut self.checker, Checker::new(&self.key));
         if !checker.finish().await {
@@ -206,7 +216,7 @@ impl Receiving {
     }
 
     /// Leaves nothing behind.
-    pub async fn abort(self) {
+    async fn abort(self) {
         self.end(|upload| async move { upload.abort().await }).await;
     }
 

@@ -5,7 +5,8 @@ use annex_protocol::log::Status;
 use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
 
-use super::{Gateway, GatewayError, Member, Target, blocking};
+use super::{Gateway, GatewayError, Member, Target};
+use crate::task::blocking;
 
 /// What came of a removal.
 #[derive(Debug)]

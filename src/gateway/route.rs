@@ -12,10 +12,11 @@ use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
 
 use super::facts::{Facts, logged};
-use super::{Gateway, GatewayError, Member, Target, blocking};
+use super::{Gateway, GatewayError, Member, Target};
 use crate::annex::BranchError;
 use crate::annex::placement::PlacementState;
 use crate::site::Unwanted;
+use crate::task::blocking;
 
 /// What a PUT is to do.
 pub(super) struct Plan {

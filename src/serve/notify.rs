@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use annex_protocol::p2p::Message;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
 
 use crate::git::{Git, GitError, ObjectId};
 
@@ -25,8 +26,9 @@ pub enum NotifyError {
     Io(#[from] io::Error),
 }
 
-/// Sends READY, then CHANGED with the new commits whenever branches have moved, until the client closes its side.
-pub async fn notify<R, W>(git: Git, mut reader: R, mut writer: W) -> Result<(), NotifyError>
+/// Sends READY, then CHANGED with the new commits whenever branches have moved, until the client closes its side or `drain`
+/// ends everything.
+pub async fn notify<R, W>(git: Git, drain: &CancellationToken, mut reader: R, mut writer: W) -> Result<(), NotifyError>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -36,7 +38,11 @@ where
     writer.flush().await?;
     let mut ignored = [0; 1024];
     loop {
-        match tokio::time::timeout(LOOK_EVERY, reader.read(&mut ignored)).await {
+        let heard = tokio::select! {
+            heard = tokio::time::timeout(LOOK_EVERY, reader.read(&mut ignored)) => heard,
+            () = drain.cancelled() => return Ok(()),
+        };
+        match heard {
             Ok(Ok(0)) => return Ok(()),
             Ok(read) => {
                 read?;
@@ -62,8 +68,5 @@ where
 
 async fn branches(git: &Git) -> Result<BTreeMap<String, ObjectId>, GitError> {
     let git = git.clone();
-    match tokio::task::spawn_blocking(move || git.branches()).await {
-        Ok(branches) => branches,
-        Err(lost) => std::panic::resume_unwind(lost.into_panic()),
-    }
+    crate::task::blocking(move || git.branches()).await
 }

@@ -9,6 +9,10 @@ use annex_protocol::p2p::{AssociatedFile, Expect, Message, Mode, ParseError, Ver
 use annex_protocol::uuid::Uuid;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use tokio_util::sync::CancellationToken;
+
+use super::hub::COMMIT_AFTER;
+use super::traffic::{Operation, Outcome, Request, Scope};
 use super::wire::Wire;
 pub use super::wire::WireError;
 use crate::gateway::{Gateway, GatewayError, Locked, Removed, Target};
@@ -26,6 +30,10 @@ pub struct Service {
     pub target: Target,
     /// What the client may do.
     pub mode: Mode,
+    /// For whom that is done, and where it is counted.
+    pub scope: Scope,
+    /// Ends the conversation between two requests.
+    pub drain: CancellationToken,
 }
 
 /// Why a conversation ended before its time.
@@ -42,8 +50,8 @@ pub enum SessionError {
     Record(GatewayError),
 }
 
-/// After this long without a request, what was recorded is committed to the git-annex branch.
-const COMMIT_AFTER: Duration = Duration::from_secs(1);
+/// How often a lock that is held is made to last on.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
 
 struct Session<R, W> {
     service: Service,
@@ -75,7 +83,14 @@ where
 impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     async fn run(&mut self) -> Result<(), SessionError> {
         self.wire.send(&Message::AuthSuccess(self.service.uuid.clone())).await?;
-        while let Some(message) = self.next_request().await? {
+        loop {
+            let drain = self.service.drain.clone();
+            let message = tokio::select! {
+                biased;
+                message = self.next_request() => message?,
+                () = drain.cancelled() => None,
+            };
+            let Some(message) = message else { break };
             match Expect::Request.judge(message.as_ref(), self.version) {
                 Verdict::Fits => {}
                 Verdict::Refuse(text) => {
@@ -110,16 +125,25 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
                 Message::Version(self.version.number())
             }
             Message::Bypass(_) => return Ok(Next::Request),
-            Message::CheckPresent(key) => yes_or_no(gateway.present(target, key).await),
+            Message::CheckPresent(key) => {
+                let request = self.service.scope.request(Operation::CheckPresent, key);
+                ended(request, yes_or_no(gateway.present(target, key).await))
+            }
             Message::GetTimestamp => match gateway.now().await {
                 Ok(now) => Message::Timestamp(now),
                 Err(error) => failure(&error),
             },
-            Message::LockContent(key) => match gateway.lock(target, key).await {
-                Ok(Some(lock)) => return self.hold(lock).await,
-                Ok(None) => Message::Failure,
-                Err(error) => failure(&error),
-            },
+            Message::LockContent(key) => {
+                let request = self.service.scope.request(Operation::Lock, key);
+                match gateway.lock(target, key).await {
+                    Ok(Some(lock)) => {
+                        request.end(&Outcome::Done(&[]));
+                        return self.hold(lock).await;
+                    }
+                    Ok(None) => ended(request, Message::Failure),
+                    Err(error) => ended(request, failure(&error)),
+                }
+            }
             Message::Remove(key) => self.remove(key, None).await,
             Message::RemoveBefore { deadline, key } => self.remove(key, Some(*deadline)).await,
             Message::Get { offset, file: _, key } => return self.get(key, *offset).await,
@@ -157,7 +181,17 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     /// Holds a lock until the client gives it back. If the client is lost, the lock stays until its deadline.
     async fn hold(&mut self, lock: Locked) -> Result<Next, SessionError> {
         self.wire.send(&Message::Success).await?;
-        let Some(message) = self.next_request().await? else { return Ok(Next::End) };
+        let message = loop {
+            match tokio::time::timeout(RENEW_EVERY, self.next_request()).await {
+                Ok(message) => break message?,
+                Err(_elapsed) => {
+                    if let Err(error) = self.service.gateway.renew(&lock).await {
+                        tracing::warn!("making a lock last on: {error}");
+                    }
+                }
+            }
+        };
+        let Some(message) = message else { return Ok(Next::End) };
         let verdict = Expect::Unlock.judge(message.as_ref(), self.version);
         if let Err(error) = self.service.gateway.unlock(lock).await {
             // It ends by its deadline then; nobody is told anything untrue.
@@ -170,11 +204,16 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     }
 
     async fn remove(&mut self, key: &Key, before: Option<u64>) -> Message {
+        let request = self.service.scope.request(Operation::Remove, key);
         let Removed { gone, failures } = match self.service.gateway.remove(self.service.target, key, before).await {
             Ok(removed) => removed,
-            Err(error) => return failure(&error),
+            Err(error) => return ended(request, failure(&error)),
         };
         self.dirty = true;
+        match failures.as_slice() {
+            [] => request.end(&Outcome::Done(&gone)),
+            failures => request.end(&Outcome::Failed(&failures.join("; "))),
+        }
         for failure in &failures {
             tracing::warn!("removing {key}: {failure}");
         }
@@ -187,6 +226,16 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
             (false, _) => Message::error(failures.join("; ")),
         }
     }
+}
+
+/// Ends a request with what it is answered.
+fn ended(request: Request, reply: Message) -> Message {
+    match &reply {
+        Message::Failure => request.end(&Outcome::No),
+        Message::Error(text) => request.end(&Outcome::Failed(&String::from_utf8_lossy(text))),
+        _ => request.end(&Outcome::Done(&[])),
+    }
+    reply
 }
 
 fn yes_or_no(outcome: Result<bool, GatewayError>) -> Message {

@@ -6,6 +6,15 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::SiteError;
+use super::user::Role;
+
+mod initial;
+mod limits;
+mod listen;
+
+pub(super) use initial::initial;
+pub use limits::{Limits, UserLimits};
+pub use listen::{Address, Http, Ssh, Tls};
 
 /// The configuration's file name in the site directory.
 pub const FILE: &str = "annex-keep.toml";
@@ -17,6 +26,18 @@ pub struct Config {
     pub nodes: BTreeMap<String, NodeConfig>,
     /// What happens to a key that no node wants.
     pub unwanted: Unwanted,
+    /// What somebody without a name may do in repositories that say nothing else: [`Role::None`] or [`Role::Read`].
+    pub anonymous: Role,
+    /// The role from which on a first push makes a repository.
+    pub create: Role,
+    /// Only keys whose backend has a cryptographically secure hash are stored.
+    pub secure_hashes_only: bool,
+    /// The ssh door.
+    pub ssh: Ssh,
+    /// The HTTP door.
+    pub http: Http,
+    /// How much of the gateway one may use at once.
+    pub limits: Limits,
 }
 
 /// One node of a site.
@@ -55,6 +76,12 @@ struct Raw {
     nodes: BTreeMap<String, RawNode>,
     #[serde(default)]
     defaults: RawDefaults,
+    #[serde(default)]
+    ssh: listen::RawSsh,
+    #[serde(default)]
+    http: listen::RawHttp,
+    #[serde(default)]
+    limits: limits::RawLimits,
 }
 
 #[derive(Deserialize)]
@@ -68,9 +95,22 @@ struct RawNode {
 #[serde(deny_unknown_fields, default)]
 struct RawDefaults {
     unwanted: Unwanted,
+    anonymous: Option<String>,
+    create: Option<String>,
+    securehashesonly: bool,
 }
 
 impl Config {
+    /// Reads the configuration of the site in `root`.
+    pub(super) fn read(root: &Path) -> Result<Self, SiteError> {
+        let path = root.join(FILE);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text).map_err(|cause| SiteError::Config { path, cause }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(SiteError::Missing(root.into())),
+            Err(source) => Err(SiteError::File { path, source }),
+        }
+    }
+
     /// Reads the text of a configuration file; the error says what is wrong and on which line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let raw: Raw = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -83,7 +123,20 @@ impl Config {
         if nodes.is_empty() {
             return Err("there is no node: a site needs at least one [nodes.NAME]".to_owned());
         }
-        Ok(Self { nodes, unwanted: raw.defaults.unwanted })
+        let defaults = raw.defaults;
+        let anonymous = defaults.anonymous.map_or(Ok(Role::None), |text| anonymous(&text))?;
+        let create =
+            defaults.create.map_or(Ok(Role::Write), |text| text.parse().map_err(|e| format!("create: {e}")))?;
+        Ok(Self {
+            nodes,
+            unwanted: defaults.unwanted,
+            anonymous,
+            create,
+            secure_hashes_only: defaults.securehashesonly,
+            ssh: raw.ssh.check()?,
+            http: raw.http.check()?,
+            limits: raw.limits.check()?,
+        })
     }
 }
 
@@ -119,6 +172,14 @@ impl std::fmt::Display for NodeSpec {
     }
 }
 
+/// Reads what somebody without a name may do: `none` or `read`.
+pub(super) fn anonymous(text: &str) -> Result<Role, String> {
+    match text.parse() {
+        Ok(role @ (Role::None | Role::Read)) => Ok(role),
+        _ => Err(format!("anonymous: \"{text}\" should be \"none\" or \"read\"")),
+    }
+}
+
 /// Node names become git remote names (`origin-NAME`) and words of the git-annex branch.
 fn check_node_name(name: &str) -> Result<(), String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
@@ -129,32 +190,6 @@ fn check_node_name(name: &str) -> Result<(), String> {
         return Err("a node cannot be called \"cluster\": clients call the whole cluster that".to_owned());
     }
     Ok(())
-}
-
-/// Returns the text of a new site's configuration, with every setting explained in place.
-pub fn initial(nodes: &[(String, String)]) -> Result<String, SiteError> {
-    let mut text = String::from(
-        "# The configuration of this site. Commands read it when they start.\n\
-         \n\
-         [defaults]\n\
-         # What happens to a key that no node wants by its preferred content:\n\
-         # \"numcopies\": stored on as many nodes as numcopies asks for, in balanced order;\n\
-         # \"all\": stored on every node, as git-annex's own cluster does; \"refuse\": not stored.\n\
-         unwanted = \"numcopies\"\n\
-         \n\
-         # The nodes. `store` is `keep:PATH`, a Keep store in a directory (a relative one stands in this site).\n\
-         # `id` is what a node's UUIDs are made from: keep it when you rename a node or move its store.\n",
-    );
-    for (position, (name, spec)) in nodes.iter().enumerate() {
-        check_node_name(name).map_err(SiteError::Invalid)?;
-        if nodes.iter().take(position).any(|(earlier, _)| earlier == name) {
-            return Err(SiteError::Invalid(format!("node {name} is named twice")));
-        }
-        let spec = NodeSpec::parse(spec).map_err(SiteError::Invalid)?;
-        let store = toml::Value::String(spec.to_string());
-        text.push_str(&format!("\n[nodes.{name}]\nid = \"{}\"\nstore = {store}\n", uuid::Uuid::new_v4()));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

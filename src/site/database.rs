@@ -16,7 +16,8 @@ pub(super) struct Database {
 const BUSY: Duration = Duration::from_secs(60);
 
 /// One version of the tables after the other; a database remembers in `user_version` how far it came.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE user (name TEXT PRIMARY KEY, role TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE user_key (
         user TEXT NOT NULL REFERENCES user (name) ON DELETE CASCADE,
@@ -37,7 +38,18 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE time (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         boot TEXT NOT NULL, base INTEGER NOT NULL, last INTEGER NOT NULL);
-"];
+",
+    "
+    ALTER TABLE user ADD COLUMN password TEXT;
+    CREATE TABLE token (
+        id TEXT PRIMARY KEY,
+        user TEXT NOT NULL REFERENCES user (name) ON DELETE CASCADE,
+        secret BLOB NOT NULL, created INTEGER NOT NULL, expires INTEGER) WITHOUT ROWID;
+    CREATE TABLE repo_setting (repo TEXT PRIMARY KEY, anonymous TEXT) WITHOUT ROWID;
+    ALTER TABLE content_lock ADD COLUMN name TEXT;
+    CREATE UNIQUE INDEX content_lock_name ON content_lock (name) WHERE name IS NOT NULL;
+",
+];
 
 impl Database {
     pub(super) fn open(site: &Path) -> Result<Self, SiteError> {

@@ -13,7 +13,7 @@ use super::time::LOCK_SECONDS;
 use super::{Site, SiteError};
 
 /// A granted lock.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock(i64);
 
 /// A removal under way.
@@ -29,6 +29,15 @@ impl Site {
     /// The caller checks presence afterwards, and gives the lock back if the content is not there.
     pub fn lock(&self, node: &Uuid, key: &Key) -> Result<Option<Lock>, SiteError> {
         Ok(self.enter("content_lock", LOCK_SECONDS, "removal", node, key)?.map(Lock))
+    }
+
+    /// Makes a lock last ten minutes from now on, if it still holds.
+    pub fn renew(&self, lock: &Lock) -> Result<(), SiteError> {
+        let now = self.now()?;
+        let update = "UPDATE content_lock SET deadline = ?2 WHERE id = ?1 AND deadline > ?3";
+        self.database().write(|transaction| {
+            transaction.prepare_cached(update)?.execute(params![lock.0, now + LOCK_SECONDS, now]).map(drop)
+        })
     }
 
     /// Gives a lock back.

@@ -134,7 +134,7 @@ impl Site {
     }
 }
 
-fn unknown(name: &str) -> SiteError {
+pub(super) fn unknown(name: &str) -> SiteError {
     SiteError::Invalid(format!("there is no user {name}"))
 }
 

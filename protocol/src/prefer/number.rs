@@ -20,7 +20,7 @@ pub(super) fn float(text: &[u8]) -> Option<f64> {
 }
 
 /// Reads a size with a unit, `1.5kb`: bytes, rounded half to even.
-pub(super) fn size(text: &[u8]) -> Option<i128> {
+pub fn size(text: &[u8]) -> Option<i128> {
     let (rest, number) = number(text).ok()?;
     let end = rest.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(rest.len());
     let unit = unit(&rest.get(..end)?.to_ascii_lowercase())?;

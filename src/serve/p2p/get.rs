@@ -4,17 +4,23 @@ use annex_protocol::key::Key;
 use annex_protocol::p2p::{Expect, Message, Verdict};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Next, Session, SessionError, failure};
+use super::{Next, Session, SessionError, ended, failure};
+use crate::serve::traffic::{Operation, Outcome};
 
 impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     pub(super) async fn get(&mut self, key: &Key, offset: u64) -> Result<Next, SessionError> {
         // A copy may turn out to be lost on the way, which is to be seen by the next fetch.
         self.dirty = true;
+        let mut request = self.service.scope.request(Operation::Get, key);
+        if let Err(busy) = request.turn().await {
+            self.wire.send(&ended(request, Message::error(busy.to_string()))).await?;
+            return Ok(Next::Request);
+        }
         let content = match self.service.gateway.get(self.service.target, key, offset).await {
             Ok(content) => content,
             Err(error) => {
                 // In place of DATA, it ends the request.
-                self.wire.send(&failure(&error)).await?;
+                self.wire.send(&ended(request, failure(&error))).await?;
                 return Ok(Next::Request);
             }
         };
@@ -22,11 +28,15 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
             Some(mut body) => {
                 self.wire.queue(&Message::Data(body.length()));
                 while let Some(bytes) = body.next().await {
-                    self.wire.send_data(&bytes.map_err(SessionError::Content)?).await?;
+                    let bytes = bytes.map_err(SessionError::Content)?;
+                    request.pass(bytes.len()).await;
+                    self.wire.send_data(&bytes).await?;
                 }
+                request.end(&Outcome::Done(&[body.source().clone()]));
                 Message::Valid
             }
             None => {
+                request.end(&Outcome::No);
                 self.wire.queue(&Message::Data(0));
                 Message::Invalid
             }

@@ -5,14 +5,21 @@ use annex_protocol::p2p::{AssociatedFile, Expect, Message, Verdict};
 use annex_protocol::uuid::Uuid;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Next, Session, SessionError, failure, named};
+use super::{Next, Session, SessionError, ended, failure, named};
 use crate::gateway::{Put, Receiving};
+use crate::serve::traffic::{Operation, Outcome, Request};
 
 impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     pub(super) async fn put(&mut self, key: &Key, file: &AssociatedFile) -> Result<Next, SessionError> {
+        let mut request = self.service.scope.request(Operation::Put, key);
+        if let Err(busy) = request.turn().await {
+            self.wire.send(&ended(request, Message::error(busy.to_string()))).await?;
+            return Ok(Next::Request);
+        }
         let receiving = match self.service.gateway.put(self.service.target, key, file).await {
             Ok(Put::AlreadyHave(holders)) => {
                 self.dirty = true;
+                request.end(&Outcome::Done(&holders));
                 let others = self.others(holders);
                 let reply = if others.is_empty() { Message::AlreadyHave } else { Message::AlreadyHavePlus(others) };
                 self.wire.send(&reply.for_version(self.version)).await?;
@@ -20,7 +27,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
             }
             Ok(Put::Receive(receiving)) => receiving,
             Err(error) => {
-                self.wire.send(&failure(&error)).await?;
+                self.wire.send(&ended(request, failure(&error))).await?;
                 return Ok(Next::Request);
             }
         };
@@ -30,14 +37,14 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
             return Ok(Next::End);
         };
         let reply = match (Expect::PutData.judge(message.as_ref(), self.version), message) {
-            (Verdict::Fits, Ok(Message::Data(length))) => self.receive(receiving, length, key, file).await?,
+            (Verdict::Fits, Ok(Message::Data(length))) => self.receive(request, receiving, length, key, file).await?,
             (Verdict::Fits, _) => {
                 receiving.suspend().await;
-                self.data_present(key).await
+                Some(self.data_present(request, key).await)
             }
             (Verdict::Refuse(text), _) => {
                 receiving.suspend().await;
-                Some(Message::error(text))
+                Some(ended(request, Message::error(text)))
             }
             (Verdict::Ignore | Verdict::End, _) => {
                 receiving.suspend().await;
@@ -53,6 +60,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     /// Takes announced data and what follows it; returns the answer.
     async fn receive(
         &mut self,
+        mut request: Request,
         mut receiving: Receiving,
         length: u64,
         key: &Key,
@@ -61,7 +69,10 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
         self.wire.expect_data(length);
         loop {
             match self.wire.data().await {
-                Ok(Some(bytes)) => receiving.push(bytes).await,
+                Ok(Some(bytes)) => {
+                    request.pass(bytes.len()).await;
+                    receiving.push(bytes).await;
+                }
                 Ok(None) => break,
                 Err(error) => {
                     receiving.suspend().await;
@@ -83,40 +94,37 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
                 self.wire.queue(&Message::error(text));
             }
         }
-        if !valid && length > 0 {
-            receiving.abort().await;
-            return Ok(Some(Message::Failure));
-        }
-        // Short of the key's size nothing can be verified: a probe for the offset, or a client that has lost its end.
-        if !valid || receiving.is_short() {
-            receiving.suspend().await;
-            return Ok(Some(Message::Failure));
-        }
-        match receiving.commit().await {
-            Ok(stored) => {
+        match receiving.finish(valid).await {
+            Ok(Some(stored)) => {
                 self.dirty = true;
+                request.end(&Outcome::Done(&stored));
                 let others = self.others(stored);
                 Ok(Some(if others.is_empty() { Message::Success } else { Message::SuccessPlus(others) }))
             }
+            Ok(None) => Ok(Some(ended(request, Message::Failure))),
             Err(error) => {
                 tracing::warn!("{}: not stored: {error}", named(file, key));
+                request.end(&Outcome::Failed(&error.to_string()));
                 Ok(Some(Message::Failure))
             }
         }
     }
 
     /// Answers a client that says the content has come another way.
-    async fn data_present(&mut self, key: &Key) -> Option<Message> {
+    async fn data_present(&mut self, request: Request, key: &Key) -> Message {
         let holders = self.service.gateway.holders(self.service.target, key).await;
         self.dirty = true;
-        Some(match holders {
-            Ok(holders) if holders.is_empty() => Message::Failure,
-            Ok(holders) => match self.others(holders) {
-                others if others.is_empty() => Message::Success,
-                others => Message::SuccessPlus(others),
-            },
-            Err(error) => failure(&error),
-        })
+        match holders {
+            Ok(holders) if holders.is_empty() => ended(request, Message::Failure),
+            Ok(holders) => {
+                request.end(&Outcome::Done(&holders));
+                match self.others(holders) {
+                    others if others.is_empty() => Message::Success,
+                    others => Message::SuccessPlus(others),
+                }
+            }
+            Err(error) => ended(request, failure(&error)),
+        }
     }
 
     /// Leaves out the UUID that the client asked for: it knows that one from the answer itself.

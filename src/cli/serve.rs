@@ -1,0 +1,74 @@
+//! `annex-keep serve`: the gateway as a daemon.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::output::Lines;
+use crate::assemble::Stores;
+use crate::error::Failure;
+use crate::serve::http;
+use crate::serve::hub::Hub;
+use crate::site::Site;
+use crate::site::config::Address;
+use crate::task::Shutdown;
+
+/// Run the gateway in the foreground, until SIGTERM or SIGINT
+#[derive(Debug, clap::Args)]
+pub(super) struct Serve {
+    /// The site's directory
+    #[arg(env = "ANNEX_KEEP_SITE")]
+    site: PathBuf,
+    /// Where ssh listens, ADDRESS:PORT, instead of what the configuration says; may be given several times
+    #[arg(long, value_name = "ADDR")]
+    ssh: Vec<SocketAddr>,
+    /// Where HTTP listens, ADDRESS:PORT or unix:PATH, instead of what the configuration says; may be given several times
+    #[arg(long, value_name = "ADDR", value_parser = Address::parse)]
+    http: Vec<Address>,
+}
+
+/// How long transfers under way may go on after the daemon was told to end.
+const DRAIN_TIME: Duration = Duration::from_secs(30);
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        let site = Site::open(&self.site)?;
+        let shutdown = Shutdown::default();
+        let hub = Hub::new(site.clone(), Box::new(Stores::default()), shutdown.clone());
+        // Taken first, so that a signal that comes early is not lost.
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut out = Lines::new();
+        let http = if self.http.is_empty() { site.config().http.listen.clone() } else { self.http };
+        for address in http {
+            let Address::Tcp(address) = address else { continue };
+            let bound = http::Listener::tcp(address).await;
+            let listener = bound.map_err(|error| Failure::failed(format!("listening on {address}: {error}")))?;
+            out.line(format_args!("listening http {}", listener.url()?))?;
+            shutdown.running.spawn(http::serve(listener, http::routes(hub.clone()), shutdown.clone()));
+        }
+        out.line("ready")?;
+        out.end()?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => match hub.reload() {
+                    Ok(()) => tracing::info!("the configuration was read again"),
+                    Err(error) => tracing::error!("the configuration stays as it was: {error}"),
+                },
+            }
+        }
+        tracing::info!("ending: no new work; what is under way has {} s", DRAIN_TIME.as_secs());
+        shutdown.drain.cancel();
+        shutdown.running.close();
+        if tokio::time::timeout(DRAIN_TIME, shutdown.running.wait()).await.is_err() {
+            shutdown.stop.cancel();
+            let _ = tokio::time::timeout(Duration::from_secs(5), shutdown.running.wait()).await;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

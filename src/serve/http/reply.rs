@@ -1,0 +1,67 @@
+//! Answers that are not what was asked for: one clear line, and the status that tells a client what may help.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// A request that was refused, or failed.
+#[derive(Debug)]
+pub(super) struct Refused {
+    status: StatusCode,
+    text: String,
+}
+
+/// After how many seconds a client that found the server busy may come again.
+const RETRY_AFTER_SECONDS: &str = "5";
+
+impl Refused {
+    /// The request cannot be understood.
+    pub(super) fn bad_request(text: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, text: text.into() }
+    }
+
+    /// A name and a password are needed, or other ones.
+    pub(super) fn unauthorized(text: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, text: text.into() }
+    }
+
+    /// Not allowed, and another password would not help.
+    pub(super) fn forbidden(text: impl Into<String>) -> Self {
+        Self { status: StatusCode::FORBIDDEN, text: text.into() }
+    }
+
+    /// There is no such thing.
+    pub(super) fn not_found(text: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, text: text.into() }
+    }
+
+    /// So much is going on that the client should come again later.
+    pub(super) fn busy(text: impl Into<String>) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, text: text.into() }
+    }
+
+    /// It was tried, and failed; the text names what failed.
+    pub(super) fn failed(error: impl std::fmt::Display) -> Self {
+        tracing::warn!("{error}");
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, text: error.to_string() }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let line = format!("{}\n", self.text.replace(['\n', '\r'], " "));
+        let mut response = (self.status, line).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=utf-8"));
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                let challenge = HeaderValue::from_static("Basic realm=\"git-annex\", charset=\"UTF-8\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            }
+            _ => {}
+        }
+        response
+    }
+}

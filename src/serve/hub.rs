@@ -1,0 +1,213 @@
+//! What all doors of a process share: the site, its open repositories, and what goes on in them.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use annex_protocol::uuid::Uuid;
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+
+use super::traffic::Traffic;
+use crate::gateway::{Gateway, GatewayError, Target};
+use crate::repo::{Repo, RepoError};
+use crate::site::{RepoName, Site, SiteError};
+use crate::task::{Shutdown, blocking};
+
+/// Opens the nodes of a repository: what doors may ask for, but not do.
+#[async_trait]
+pub trait Assemble: Send + Sync {
+    /// Puts the gateway of a repository together.
+    async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway;
+}
+
+/// What all doors share. Cloning is cheap.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    site: RwLock<Site>,
+    assemble: Box<dyn Assemble>,
+    open: Mutex<Open>,
+    traffic: Traffic,
+    shutdown: Shutdown,
+}
+
+/// Repositories that are open, and whose UUIDs are known.
+#[derive(Default)]
+struct Open {
+    repos: HashMap<RepoName, Arc<Hosted>>,
+    uuids: HashMap<Uuid, RepoName>,
+    looked: Option<Instant>,
+}
+
+/// An open repository.
+pub struct Hosted {
+    /// The repository.
+    pub repo: Repo,
+    /// Which directory was opened: another one of the same name is another repository.
+    inode: u64,
+    gateway: OnceCell<Gateway>,
+    /// A commit of the git-annex branch's journal is due.
+    dirty: AtomicBool,
+}
+
+/// After a change that came outside of a session, the git-annex branch is committed this much later.
+pub const COMMIT_AFTER: Duration = Duration::from_secs(1);
+
+/// How often, at most, all repositories are looked through for a UUID that nobody knows.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+impl Hub {
+    /// Makes the hub of a site. Must be called on the runtime if the doors are to serve.
+    pub fn new(site: Site, assemble: Box<dyn Assemble>, shutdown: Shutdown) -> Self {
+        let traffic = Traffic::new(&site.config().limits);
+        let open = Mutex::default();
+        Self(Arc::new(Inner { site: RwLock::new(site), assemble, open, traffic, shutdown }))
+    }
+
+    /// Returns the site as it is configured now.
+    pub fn site(&self) -> Site {
+        self.0.site.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns what goes on.
+    pub fn traffic(&self) -> &Traffic {
+        &self.0.traffic
+    }
+
+    /// Returns what tells of the program's end.
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.0.shutdown
+    }
+
+    /// Reads the configuration again. What is under way goes on with the old one.
+    pub fn reload(&self) -> Result<(), SiteError> {
+        let site = self.site().reload()?;
+        self.0.traffic.set_limits(&site.config().limits);
+        *self.0.site.write().unwrap_or_else(PoisonError::into_inner) = site;
+        *self.opened() = Open::default();
+        Ok(())
+    }
+
+    /// Opens a repository, or returns the one that is open. Blocks.
+    pub fn open(&self, name: &RepoName) -> Result<Arc<Hosted>, RepoError> {
+        let site = self.site();
+        let inode = std::fs::metadata(site.repo_dir(name)).map(|dir| dir.ino()).ok();
+        if let Some(hosted) = self.opened().repos.get(name).filter(|hosted| Some(hosted.inode) == inode) {
+            return Ok(Arc::clone(hosted));
+        }
+        let repo = Repo::open(&site, name)?;
+        let hosted =
+            Hosted { inode: inode.unwrap_or_default(), repo, gateway: OnceCell::new(), dirty: AtomicBool::new(false) };
+        let hosted = Arc::new(hosted);
+        let mut open = self.opened();
+        let identity = &hosted.repo.identity;
+        let nodes = hosted.repo.nodes.iter().map(|node| &node.uuid);
+        open.uuids.retain(|_, known| known != name);
+        for uuid in [&identity.gateway, &identity.cluster].into_iter().chain(nodes) {
+            open.uuids.insert(uuid.clone(), name.clone());
+        }
+        open.repos.insert(name.clone(), Arc::clone(&hosted));
+        Ok(hosted)
+    }
+
+    /// Opens a repository, making it if it is not there. Two clients may come with the first push at once. Blocks.
+    pub fn open_or_create(&self, name: &RepoName) -> Result<Arc<Hosted>, RepoError> {
+        match self.open(name) {
+            Err(RepoError::Missing(_)) => {}
+            opened => return opened,
+        }
+        match Repo::create(&self.site(), name) {
+            Ok(_) | Err(RepoError::Exists(_)) => self.open(name),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Finds the repository that a UUID belongs to: its cluster's, its gateway's, or one of its nodes'.
+    pub async fn find(&self, uuid: &Uuid) -> Result<Option<Arc<Hosted>>, RepoError> {
+        let (hub, uuid) = (self.clone(), uuid.clone());
+        blocking(move || hub.find_blocking(&uuid)).await
+    }
+
+    fn find_blocking(&self, uuid: &Uuid) -> Result<Option<Arc<Hosted>>, RepoError> {
+        for _ in 0..2 {
+            let known = self.opened().uuids.get(uuid).cloned();
+            match known.map(|name| self.open(&name)).transpose() {
+                // A repository of the same name may be another one by now.
+                Ok(Some(hosted)) if hosted.has(uuid) => return Ok(Some(hosted)),
+                Ok(_) | Err(RepoError::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
+            if !self.look_through()? {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens all repositories that are not open, to learn their UUIDs; false if that was done just now.
+    fn look_through(&self) -> Result<bool, RepoError> {
+        {
+            let mut open = self.opened();
+            if open.looked.is_some_and(|then| then.elapsed() < LOOK_EVERY) {
+                return Ok(false);
+            }
+            open.looked = Some(Instant::now());
+        }
+        for name in self.site().repos()? {
+            if let Err(error) = self.open(&name) {
+                tracing::warn!("{name}: {error}");
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sees to it that what was recorded in a repository's journal is committed soon.
+    pub fn commit_soon(&self, hosted: &Arc<Hosted>) {
+        if hosted.dirty.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (hosted, shutdown) = (Arc::clone(hosted), self.0.shutdown.clone());
+        self.0.shutdown.running.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(COMMIT_AFTER) => {}
+                () = shutdown.stop.cancelled() => {}
+            }
+            hosted.dirty.store(false, Ordering::SeqCst);
+            let branch = hosted.repo.branch.clone();
+            if let Err(error) = blocking(move || branch.commit()).await {
+                tracing::error!("{}: recording in the git-annex branch: {error}", hosted.repo.name);
+            }
+        });
+    }
+
+    fn opened(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the gateway to a repository's nodes.
+    pub async fn gateway(&self, hosted: &Hosted) -> Gateway {
+        let site = self.site();
+        hosted.gateway.get_or_init(|| self.0.assemble.gateway(&site, &hosted.repo)).await.clone()
+    }
+
+    /// Returns the gateway to a repository's nodes, and what a UUID means there.
+    pub async fn target(&self, hosted: &Hosted, uuid: &Uuid) -> Result<(Gateway, Target), GatewayError> {
+        let gateway = self.gateway(hosted).await;
+        let target = gateway.target(uuid).ok_or_else(|| {
+            let found = &hosted.repo.identity.cluster;
+            GatewayError::Refused(format!("expected repository UUID {uuid} but found UUID {found}"))
+        })?;
+        Ok((gateway, target))
+    }
+}
+
+impl Hosted {
+    fn has(&self, uuid: &Uuid) -> bool {
+        let identity = &self.repo.identity;
+        identity.cluster == *uuid || identity.gateway == *uuid || self.repo.nodes.iter().any(|node| node.uuid == *uuid)
+    }
+}

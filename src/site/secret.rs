@@ -1,0 +1,210 @@
+//! Passwords and tokens: what a user shows over HTTP.
+//!
+//! A password is kept as Argon2id makes it. A token is random, so its plain SHA-256 is enough; it has the form of an
+//! Arvados token, `v2/ID/SECRET`, and stands in the place of the password.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use annex_protocol::keep::Token;
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rusqlite::OptionalExtension;
+use sha2::{Digest, Sha256};
+
+use super::{Site, SiteError, user};
+use crate::clock;
+
+/// A token of a user, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// What names it.
+    pub id: String,
+    /// Whose it is.
+    pub user: String,
+    /// When it was made, in seconds since the epoch.
+    pub created: u64,
+    /// When it ends, in seconds since the epoch.
+    pub expires: Option<u64>,
+}
+
+/// Passwords that were right lately. Argon2 is slow on purpose, and clients send the password with each request.
+///
+/// Holds SHA-256 of the stored hash and the password together: of no use once the password was changed.
+#[derive(Debug, Default)]
+pub(super) struct Verified(Mutex<HashMap<[u8; 32], u64>>);
+
+/// How long a password that was right counts without another look, in seconds.
+const TRUSTED_SECONDS: u64 = 300;
+
+/// What is checked when there is no such user, so that this takes as long as a wrong password.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0NTY$Ivt9KCDvWqwgnSaSMbS3jfnA3S2JLMpEl8DcVeHgKFg";
+
+impl Site {
+    /// Tells whether a secret is a user's password, or a live token of the user.
+    pub fn authenticate(&self, name: &str, secret: &[u8]) -> Result<bool, SiteError> {
+        if let Token::V2 { uuid, secret, .. } = Token::parse(secret) {
+            return self.authenticate_token(name, uuid, secret);
+        }
+        let select = "SELECT password FROM user WHERE name = ?1";
+        let stored: Option<Option<String>> = self
+            .database()
+            .read(|connection| connection.prepare_cached(select)?.query_row([name], |row| row.get(0)).optional())?;
+        let stored = stored.flatten();
+        let hash = stored.as_deref().unwrap_or(NOBODY);
+        let right = self.0.passwords.recall(hash, secret) || {
+            let parsed = PasswordHash::new(hash).map_err(|error| SiteError::Invalid(format!("password: {error}")))?;
+            let right = Argon2::default().verify_password(secret, &parsed).is_ok();
+            if right && stored.is_some() {
+                self.0.passwords.remember(hash, secret);
+            }
+            right
+        };
+        Ok(right && stored.is_some())
+    }
+
+    fn authenticate_token(&self, name: &str, id: &[u8], secret: &[u8]) -> Result<bool, SiteError> {
+        let select = "SELECT EXISTS (SELECT 1 FROM token WHERE id = ?1 AND user = ?2 AND secret = ?3
+            AND (expires IS NULL OR expires > ?4))";
+        let id = String::from_utf8_lossy(id);
+        // Compared by hash, so the time it takes tells nothing of the secret.
+        let row = (id, name, Sha256::digest(secret).to_vec(), clock::unix_seconds());
+        self.database().read(|connection| connection.prepare_cached(select)?.query_row(row, |row| row.get(0)))
+    }
+
+    /// Sets a user's password, or takes it away.
+    pub fn set_password(&self, name: &str, password: Option<&[u8]>) -> Result<(), SiteError> {
+        let hash = password.map(|password| {
+            if password.is_empty() {
+                return Err(SiteError::Invalid("the password is empty".to_owned()));
+            }
+            let mut salt = [0; 16];
+            random(&mut salt)?;
+            let hash = Argon2::default().hash_password_with_salt(password, &salt);
+            Ok(hash.map_err(|error| SiteError::Invalid(format!("password: {error}")))?.to_string())
+        });
+        let hash = hash.transpose()?;
+        let update = "UPDATE user SET password = ?2 WHERE name = ?1";
+        let changed = self.database().write(|transaction| transaction.execute(update, (name, hash)))?;
+        if changed == 0 { Err(user::unknown(name)) } else { Ok(()) }
+    }
+
+    /// Makes a token for a user, and returns its only copy.
+    pub fn make_token(&self, name: &str, expires: Option<u64>) -> Result<String, SiteError> {
+        let mut bytes = [0; 48];
+        random(&mut bytes)?;
+        let (id, secret) = bytes.split_at(12);
+        let (id, secret) = (hex(id), URL_SAFE_NO_PAD.encode(secret));
+        let insert = "INSERT INTO token (id, user, secret, created, expires) SELECT ?1, name, ?3, ?4, ?5
+            FROM user WHERE name = ?2";
+        let row = (&id, name, Sha256::digest(secret.as_bytes()).to_vec(), clock::unix_seconds(), expires);
+        let made = self.database().write(|transaction| transaction.execute(insert, row))?;
+        if made == 0 { Err(user::unknown(name)) } else { Ok(format!("v2/{id}/{secret}")) }
+    }
+
+    /// Returns the tokens of a user, or of all, ended ones too.
+    pub fn tokens(&self, name: Option<&str>) -> Result<Vec<TokenInfo>, SiteError> {
+        let select =
+            "SELECT id, user, created, expires FROM token WHERE ?1 IS NULL OR user = ?1 ORDER BY user, created";
+        self.database().read(|connection| {
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok(TokenInfo { id: row.get(0)?, user: row.get(1)?, created: row.get(2)?, expires: row.get(3)? })
+            };
+            connection.prepare_cached(select)?.query_map([name], row)?.collect()
+        })
+    }
+
+    /// Ends a token.
+    pub fn revoke_token(&self, id: &str) -> Result<(), SiteError> {
+        let removed =
+            self.database().write(|transaction| transaction.execute("DELETE FROM token WHERE id = ?1", [id]))?;
+        if removed == 0 { Err(SiteError::Invalid(format!("there is no token {id}"))) } else { Ok(()) }
+    }
+}
+
+impl Verified {
+    fn recall(&self, hash: &str, secret: &[u8]) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&together(hash, secret)).is_some_and(|until| *until > clock::unix_seconds())
+    }
+
+    fn remember(&self, hash: &str, secret: &[u8]) {
+        let now = clock::unix_seconds();
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, until| *until > now);
+        known.insert(together(hash, secret), now + TRUSTED_SECONDS);
+    }
+}
+
+fn together(hash: &str, secret: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(hash.len().to_le_bytes()).chain_update(hash).chain_update(secret).finalize().into()
+}
+
+fn random(bytes: &mut [u8]) -> Result<(), SiteError> {
+    getrandom::fill(bytes).map_err(|error| SiteError::Invalid(format!("no random numbers to be had: {error}")))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::user::Change;
+
+    fn site() -> (tempfile::TempDir, Site) {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        site.add_user("alice", &Change::default()).unwrap();
+        site.add_user("bob", &Change::default()).unwrap();
+        (dir, site)
+    }
+
+    #[test]
+    fn a_password_is_right_until_it_is_changed() {
+        let (_dir, site) = site();
+        assert!(!site.authenticate("alice", b"secret:x").unwrap(), "none is set");
+        site.set_password("alice", Some(b"secret:x")).unwrap();
+        for _ in 0..2 {
+            assert!(site.authenticate("alice", b"secret:x").unwrap());
+        }
+        assert!(!site.authenticate("alice", b"secret").unwrap());
+        assert!(!site.authenticate("bob", b"secret:x").unwrap());
+        assert!(!site.authenticate("nobody", b"secret:x").unwrap());
+        site.set_password("alice", Some(b"other")).unwrap();
+        assert!(!site.authenticate("alice", b"secret:x").unwrap(), "though it was right a moment ago");
+        site.set_password("alice", None).unwrap();
+        assert!(!site.authenticate("alice", b"other").unwrap());
+        assert!(site.set_password("nobody", Some(b"x")).is_err());
+        assert!(site.set_password("alice", Some(b"")).is_err());
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_user_until_it_ends_or_is_revoked() {
+        let (_dir, site) = site();
+        let token = site.make_token("alice", None).unwrap();
+        assert!(token.starts_with("v2/"), "{token}");
+        assert!(site.authenticate("alice", token.as_bytes()).unwrap());
+        assert!(!site.authenticate("bob", token.as_bytes()).unwrap());
+        let wrong = format!("{token}x");
+        assert!(!site.authenticate("alice", wrong.as_bytes()).unwrap());
+        let ended = site.make_token("alice", Some(clock::unix_seconds())).unwrap();
+        assert!(!site.authenticate("alice", ended.as_bytes()).unwrap());
+        let id = token.split('/').nth(1).unwrap();
+        assert_eq!(site.tokens(Some("alice")).unwrap().len(), 2);
+        assert!(site.tokens(Some("bob")).unwrap().is_empty());
+        site.revoke_token(id).unwrap();
+        assert!(!site.authenticate("alice", token.as_bytes()).unwrap());
+        assert!(site.revoke_token(id).is_err());
+        assert!(site.make_token("nobody", None).is_err());
+    }
+
+    #[test]
+    fn what_stands_for_nobody_is_a_hash() {
+        assert!(PasswordHash::new(NOBODY).is_ok());
+    }
+}

@@ -10,7 +10,9 @@ use super::SiteError;
 
 pub(super) struct Database {
     path: PathBuf,
-    connection: Mutex<Connection>,
+    writer: Mutex<Connection>,
+    /// Of its own, so that who only looks something up does not wait for the disk with those who write.
+    reader: Mutex<Connection>,
 }
 
 const BUSY: Duration = Duration::from_secs(60);
@@ -54,14 +56,18 @@ const MIGRATIONS: &[&str] = &[
 impl Database {
     pub(super) fn open(site: &Path) -> Result<Self, SiteError> {
         let path = site.join("site.db");
+        let connect = || {
+            let connection = Connection::open(&path)?;
+            connection.busy_timeout(BUSY)?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "foreign_keys", true)?;
+            connection.set_prepared_statement_cache_capacity(64);
+            Ok(Mutex::new(connection))
+        };
         let fail = |source| SiteError::Database { path: path.clone(), source };
-        let connection = Connection::open(&path).map_err(fail)?;
-        connection.busy_timeout(BUSY).map_err(fail)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
-        connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
-        connection.pragma_update(None, "foreign_keys", true).map_err(fail)?;
-        connection.set_prepared_statement_cache_capacity(64);
-        let database = Self { path, connection: Mutex::new(connection) };
+        let (writer, reader) = (connect().map_err(fail)?, connect().map_err(fail)?);
+        let database = Self { path, writer, reader };
         database.migrate()?;
         Ok(database)
     }
@@ -71,7 +77,7 @@ impl Database {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<Result<T, SiteError>, rusqlite::Error>,
     ) -> Result<T, SiteError> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let done = connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
             let value = work(&transaction)?;
             if value.is_ok() {
@@ -92,7 +98,7 @@ impl Database {
 
     /// Runs `work`, which only reads.
     pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Result<T, SiteError> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         work(&connection).map_err(|source| SiteError::Database { path: self.path.clone(), source })
     }
 

@@ -118,7 +118,11 @@ fn bytes(name: &str, value: Option<Size>) -> Result<Option<u64>, String> {
         None => Ok(None),
         Some(Size::Bytes(bytes)) => Ok(Some(bytes)),
         Some(Size::Text(text)) => {
-            let parsed = size(text.as_bytes()).and_then(|bytes| u64::try_from(bytes).ok());
+            let compact: String = text.split_whitespace().collect();
+            // git-annex's own reader leaves what it does not understand out.
+            let unit = compact.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+            let whole = unit.bytes().all(|b| b.is_ascii_alphabetic());
+            let parsed = size(compact.as_bytes()).filter(|_| whole).and_then(|bytes| u64::try_from(bytes).ok());
             parsed.map(Some).ok_or_else(|| format!("limits: {name}: \"{text}\" is no size: try \"20 GB\""))
         }
     }
@@ -146,6 +150,8 @@ mod tests {
         for (text, word) in [
             ("[limits]\ntransfers = 0\n", "transfers"),
             ("[limits]\nlargest_key = \"many\"\n", "largest_key"),
+            ("[limits]\nlargest_key = \"5 GB or so\"\n", "largest_key"),
+            ("[limits]\nlargest_key = \"-5GB\"\n", "largest_key"),
             ("[limits]\nbytes_per_second = 0\n", "bytes_per_second"),
             ("[limits]\ntransfer = 1\n", "transfer"),
             ("[http]\nlisten = [\"8080\"]\n", "8080"),

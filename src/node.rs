@@ -56,6 +56,37 @@ pub trait Node: Send + Sync {
 
     /// Removes a key's content. The content not being there is success.
     async fn remove(&self, key: &Key) -> Result<(), NodeError>;
+
+    /// Keeps others than this gateway from removing a key's content; `None` if the content is not there.
+    ///
+    /// The gateway keeps its own removals apart from locks, so a node that nobody else removes from has nothing to do.
+    async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
+        Ok(self.present(key).await?.then(|| Box::new(OnlyOurs) as Box<dyn Hold>))
+    }
+}
+
+/// Content of a node kept from being removed. Dropped without an end, it lasts until the node's own deadline.
+#[async_trait]
+pub trait Hold: Send + Sync {
+    /// Makes it last on, for ten minutes at least.
+    async fn renew(&mut self) -> Result<(), NodeError>;
+
+    /// Gives it back.
+    async fn release(self: Box<Self>) -> Result<(), NodeError>;
+}
+
+/// The hold on a node that only this gateway removes from.
+struct OnlyOurs;
+
+#[async_trait]
+impl Hold for OnlyOurs {
+    async fn renew(&mut self) -> Result<(), NodeError> {
+        Ok(())
+    }
+
+    async fn release(self: Box<Self>) -> Result<(), NodeError> {
+        Ok(())
+    }
 }
 
 /// An upload to a node. Dropped without an end, it may be gone on with later or not.
@@ -64,11 +95,18 @@ pub trait Upload: Send {
     /// Returns how many bytes from the start the node kept of an earlier upload.
     fn offset(&self) -> u64;
 
-    /// Returns the bytes that were kept.
+    /// Returns the bytes that were kept. A node that cannot give them back says 0 to [`Upload::offset`] and leaves out
+    /// of what it is sent what it has already.
     async fn kept(&self) -> Result<ByteStream, NodeError>;
 
     /// Forgets the bytes that were kept: the upload starts at the beginning.
     async fn restart(&mut self) -> Result<(), NodeError>;
+
+    /// Is told, before the first piece, that the whole content will have `size` bytes from its start.
+    async fn announce(&mut self, size: u64) -> Result<(), NodeError> {
+        let _ = size;
+        Ok(())
+    }
 
     /// Takes the next bytes, or the end of a block, in the order of the content. Waits while the node is behind.
     ///

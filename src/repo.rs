@@ -96,7 +96,7 @@ impl Repo {
         };
         std::fs::create_dir_all(parent).map_err(file_error(parent))?;
         let making = parent.join(format!(".making-{}", uuid::Uuid::new_v4()));
-        let made = Self::fill(site, &making).and_then(|()| match std::fs::rename(&making, &dir) {
+        let made = Self::fill(site, name, &making).and_then(|()| match std::fs::rename(&making, &dir) {
             Err(_) if dir.exists() => Err(RepoError::Exists(name.clone())),
             done => done.map_err(file_error(&dir)),
         });
@@ -107,7 +107,7 @@ impl Repo {
         Self::open(site, name)
     }
 
-    fn fill(site: &Site, dir: &Path) -> Result<(), RepoError> {
+    fn fill(site: &Site, name: &RepoName, dir: &Path) -> Result<(), RepoError> {
         let git = Git::init_bare(dir)?;
         let gateway = uuid::Uuid::new_v4().to_string();
         let cluster = Uuid::parse(uuid::Uuid::new_v4().to_string().as_bytes()).and_then(|uuid| uuid.to_cluster());
@@ -119,7 +119,7 @@ impl Repo {
             ("receive.procReceiveRefs", "refs/heads/git-annex"),
         ])?;
         git.add_config("receive.procReceiveRefs", "refs/heads/synced/git-annex")?;
-        Self::open_dir(site, Git::open(dir)?)?.advertise()
+        Self::open_dir(site, name, Git::open(dir)?)?.advertise()
     }
 
     /// Opens a repository.
@@ -128,12 +128,10 @@ impl Repo {
         if !dir.is_dir() {
             return Err(RepoError::Missing(name.clone()));
         }
-        let mut repo = Self::open_dir(site, Git::open(&dir)?)?;
-        repo.name = name.clone();
-        Ok(repo)
+        Self::open_dir(site, name, Git::open(&dir)?)
     }
 
-    fn open_dir(site: &Site, git: Git) -> Result<Self, RepoError> {
+    fn open_dir(site: &Site, name: &RepoName, git: Git) -> Result<Self, RepoError> {
         let setting = |name: &str| {
             let value = git.config(name).and_then(|text| Uuid::parse(text.as_bytes()));
             value.ok_or_else(|| RepoError::Damaged {
@@ -142,15 +140,17 @@ impl Repo {
             })
         };
         let identity = Identity { gateway: setting("annex.uuid")?, cluster: setting(CLUSTER_UUID)? };
-        let nodes = site.config().nodes.iter().map(|(name, node)| RepoNode {
+        let of_another = |only: &RepoName| only != name;
+        let configured = site.config().nodes.iter();
+        let nodes = configured.filter(|(_, node)| !node.repo.as_ref().is_some_and(of_another));
+        let nodes = nodes.map(|(name, node)| RepoNode {
             name: name.clone(),
-            uuid: node_uuid(node.id, &identity.gateway),
+            uuid: node.uuid.clone().unwrap_or_else(|| node_uuid(node.id, &identity.gateway)),
             store: node.store.absolute(site.root()),
         });
         let nodes = nodes.collect();
         let branch = Branch::open(git.clone())?;
-        let name = RepoName::parse(b"unnamed")?;
-        Ok(Self { name, git, branch, identity, nodes })
+        Ok(Self { name: name.clone(), git, branch, identity, nodes })
     }
 
     /// Puts the hook in place that merges pushes of the git-annex branch: a link to this program.

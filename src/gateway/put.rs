@@ -148,6 +148,15 @@ impl Receiving {
         self.offset
     }
 
+    /// Is told, before the first bytes, how many come from the offset on.
+    pub async fn announce(&mut self, length: u64) {
+        let size = self.offset + length;
+        for group in &mut self.groups {
+            let announced = join_all(group.branches.iter_mut().map(|branch| branch.upload.announce(size))).await;
+            group.retain(announced, &mut self.failures);
+        }
+    }
+
     /// Takes the next bytes. Waits until all nodes but failing ones have taken them.
     pub async fn push(&mut self, bytes: Bytes) {
         let position = self.offset + self.received;
@@ -245,14 +254,19 @@ impl Receiving {
 impl Group {
     /// Sends pieces to every node of the group; those that fail are gone afterwards.
     async fn send(&mut self, pieces: Vec<Piece>, failures: &mut Vec<String>) {
-        let mut outcomes = join_all(self.branches.iter_mut().map(|branch| async {
+        let outcomes = join_all(self.branches.iter_mut().map(|branch| async {
             for piece in &pieces {
                 branch.upload.piece(piece.clone()).await?;
             }
             Ok::<(), NodeError>(())
         }))
-        .await
-        .into_iter();
+        .await;
+        self.retain(outcomes, failures);
+    }
+
+    /// Leaves out the nodes that failed.
+    fn retain(&mut self, outcomes: Vec<Result<(), NodeError>>, failures: &mut Vec<String>) {
+        let mut outcomes = outcomes.into_iter();
         self.branches.retain(|branch| match outcomes.next() {
             Some(Err(source)) => {
                 let failure = branch.member.failed(source).to_string();

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use annex_protocol::uuid::Uuid;
 use serde::Deserialize;
 
-use super::SiteError;
 use super::user::Role;
+use super::{RepoName, SiteError};
 
 mod initial;
 mod limits;
@@ -47,6 +48,10 @@ pub struct NodeConfig {
     pub id: uuid::Uuid,
     /// Where the node keeps content.
     pub store: NodeSpec,
+    /// The only repository that it serves; without one, it serves all.
+    pub repo: Option<RepoName>,
+    /// The UUID that it has of its own, if it is itself a git-annex repository.
+    pub uuid: Option<Uuid>,
 }
 
 /// Where a node keeps content.
@@ -89,6 +94,8 @@ struct Raw {
 struct RawNode {
     id: uuid::Uuid,
     store: String,
+    repo: Option<String>,
+    uuid: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -117,8 +124,8 @@ impl Config {
         let mut nodes = BTreeMap::new();
         for (name, node) in raw.nodes {
             check_node_name(&name)?;
-            let store = NodeSpec::parse(&node.store).map_err(|cause| format!("node {name}: {cause}"))?;
-            nodes.insert(name, NodeConfig { id: node.id, store });
+            let node = node.check().map_err(|cause| format!("node {name}: {cause}"))?;
+            nodes.insert(name, node);
         }
         if nodes.is_empty() {
             return Err("there is no node: a site needs at least one [nodes.NAME]".to_owned());
@@ -137,6 +144,23 @@ impl Config {
             http: raw.http.check()?,
             limits: raw.limits.check()?,
         })
+    }
+}
+
+impl RawNode {
+    fn check(self) -> Result<NodeConfig, String> {
+        let repo = self.repo.map(|name| RepoName::parse(name.as_bytes()).map_err(|error| error.to_string()));
+        let uuid = self.uuid.map(|text| Uuid::parse(text.as_bytes()).ok_or(format!("uuid: \"{text}\" is no UUID")));
+        let node = NodeConfig {
+            id: self.id,
+            store: NodeSpec::parse(&self.store)?,
+            repo: repo.transpose()?,
+            uuid: uuid.transpose()?,
+        };
+        if node.uuid.is_some() && node.repo.is_none() {
+            return Err("a node with a UUID of its own belongs to one repository: set repo".to_owned());
+        }
+        Ok(node)
     }
 }
 

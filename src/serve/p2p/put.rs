@@ -67,6 +67,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
         file: &AssociatedFile,
     ) -> Result<Option<Message>, SessionError> {
         self.wire.expect_data(length);
+        receiving.announce(length).await;
         loop {
             match self.wire.data().await {
                 Ok(Some(bytes)) => {

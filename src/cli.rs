@@ -9,11 +9,13 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Failure;
 
+mod explain;
 mod hook;
 mod init;
 mod keep;
 mod link;
 mod output;
+mod repair;
 mod repo;
 mod serve;
 mod shell;
@@ -45,6 +47,8 @@ enum Command {
     /// Speak the external special remote protocol; also run as `git-annex-remote-keep`
     SpecialRemote,
     Link(link::Link),
+    Explain(explain::Explain),
+    Repair(repair::Repair),
     Keep(keep::Keep),
     #[command(hide = true)]
     ProcReceive(hook::ProcReceive),
@@ -91,6 +95,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Link(link) => link.run(),
         Command::ProcReceive(hook) => hook.run(),
         Command::SpecialRemote => runtime.block_on(special_remote::run()),
+        Command::Explain(explain) => runtime.block_on(explain.run()),
+        Command::Repair(repair) => runtime.block_on(repair.run()),
         Command::Keep(keep) => runtime.block_on(keep.run()),
     }
 }

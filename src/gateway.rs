@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use annex_protocol::key::Key;
 use annex_protocol::log::{Status, record_locations};
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 
 use crate::annex::placement::PlacementState;
@@ -16,14 +17,19 @@ use crate::node::{Node, NodeError};
 use crate::site::{Site, SiteError, Unwanted};
 use crate::task::blocking;
 
+mod deadline;
 mod digest;
+mod explain;
 mod facts;
+mod feed;
 mod get;
 mod lock;
 mod put;
 mod remove;
+mod repair;
 mod route;
 
+pub use explain::{Explained, OnNode};
 pub use get::Body;
 pub use lock::Locked;
 pub use put::{Put, Receiving};
@@ -129,7 +135,7 @@ impl Gateway {
     pub async fn present(&self, target: Target, key: &Key) -> Result<bool, GatewayError> {
         let mut unknown = Vec::new();
         for member in self.members(target) {
-            match member.node.present(key).await {
+            match member.present(key).await {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
                 Err(source) => unknown.push((member, source)),
@@ -174,11 +180,13 @@ impl Gateway {
     /// Sees to it that the location log does not name a node that has to say itself that the content is not there.
     async fn record_lost(&self, member: &Member, key: &Key) {
         let lost = async {
-            if self.logged(key).await?.contains(&member.uuid) && !member.node.present(key).await.unwrap_or(true) {
+            if self.logged(key).await?.contains(&member.uuid) && !member.present(key).await.unwrap_or(true) {
                 tracing::warn!("{key}: node {} has lost it", member.name);
                 self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
+                let cause = format!("node {} has lost it", member.name);
+                self.want_repair(key, &AssociatedFile::default(), cause).await;
                 // An upload may have come in between.
-                if member.node.present(key).await.unwrap_or(false) {
+                if member.present(key).await.unwrap_or(false) {
                     self.record(key, vec![(member.uuid.clone(), Status::Present)]).await?;
                 }
             }

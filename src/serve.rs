@@ -11,5 +11,6 @@ pub mod p2p;
 pub mod shell;
 pub mod traffic;
 mod wire;
+pub mod worker;
 
 pub use git::{NO_PLACEMENT, POLICY};

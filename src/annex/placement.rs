@@ -2,6 +2,7 @@
 
 use annex_protocol::log::{ClusterNodes, FieldLog};
 use annex_protocol::prefer::{Placement, PlacementLogs};
+use sha2::{Digest, Sha256};
 
 use super::{Branch, BranchError};
 use crate::git::ObjectId;
@@ -13,6 +14,8 @@ pub struct PlacementState {
     pub placement: Placement,
     /// The nodes of each cluster.
     pub clusters: FieldLog<ClusterNodes>,
+    /// SHA-256 of all of it: another one means that something was changed.
+    pub fingerprint: [u8; 32],
     /// The commit that this was read from; `None` if a part of it was only in the journal.
     at: Option<ObjectId>,
 }
@@ -73,6 +76,10 @@ impl Branch {
             remote,
         });
         let at = tip.filter(|_| !journalled);
-        Ok(Some(PlacementState { placement, clusters: FieldLog::parse(cluster), at }))
+        let hash = contents
+            .iter()
+            .fold(Sha256::new(), |hash, content| hash.chain_update(content.len().to_le_bytes()).chain_update(content));
+        let fingerprint = hash.finalize().into();
+        Ok(Some(PlacementState { placement, clusters: FieldLog::parse(cluster), fingerprint, at }))
     }
 }

@@ -12,6 +12,7 @@ use crate::assemble::Stores;
 use crate::error::Failure;
 use crate::serve::http;
 use crate::serve::hub::Hub;
+use crate::serve::worker;
 use crate::site::Site;
 use crate::site::config::Address;
 use crate::task::Shutdown;
@@ -50,6 +51,7 @@ impl Serve {
             out.line(format_args!("listening http {}", listener.url()?))?;
             shutdown.running.spawn(http::serve(listener, http::routes(hub.clone()), shutdown.clone()));
         }
+        shutdown.running.spawn(worker::repair(hub.clone()));
         out.line("ready")?;
         out.end()?;
         loop {

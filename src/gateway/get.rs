@@ -6,7 +6,9 @@ use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use tokio::time::timeout;
 
+use super::deadline::PROGRESS;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::node::{ByteStream, NodeError};
 
@@ -33,7 +35,7 @@ impl Gateway {
         let mut others: VecDeque<Member> = self.members(target).iter().cloned().collect();
         let mut unknown = None;
         while let Some(source) = others.pop_front() {
-            match source.node.get(key, offset).await {
+            match source.get(key, offset).await {
                 Ok(Some(content)) => {
                     let (gateway, key) = (self.clone(), key.clone());
                     let (size, stream) = (content.size, content.stream);
@@ -66,8 +68,9 @@ impl Body {
     /// Returns the next bytes; after the last, `None`. An error means that no good copy is left.
     pub async fn next(&mut self) -> Option<Result<Bytes, GatewayError>> {
         while self.position < self.size {
-            let failure = match self.stream.next().await {
-                Some(Ok(bytes)) => {
+            let failure = match timeout(PROGRESS, self.stream.next()).await {
+                Err(_elapsed) => format!("nothing came for {} s", PROGRESS.as_secs()),
+                Ok(Some(Ok(bytes))) => {
                     let missing = self.size - self.position;
                     if bytes.len() as u64 <= missing {
                         self.position += bytes.len() as u64;
@@ -75,8 +78,8 @@ impl Body {
                     }
                     "it sent more than the content's size".to_owned()
                 }
-                Some(Err(error)) => error.to_string(),
-                None => "the content ended early".to_owned(),
+                Ok(Some(Err(error))) => error.to_string(),
+                Ok(None) => "the content ended early".to_owned(),
             };
             if let Err(error) = self.fail_over(failure).await {
                 return Some(Err(error));
@@ -91,7 +94,7 @@ impl Body {
         tracing::warn!("{}: node {} broke off at byte {}: {failure}", self.key, bad.name, self.position);
         self.gateway.record_lost(&bad, &self.key).await;
         while let Some(source) = self.others.pop_front() {
-            match source.node.get(&self.key, self.position).await {
+            match source.get(&self.key, self.position).await {
                 Ok(Some(content)) if content.size == self.size => {
                     (self.source, self.stream) = (source, content.stream);
                     return Ok(());

@@ -19,7 +19,7 @@ impl Gateway {
             let (site, uuid, locked_key) = (self.0.site.clone(), member.uuid.clone(), key.clone());
             let Some(lock) = blocking(move || site.lock(&uuid, &locked_key)).await? else { continue };
             // Looked at only now: a removal that came before the lock has ended, and none can start.
-            match member.node.present(key).await {
+            match member.present(key).await {
                 Ok(true) => return Ok(Some(Locked(lock))),
                 Ok(false) => {}
                 Err(source) => unknown = Some(member.failed(source)),

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::digest::Checker;
+use super::feed::Feed;
+use super::route::Plan;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::node::{NodeError, Upload};
 use crate::stream::{Cutter, MAX_BLOCK, Piece};
@@ -28,6 +30,7 @@ pub enum Put {
 pub struct Receiving {
     gateway: Gateway,
     key: Key,
+    file: AssociatedFile,
     offset: u64,
     received: u64,
     checker: Checker,
@@ -41,7 +44,7 @@ pub struct Receiving {
 struct Group {
     offset: u64,
     cutter: Cutter,
-    branches: Vec<Branch>,
+    feeds: Vec<Feed>,
 }
 
 struct Branch {
@@ -64,9 +67,19 @@ impl Gateway {
             }
             return Err(GatewayError::Refused(plan.failures.join("; ")));
         }
+        Ok(Put::Receive(self.receive(key, file, plan).await?))
+    }
+
+    /// Starts an upload to the nodes of a plan.
+    pub(super) async fn receive(
+        &self,
+        key: &Key,
+        file: &AssociatedFile,
+        plan: Plan,
+    ) -> Result<Receiving, GatewayError> {
         let mut failures = plan.failures;
         let started = plan.targets.into_iter().map(|member| async move {
-            let upload = member.node.put(key).await;
+            let upload = member.put(key).await;
             (member, upload)
         });
         let mut branches = Vec::new();
@@ -83,21 +96,21 @@ impl Gateway {
             tracing::warn!("{key}: {failure}");
         }
         let (checker, offset) = resume(key, &mut branches, &mut failures).await;
-        let mut by_offset: BTreeMap<u64, Vec<Branch>> = BTreeMap::new();
-        for branch in branches {
-            by_offset.entry(branch.upload.offset()).or_default().push(branch);
+        let mut by_offset: BTreeMap<u64, Vec<Feed>> = BTreeMap::new();
+        for Branch { member, upload } in branches {
+            by_offset.entry(upload.offset()).or_default().push(Feed::new(member, upload));
         }
-        let group = |(offset, branches)| Group { offset, cutter: Cutter::new(MAX_BLOCK, offset), branches };
+        let group = |(offset, feeds)| Group { offset, cutter: Cutter::new(MAX_BLOCK, offset), feeds };
         let groups = by_offset.into_iter().map(group).collect();
-        let (gateway, key, holders) = (self.clone(), key.clone(), plan.holders);
-        Ok(Put::Receive(Receiving { gateway, key, offset, received: 0, checker, groups, holders, failures }))
+        let (gateway, key, file, holders) = (self.clone(), key.clone(), file.clone(), plan.holders);
+        Ok(Receiving { gateway, key, file, offset, received: 0, checker, groups, holders, failures })
     }
 
     /// Returns the nodes of a target that have a key, and sees to it that the location log says so.
     pub async fn holders(&self, target: Target, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
         let mut holders = Vec::new();
         for member in self.members(target) {
-            match member.node.present(key).await {
+            match member.present(key).await {
                 Ok(true) => holders.push(member.uuid.clone()),
                 Ok(false) => {}
                 Err(source) => return Err(member.failed(source)),
@@ -107,7 +120,7 @@ impl Gateway {
         Ok(holders)
     }
 
-    async fn record_present(&self, key: &Key, holders: &[Uuid]) -> Result<(), GatewayError> {
+    pub(super) async fn record_present(&self, key: &Key, holders: &[Uuid]) -> Result<(), GatewayError> {
         self.record(key, holders.iter().map(|uuid| (uuid.clone(), Status::Present)).collect()).await
     }
 }
@@ -148,11 +161,16 @@ impl Receiving {
         self.offset
     }
 
+    /// Returns why nodes that should have the content do not take it.
+    pub(super) fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
     /// Is told, before the first bytes, how many come from the offset on.
     pub async fn announce(&mut self, length: u64) {
         let size = self.offset + length;
         for group in &mut self.groups {
-            let announced = join_all(group.branches.iter_mut().map(|branch| branch.upload.announce(size))).await;
+            let announced = join_all(group.feeds.iter_mut().map(|feed| feed.announce(size))).await;
             group.retain(announced, &mut self.failures);
         }
     }
@@ -197,8 +215,8 @@ impl Receiving {
             self.abort().await;
             return Err(GatewayError::Refused("what was sent is not the content of the key".to_owned()));
         }
-        let branches = self.groups.into_iter().flat_map(|group| group.branches);
-        let commits = branches.map(|Branch { member, upload }| async move { (member, upload.commit().await) });
+        let feeds = self.groups.into_iter().flat_map(|group| group.feeds);
+        let commits = feeds.map(|feed| feed.end(|upload| upload.commit()));
         let mut stored = self.holders;
         let mut failures = self.failures;
         let mut fresh = 0;
@@ -215,6 +233,9 @@ impl Receiving {
             return Err(GatewayError::Refused(failures.join("; ")));
         }
         self.gateway.record_present(&self.key, &stored).await?;
+        if !failures.is_empty() {
+            self.gateway.want_repair(&self.key, &self.file, failures.join("; ")).await;
+        }
         Ok(stored)
     }
 
@@ -237,13 +258,12 @@ impl Receiving {
         }
     }
 
-    async fn end<F: Future<Output = Result<(), NodeError>>>(self, end: impl Fn(Box<dyn Upload>) -> F) {
-        let branches = self.groups.into_iter().flat_map(|group| group.branches);
-        let ended = branches.map(|Branch { member, upload }| {
-            let end = end(upload);
-            async move { (member, end.await) }
-        });
-        for (member, ended) in join_all(ended).await {
+    async fn end<F>(self, end: impl Fn(Box<dyn Upload>) -> F)
+    where
+        F: Future<Output = Result<(), NodeError>> + Send,
+    {
+        let feeds = self.groups.into_iter().flat_map(|group| group.feeds);
+        for (member, ended) in join_all(feeds.map(|feed| feed.end(&end))).await {
             if let Err(source) = ended {
                 tracing::warn!("{}: {}", self.key, member.failed(source));
             }
@@ -254,9 +274,9 @@ impl Receiving {
 impl Group {
     /// Sends pieces to every node of the group; those that fail are gone afterwards.
     async fn send(&mut self, pieces: Vec<Piece>, failures: &mut Vec<String>) {
-        let outcomes = join_all(self.branches.iter_mut().map(|branch| async {
+        let outcomes = join_all(self.feeds.iter_mut().map(|feed| async {
             for piece in &pieces {
-                branch.upload.piece(piece.clone()).await?;
+                feed.send(piece.clone()).await?;
             }
             Ok::<(), NodeError>(())
         }))
@@ -267,9 +287,9 @@ impl Group {
     /// Leaves out the nodes that failed.
     fn retain(&mut self, outcomes: Vec<Result<(), NodeError>>, failures: &mut Vec<String>) {
         let mut outcomes = outcomes.into_iter();
-        self.branches.retain(|branch| match outcomes.next() {
+        self.feeds.retain(|feed| match outcomes.next() {
             Some(Err(source)) => {
-                let failure = branch.member.failed(source).to_string();
+                let failure = feed.member.failed(source).to_string();
                 tracing::warn!("{failure}");
                 failures.push(failure);
                 false

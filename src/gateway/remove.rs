@@ -54,7 +54,7 @@ impl Gateway {
 
     async fn remove_from(&self, member: &Member, key: &Key, before: Option<u64>) -> Result<(), Kept> {
         // Presence comes before time and locks: what is not there is gone, whenever that is asked.
-        match member.node.present(key).await {
+        match member.present(key).await {
             Ok(false) => return Ok(()),
             Ok(true) => {}
             Err(source) => return Err(Kept::Failed(member.failed(source))),
@@ -66,7 +66,7 @@ impl Gateway {
         let outcome = match (before, self.now().await) {
             (_, Err(error)) => Err(Kept::Failed(error)),
             (Some(before), Ok(now)) if now >= before => Err(Kept::TooLate),
-            _ => member.node.remove(key).await.map_err(|source| Kept::Failed(member.failed(source))),
+            _ => member.remove(key).await.map_err(|source| Kept::Failed(member.failed(source))),
         };
         let site = self.0.site.clone();
         blocking(move || site.end_removal(&removal)).await.map_err(site_failed)?;

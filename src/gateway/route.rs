@@ -35,7 +35,7 @@ impl Gateway {
     /// preferred content as the git-annex branch has it now.
     pub(super) async fn plan(&self, target: Target, key: &Key, file: &AssociatedFile) -> Result<Plan, GatewayError> {
         let mut plan = Plan { targets: Vec::new(), holders: Vec::new(), failures: Vec::new() };
-        let asked = self.members(target).iter().map(|member| async move { (member, member.node.present(key).await) });
+        let asked = self.members(target).iter().map(|member| async move { (member, member.present(key).await) });
         let mut without = Vec::new();
         for (member, present) in join_all(asked).await {
             match present {
@@ -64,29 +64,44 @@ impl Gateway {
         }
         let (gateway, asked_key, name) = (self.clone(), key.clone(), file.decode());
         let (absent, present) = (uuids(&without), holders.to_vec());
-        let decide = move || gateway.wanting(&asked_key, name.as_deref(), &absent, &present);
-        let (wanting, numcopies) = blocking(decide).await?;
-        if !wanting.is_empty() {
-            return Ok(without.into_iter().filter(|member| wanting.contains(&member.uuid)).collect());
+        let decide = move || gateway.choose_blocking(&asked_key, name.as_deref(), &absent, &present);
+        let chosen = blocking(decide).await?;
+        if chosen.is_empty() && holders.is_empty() {
+            return Err(GatewayError::Refused("no node of this cluster wants the content".to_owned()));
         }
-        if !holders.is_empty() {
-            return Ok(Vec::new());
+        Ok(without.into_iter().filter(|member| chosen.contains(&member.uuid)).collect())
+    }
+
+    /// Chooses among `absent`, the nodes that lack a key, while `present` have it. Blocks.
+    ///
+    /// Those that want it; if none does and not enough have it, what the site says about unwanted keys.
+    pub(super) fn choose_blocking(
+        &self,
+        key: &Key,
+        file: Option<&[u8]>,
+        absent: &[Uuid],
+        present: &[Uuid],
+    ) -> Result<Vec<Uuid>, BranchError> {
+        let (wanting, numcopies) = self.wanting(key, file, absent, present)?;
+        if !wanting.is_empty() {
+            return Ok(wanting);
         }
         match self.0.unwanted {
-            Unwanted::All => Ok(without),
-            Unwanted::Refuse => Err(GatewayError::Refused("no node of this cluster wants the content".to_owned())),
+            Unwanted::All if present.is_empty() => Ok(absent.to_vec()),
             Unwanted::Numcopies => {
+                let missing = usize::try_from(numcopies).unwrap_or(usize::MAX).saturating_sub(present.len());
                 let all: BTreeSet<Uuid> = uuids(&self.0.nodes).into_iter().collect();
-                let candidates: BTreeSet<Uuid> = uuids(&without).into_iter().collect();
-                let candidates: Vec<&Uuid> = candidates.iter().collect();
-                let chosen = pick(&all, &candidates, key.as_bytes(), i64::try_from(numcopies).unwrap_or(i64::MAX));
-                Ok(without.iter().filter(|member| chosen.contains(&&member.uuid)).cloned().collect())
+                let candidates: BTreeSet<&Uuid> = absent.iter().collect();
+                let candidates: Vec<&Uuid> = candidates.into_iter().collect();
+                let chosen = pick(&all, &candidates, key.as_bytes(), i64::try_from(missing).unwrap_or(i64::MAX));
+                Ok(chosen.into_iter().cloned().collect())
             }
+            Unwanted::All | Unwanted::Refuse => Ok(Vec::new()),
         }
     }
 
     /// Returns those of the nodes `absent` that want a key, and numcopies. Blocks.
-    fn wanting(
+    pub(super) fn wanting(
         &self,
         key: &Key,
         file: Option<&[u8]>,
@@ -110,6 +125,11 @@ impl Gateway {
             Some(error) => Err(error),
             None => Ok((wanting, state.placement.numcopies.get())),
         }
+    }
+
+    /// Returns what tells one state of the placement logs from another. Blocks.
+    pub fn placement_fingerprint(&self) -> Result<[u8; 32], GatewayError> {
+        Ok(self.placement()?.fingerprint)
     }
 
     /// Returns the placement logs as they are now. Blocks.

@@ -51,6 +51,13 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE content_lock ADD COLUMN name TEXT;
     CREATE UNIQUE INDEX content_lock_name ON content_lock (name) WHERE name IS NOT NULL;
 ",
+    "
+    CREATE TABLE repair (
+        gateway BLOB NOT NULL, key BLOB NOT NULL, file BLOB NOT NULL,
+        cause TEXT NOT NULL, tries INTEGER NOT NULL, due INTEGER NOT NULL,
+        PRIMARY KEY (gateway, key)) WITHOUT ROWID;
+    CREATE INDEX repair_due ON repair (due);
+",
 ];
 
 impl Database {

@@ -1,0 +1,51 @@
+//! How long nodes are waited for: one that hangs is one that cannot be asked.
+
+use std::time::Duration;
+
+use annex_protocol::key::Key;
+
+use super::Member;
+use crate::node::{Content, Hold, NodeError, Upload};
+
+/// A question is answered within this time.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Content moves on within this time.
+pub(super) const PROGRESS: Duration = Duration::from_secs(60);
+
+/// What was sent is made durable within this time.
+pub(super) const COMMIT: Duration = Duration::from_secs(300);
+
+/// Waits for a node's answer. A node that gives none in time counts as one that cannot be asked.
+pub(super) async fn answered<T>(
+    limit: Duration,
+    asking: impl Future<Output = Result<T, NodeError>> + Send,
+) -> Result<T, NodeError> {
+    match tokio::time::timeout(limit, asking).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => Err(NodeError::Unreachable(format!("no answer in {} s", limit.as_secs()))),
+    }
+}
+
+/// The questions of [`crate::node::Node`], each with its deadline.
+impl Member {
+    pub(super) async fn present(&self, key: &Key) -> Result<bool, NodeError> {
+        answered(ANSWER, self.node.present(key)).await
+    }
+
+    pub(super) async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
+        answered(ANSWER, self.node.get(key, offset)).await
+    }
+
+    pub(super) async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
+        answered(ANSWER, self.node.put(key)).await
+    }
+
+    pub(super) async fn remove(&self, key: &Key) -> Result<(), NodeError> {
+        answered(COMMIT, self.node.remove(key)).await
+    }
+
+    pub(super) async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
+        answered(ANSWER, self.node.lock(key)).await
+    }
+}

@@ -1,0 +1,145 @@
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::*;
+use crate::node::{ByteStream, Content, Node};
+use crate::stream::Piece;
+use annex_protocol::key::Key;
+use annex_protocol::uuid::Uuid;
+
+/// A node that is never asked: the uploads are handed out here.
+struct Nobody;
+
+#[async_trait]
+impl Node for Nobody {
+    async fn present(&self, _: &Key) -> Result<bool, NodeError> {
+        Ok(false)
+    }
+
+    async fn get(&self, _: &Key, _: u64) -> Result<Option<Content>, NodeError> {
+        Ok(None)
+    }
+
+    async fn put(&self, _: &Key) -> Result<Box<dyn Upload>, NodeError> {
+        Err(NodeError::Failed("not here".to_owned()))
+    }
+
+    async fn remove(&self, _: &Key) -> Result<(), NodeError> {
+        Ok(())
+    }
+}
+
+/// What an upload does with its pieces.
+#[derive(Clone, Copy)]
+enum Manner {
+    Takes,
+    StandsStill,
+    FailsAfter(usize),
+}
+
+struct Scripted {
+    manner: Manner,
+    taken: Arc<Mutex<usize>>,
+}
+
+#[async_trait]
+impl Upload for Scripted {
+    fn offset(&self) -> u64 {
+        0
+    }
+
+    async fn kept(&self) -> Result<ByteStream, NodeError> {
+        Err(NodeError::Failed("nothing".to_owned()))
+    }
+
+    async fn restart(&mut self) -> Result<(), NodeError> {
+        Ok(())
+    }
+
+    async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
+        let Piece::Data(bytes) = piece else { return Ok(()) };
+        match self.manner {
+            Manner::StandsStill => std::future::pending().await,
+            Manner::FailsAfter(most) if *self.taken.lock().unwrap() >= most => {
+                Err(NodeError::Full("no room".to_owned()))
+            }
+            _ => {
+                *self.taken.lock().unwrap() += bytes.len();
+                Ok(())
+            }
+        }
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), NodeError> {
+        Ok(())
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<(), NodeError> {
+        Ok(())
+    }
+
+    async fn abort(self: Box<Self>) -> Result<(), NodeError> {
+        Ok(())
+    }
+}
+
+fn feed(manner: Manner) -> (Feed, Arc<Mutex<usize>>) {
+    let taken = Arc::new(Mutex::new(0));
+    let uuid = Uuid::parse(b"0b6b4c8e-3c2e-4a52-8d1e-2f9a3a1c7d10").unwrap();
+    let member = Member { name: "a".to_owned(), uuid, node: Arc::new(Nobody) };
+    let upload = Scripted { manner, taken: Arc::clone(&taken) };
+    (Feed::new(member, Box::new(upload)), taken)
+}
+
+fn mebibyte() -> Piece {
+    Piece::Data(Bytes::from(vec![0; 1 << 20]))
+}
+
+#[tokio::test]
+async fn everything_reaches_a_node_that_takes_it() {
+    let (mut feed, taken) = feed(Manner::Takes);
+    feed.announce(20 << 20).await.unwrap();
+    for _ in 0..20 {
+        feed.send(mebibyte()).await.unwrap();
+    }
+    let (_, committed) = feed.end(|upload| upload.commit()).await;
+    committed.unwrap();
+    assert_eq!(*taken.lock().unwrap(), 20 << 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stands_still_is_given_up_and_holds_a_bounded_number_of_bytes() {
+    let (mut feed, _) = feed(Manner::StandsStill);
+    let started = tokio::time::Instant::now();
+    let mut accepted = 0;
+    let error = loop {
+        match feed.send(mebibyte()).await {
+            Ok(()) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, NodeError::Unreachable(_)), "{error}");
+    assert!(accepted <= 5, "{accepted} MiB wait for it");
+    assert!(started.elapsed() >= PROGRESS && started.elapsed() < 2 * PROGRESS);
+}
+
+#[tokio::test]
+async fn a_node_that_fails_says_why() {
+    let (mut feed, _) = feed(Manner::FailsAfter(3 << 20));
+    let error = loop {
+        if let Err(error) = feed.send(mebibyte()).await {
+            break error;
+        }
+    };
+    assert!(matches!(error, NodeError::Full(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_does_not_wait_for_ever() {
+    let (mut feed, _) = feed(Manner::StandsStill);
+    feed.send(mebibyte()).await.unwrap();
+    let (_, ended) = feed.end(|upload| upload.commit()).await;
+    assert!(matches!(ended, Err(NodeError::Unreachable(_))));
+}

@@ -1,0 +1,126 @@
+//! What the daemon does by itself: repair.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use annex_protocol::uuid::Uuid;
+use futures_util::StreamExt;
+
+use super::hub::{Hosted, Hub};
+use crate::error::Failure;
+use crate::site::repair::Wanting;
+use crate::task::blocking;
+
+/// How often the repair queue is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How often repositories are looked at for changes of what their nodes should have.
+const SURVEY_EVERY: Duration = Duration::from_secs(60);
+
+/// Keys that are repaired at once.
+const AT_ONCE: usize = 2;
+
+/// Keys taken from the queue at a time.
+const BATCH: usize = 64;
+
+/// Works off the repair queue, and fills it when what nodes should have has changed, until the daemon ends.
+pub async fn repair(hub: Hub) {
+    let drain = hub.shutdown().drain.clone();
+    let mut surveyed = HashMap::new();
+    // The first survey waits, so that a daemon that is started does not begin with it.
+    let mut last = Instant::now();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = drain.cancelled() => return,
+        }
+        if last.elapsed() >= SURVEY_EVERY {
+            survey_changed(&hub, &mut surveyed).await;
+            last = Instant::now();
+        }
+        let working = work_off(&hub, None);
+        tokio::select! {
+            _ = working => {}
+            () = drain.cancelled() => return,
+        }
+    }
+}
+
+/// Repairs what is due, of one repository (by its gateway's UUID) or of all. Returns what could not be repaired.
+pub async fn work_off(hub: &Hub, gateway: Option<&Uuid>) -> Result<Vec<Wanting>, Failure> {
+    let mut failed = Vec::new();
+    loop {
+        let (site, asked) = (hub.site(), gateway.cloned());
+        let due = blocking(move || site.repairs_due(asked.as_ref(), BATCH)).await?;
+        if due.is_empty() {
+            return Ok(failed);
+        }
+        let mut working = futures_util::stream::iter(due).map(|wanting| one(hub, wanting)).buffer_unordered(AT_ONCE);
+        while let Some(outcome) = working.next().await {
+            failed.extend(outcome?);
+        }
+    }
+}
+
+/// Repairs one key. One that could not be repaired comes back with the reason, and waits for its next try.
+async fn one(hub: &Hub, wanting: Wanting) -> Result<Option<Wanting>, Failure> {
+    let Wanting { gateway, key, file, .. } = &wanting;
+    let site = hub.site();
+    let Some(hosted) = hub.find(gateway).await? else {
+        // The repository was removed.
+        let (gateway, key) = (gateway.clone(), key.clone());
+        blocking(move || site.repaired(&gateway, &key)).await?;
+        return Ok(None);
+    };
+    let repaired = hub.gateway(&hosted).await.repair(key, file).await;
+    hub.commit_soon(&hosted);
+    let (gateway, key) = (gateway.clone(), key.clone());
+    match repaired {
+        Ok(nodes) => {
+            if !nodes.is_empty() {
+                tracing::info!(repository = %hosted.repo.name, %key, "repaired: {} more copies", nodes.len());
+            }
+            blocking(move || site.repaired(&gateway, &key)).await?;
+            Ok(None)
+        }
+        Err(error) => {
+            let cause = error.to_string();
+            tracing::info!(repository = %hosted.repo.name, %key, "not repaired yet: {cause}");
+            let text = cause.clone();
+            blocking(move || site.repair_failed(&gateway, &key, &text)).await?;
+            Ok(Some(Wanting { cause, ..wanting }))
+        }
+    }
+}
+
+/// Surveys repositories whose placement was changed since they were surveyed.
+async fn survey_changed(hub: &Hub, surveyed: &mut HashMap<Uuid, [u8; 32]>) {
+    let asking = hub.clone();
+    let opened = blocking(move || {
+        let names = asking.site().repos()?;
+        Ok::<Vec<_>, Failure>(names.iter().filter_map(|name| asking.open(name).ok()).collect())
+    });
+    let Ok(repos) = opened.await else { return };
+    for hosted in repos {
+        let identity = hosted.repo.identity.gateway.clone();
+        let gateway = hub.gateway(&hosted).await;
+        let before = surveyed.get(&identity).copied();
+        let changed = blocking(move || {
+            let now = gateway.placement_fingerprint()?;
+            if before != Some(now) {
+                gateway.survey()?;
+            }
+            Ok::<_, crate::gateway::GatewayError>(now)
+        });
+        match changed.await {
+            Ok(now) => drop(surveyed.insert(identity, now)),
+            Err(error) => tracing::warn!("{}: looking for missing copies: {error}", hosted.repo.name),
+        }
+    }
+}
+
+/// Looks through a repository for missing copies, and returns how many keys lack one.
+pub async fn survey(hub: &Hub, hosted: &Hosted) -> Result<usize, Failure> {
+    let gateway = hub.gateway(hosted).await;
+    Ok(blocking(move || gateway.survey()).await?)
+}

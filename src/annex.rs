@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::git::{Git, GitError, ObjectId};
 
 mod journal;
+mod keys;
 mod lock;
 pub mod merge;
 pub mod placement;

@@ -26,7 +26,7 @@ impl Assemble for Stores {
     async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway {
         let members = repo.nodes.iter().map(|node| {
             let (name, uuid) = (node.name.clone(), node.uuid.clone());
-            Member { name, uuid, node: self.node(node) }
+            Member { name, uuid, node: self.node(node), draining: node.draining }
         });
         Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), members.collect())
     }
@@ -68,9 +68,15 @@ impl Opener for KeepOpener {
 /// Makes the stores of a new site.
 pub async fn make_stores(site: &Site) -> Result<(), Failure> {
     for node in site.config().nodes.values() {
-        match node.store.absolute(site.root()) {
-            NodeSpec::Keep(path) => drop(KeepStore::open(&path, Create::IfMissing, Options::default()).await?),
-        }
+        make_store(&node.store.absolute(site.root())).await?;
+    }
+    Ok(())
+}
+
+/// Makes the store of a new node. Never done for one that was there before: its disk may just be away.
+pub async fn make_store(spec: &NodeSpec) -> Result<(), Failure> {
+    match spec {
+        NodeSpec::Keep(path) => drop(KeepStore::open(path, Create::IfMissing, Options::default()).await?),
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ mod hook;
 mod init;
 mod keep;
 mod link;
+mod node;
 mod output;
 mod repair;
 mod repo;
@@ -43,6 +44,7 @@ enum Command {
     Serve(serve::Serve),
     Repo(repo::Repo),
     User(user::User),
+    Node(node::Node),
     Shell(shell::Shell),
     /// Speak the external special remote protocol; also run as `git-annex-remote-keep`
     SpecialRemote,
@@ -91,6 +93,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(serve) => runtime.block_on(serve.run()),
         Command::Repo(repo) => repo.run(),
         Command::User(user) => user.run(),
+        Command::Node(node) => runtime.block_on(node.run()),
         Command::Shell(shell) => runtime.block_on(shell.run()),
         Command::Link(link) => link.run(),
         Command::ProcReceive(hook) => hook.run(),

@@ -19,19 +19,23 @@ use crate::task::blocking;
 
 mod deadline;
 mod digest;
+mod drain;
 mod explain;
 mod facts;
 mod feed;
 mod get;
 mod lock;
+mod probe;
 mod put;
 mod remove;
 mod repair;
 mod route;
 
+pub use drain::Drained;
 pub use explain::{Explained, OnNode};
 pub use get::Body;
 pub use lock::Locked;
+pub use probe::Tried;
 pub use put::{Put, Receiving};
 pub use remove::Removed;
 
@@ -43,6 +47,7 @@ struct Inner {
     site: Site,
     branch: Branch,
     identity: Identity,
+    /// The cheapest to fetch from first.
     nodes: Vec<Member>,
     unwanted: Unwanted,
     /// What was last read of the placement logs.
@@ -69,6 +74,8 @@ pub struct Member {
     pub uuid: Uuid,
     /// Where it keeps content.
     pub node: Arc<dyn Node>,
+    /// It is to become empty: nothing new goes there, and what it has counts as missing elsewhere.
+    pub draining: bool,
 }
 
 /// What a session was opened for.

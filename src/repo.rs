@@ -36,6 +36,10 @@ pub struct RepoNode {
     pub uuid: Uuid,
     /// Where it keeps content, relative paths made absolute.
     pub store: NodeSpec,
+    /// What it costs to fetch from it.
+    pub cost: u32,
+    /// It is to become empty.
+    pub draining: bool,
 }
 
 /// What is wrong with a hosted repository.
@@ -147,8 +151,11 @@ impl Repo {
             name: name.clone(),
             uuid: node.uuid.clone().unwrap_or_else(|| node_uuid(node.id, &identity.gateway)),
             store: node.store.absolute(site.root()),
+            cost: node.cost,
+            draining: node.drain,
         });
-        let nodes = nodes.collect();
+        let mut nodes: Vec<RepoNode> = nodes.collect();
+        nodes.sort_by_key(|node| node.cost);
         let branch = Branch::open(git.clone())?;
         Ok(Self { name: name.clone(), git, branch, identity, nodes })
     }

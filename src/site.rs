@@ -9,6 +9,7 @@ pub mod config;
 mod database;
 pub mod hold;
 pub mod name;
+pub mod node;
 pub mod repair;
 pub mod secret;
 pub mod setting;

@@ -40,7 +40,7 @@ impl Init {
     }
 }
 
-fn node(text: &str) -> Result<(String, String), String> {
+pub(super) fn node(text: &str) -> Result<(String, String), String> {
     let (name, spec) = text.split_once('=').ok_or("it should be NAME=SPEC, for example a=/disk1/keep")?;
     Ok((name.to_owned(), spec.to_owned()))
 }

@@ -1,14 +1,11 @@
 //! Bringing keys to nodes that should have them: after failures, and after changes of what nodes want.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 
 use annex_protocol::key::Key;
-use annex_protocol::log::LogKind;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 
-use super::facts::logged;
 use super::{Gateway, GatewayError, Target};
 use crate::annex::BranchError;
 use crate::site::repair::Wanting;
@@ -62,29 +59,13 @@ impl Gateway {
     /// Looks through all keys by the git-annex branch, and puts those that lack a wanted copy into the repair queue.
     /// Returns how many. Blocks.
     pub fn survey(&self) -> Result<usize, GatewayError> {
-        let branch = &self.0.branch;
-        branch.commit()?;
-        let Some(tip) = branch.tip()? else { return Ok(0) };
         let mut lacking = Vec::new();
-        let failed: Mutex<Option<BranchError>> = Mutex::new(None);
-        branch
-            .git()
-            .for_each_file(tip, |path, blob| {
-                let LogKind::Location(key) = LogKind::of(path) else { return Ok(()) };
-                let locations = logged(&branch.git().read_blob(blob)?);
-                match self.lacks(&key, &locations) {
-                    Ok(true) => lacking.push(key),
-                    Ok(false) => {}
-                    Err(error) => {
-                        failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
-                    }
-                }
-                Ok(())
-            })
-            .map_err(BranchError::from)?;
-        if let Some(error) = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-            return Err(error.into());
-        }
+        self.0.branch.for_each_key(|key, locations| {
+            if self.lacks(&key, &locations.present().collect())? {
+                lacking.push(key);
+            }
+            Ok(())
+        })?;
         for key in &lacking {
             let gateway = self.0.identity.gateway.clone();
             let (file, cause) = (AssociatedFile::default(), "a node that wants it does not have it".to_owned());
@@ -95,9 +76,12 @@ impl Gateway {
 
     /// Tells whether a key is on a node of the cluster, but not on all that should have it, by the location log.
     fn lacks(&self, key: &Key, locations: &BTreeSet<Uuid>) -> Result<bool, BranchError> {
-        let (holders, absent): (Vec<Uuid>, Vec<Uuid>) =
-            self.0.nodes.iter().map(|member| member.uuid.clone()).partition(|uuid| locations.contains(uuid));
-        if holders.is_empty() || absent.is_empty() {
+        if !self.0.nodes.iter().any(|member| locations.contains(&member.uuid)) {
+            return Ok(false);
+        }
+        let staying = self.0.nodes.iter().filter(|member| !member.draining).map(|member| member.uuid.clone());
+        let (holders, absent): (Vec<Uuid>, Vec<Uuid>) = staying.partition(|uuid| locations.contains(uuid));
+        if absent.is_empty() {
             return Ok(false);
         }
         let chosen = self.choose_blocking(key, None, &absent, &holders)?;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use annex_protocol::key::Key;
+use annex_protocol::log::SingleLog;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::prefer::{Question, pick};
 use annex_protocol::uuid::Uuid;
@@ -44,11 +45,21 @@ impl Gateway {
                 Err(source) => plan.failures.push(member.failed(source).to_string()),
             }
         }
-        plan.targets = match target {
-            Target::Cluster => self.choose(key, file, without, &plan.holders).await?,
-            Target::Gateway | Target::Node(_) => without,
-        };
+        if target == Target::Cluster {
+            without.retain(|member: &Member| !member.draining);
+            let staying = plan.holders.iter().filter(|uuid| !self.is_draining(uuid)).cloned().collect::<Vec<_>>();
+            without = self.choose(key, file, without, &staying).await?;
+            if without.is_empty() && plan.holders.is_empty() && plan.failures.is_empty() {
+                return Err(GatewayError::Refused("no node of this cluster wants the content".to_owned()));
+            }
+        }
+        plan.targets = without;
         Ok(plan)
+    }
+
+    /// Tells whether a node is to become empty.
+    pub(super) fn is_draining(&self, uuid: &Uuid) -> bool {
+        self.0.nodes.iter().any(|member| member.draining && member.uuid == *uuid)
     }
 
     /// Chooses among the nodes of the cluster that lack a key.
@@ -66,9 +77,6 @@ impl Gateway {
         let (absent, present) = (uuids(&without), holders.to_vec());
         let decide = move || gateway.choose_blocking(&asked_key, name.as_deref(), &absent, &present);
         let chosen = blocking(decide).await?;
-        if chosen.is_empty() && holders.is_empty() {
-            return Err(GatewayError::Refused("no node of this cluster wants the content".to_owned()));
-        }
         Ok(without.into_iter().filter(|member| chosen.contains(&member.uuid)).collect())
     }
 
@@ -125,6 +133,14 @@ impl Gateway {
             Some(error) => Err(error),
             None => Ok((wanting, state.placement.numcopies.get())),
         }
+    }
+
+    /// Returns how many copies must be left when one is removed. Blocks.
+    pub(super) fn copies_needed(&self) -> Result<usize, BranchError> {
+        let numcopies = self.placement()?.placement.numcopies.get();
+        let log = self.0.branch.read(b"mincopies.log")?;
+        let mincopies = SingleLog::parse(&log).value().unwrap_or_default().get();
+        Ok(usize::try_from(numcopies.max(mincopies)).unwrap_or(usize::MAX).max(1))
     }
 
     /// Returns what tells one state of the placement logs from another. Blocks.

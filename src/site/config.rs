@@ -9,16 +9,21 @@ use serde::Deserialize;
 use super::user::Role;
 use super::{RepoName, SiteError};
 
+mod edit;
 mod initial;
 mod limits;
 mod listen;
 
+pub(super) use edit::edit;
 pub(super) use initial::initial;
 pub use limits::{Limits, UserLimits};
 pub use listen::{Address, Http, Ssh, Tls};
 
 /// The configuration's file name in the site directory.
 pub const FILE: &str = "annex-keep.toml";
+
+/// What fetching from a node costs if nobody says anything else.
+const DEFAULT_COST: u32 = 100;
 
 /// A site's configuration, checked.
 #[derive(Debug, Clone)]
@@ -52,6 +57,10 @@ pub struct NodeConfig {
     pub repo: Option<RepoName>,
     /// The UUID that it has of its own, if it is itself a git-annex repository.
     pub uuid: Option<Uuid>,
+    /// What it costs to fetch from it, as git-annex counts: the cheapest node that has a key is asked first.
+    pub cost: u32,
+    /// It is to become empty: nothing new goes there, and what it has counts as missing elsewhere.
+    pub drain: bool,
 }
 
 /// Where a node keeps content.
@@ -96,6 +105,9 @@ struct RawNode {
     store: String,
     repo: Option<String>,
     uuid: Option<String>,
+    cost: Option<u32>,
+    #[serde(default)]
+    drain: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -156,6 +168,8 @@ impl RawNode {
             store: NodeSpec::parse(&self.store)?,
             repo: repo.transpose()?,
             uuid: uuid.transpose()?,
+            cost: self.cost.unwrap_or(DEFAULT_COST),
+            drain: self.drain,
         };
         if node.uuid.is_some() && node.repo.is_none() {
             return Err("a node with a UUID of its own belongs to one repository: set repo".to_owned());
@@ -205,7 +219,7 @@ pub(super) fn anonymous(text: &str) -> Result<Role, String> {
 }
 
 /// Node names become git remote names (`origin-NAME`) and words of the git-annex branch.
-fn check_node_name(name: &str) -> Result<(), String> {
+pub(super) fn check_node_name(name: &str) -> Result<(), String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
     if name.is_empty() || name.starts_with('-') || !name.bytes().all(legal) {
         return Err(format!("\"{name}\" is not a node name: use letters, digits, '_' and '-'"));

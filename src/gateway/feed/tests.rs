@@ -88,7 +88,7 @@ impl Upload for Scripted {
 fn feed(manner: Manner) -> (Feed, Arc<Mutex<usize>>) {
     let taken = Arc::new(Mutex::new(0));
     let uuid = Uuid::parse(b"0b6b4c8e-3c2e-4a52-8d1e-2f9a3a1c7d10").unwrap();
-    let member = Member { name: "a".to_owned(), uuid, node: Arc::new(Nobody) };
+    let member = Member { name: "a".to_owned(), uuid, node: Arc::new(Nobody), draining: false };
     let upload = Scripted { manner, taken: Arc::clone(&taken) };
     (Feed::new(member, Box::new(upload)), taken)
 }

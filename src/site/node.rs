@@ -1,0 +1,94 @@
+//! Adding, changing and removing nodes in the configuration.
+
+use annex_protocol::uuid::Uuid;
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use super::config::{self, NodeSpec, check_node_name};
+use super::{RepoName, Site, SiteError};
+
+impl Site {
+    /// Adds a node to the configuration. The site that is open stays as it was: see [`Site::reload`].
+    pub fn add_node(
+        &self,
+        name: &str,
+        spec: &NodeSpec,
+        repo: Option<&RepoName>,
+        uuid: Option<&Uuid>,
+    ) -> Result<(), SiteError> {
+        check_node_name(name).map_err(SiteError::Invalid)?;
+        config::edit(self, |document| {
+            let nodes = nodes(document)?;
+            if nodes.contains_key(name) {
+                return Err(format!("there is a node {name} already"));
+            }
+            let mut node = Table::new();
+            node.insert("id", value(uuid::Uuid::new_v4().to_string()));
+            node.insert("store", value(spec.to_string()));
+            if let Some(repo) = repo {
+                node.insert("repo", value(repo.to_string()));
+            }
+            if let Some(uuid) = uuid {
+                node.insert("uuid", value(uuid.to_string()));
+            }
+            nodes.insert(name, Item::Table(node));
+            Ok(())
+        })
+    }
+
+    /// Changes what a node costs, or whether it is to become empty.
+    pub fn set_node(&self, name: &str, cost: Option<u32>, drain: Option<bool>) -> Result<(), SiteError> {
+        config::edit(self, |document| {
+            let node = nodes(document)?.get_mut(name).and_then(Item::as_table_like_mut);
+            let node = node.ok_or_else(|| format!("there is no node {name}"))?;
+            if let Some(cost) = cost {
+                node.insert("cost", value(i64::from(cost)));
+            }
+            match drain {
+                Some(true) => drop(node.insert("drain", value(true))),
+                Some(false) => drop(node.remove("drain")),
+                None => {}
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes a node out of the configuration. Its store stays as it is.
+    pub fn remove_node(&self, name: &str) -> Result<(), SiteError> {
+        config::edit(self, |document| {
+            nodes(document)?.remove(name).map(drop).ok_or_else(|| format!("there is no node {name}"))
+        })
+    }
+}
+
+fn nodes(document: &mut DocumentMut) -> Result<&mut Table, String> {
+    document.get_mut("nodes").and_then(Item::as_table_mut).ok_or_else(|| "[nodes.NAME] is missing".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_come_and_go_and_what_people_wrote_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        let file = site.root().join(config::FILE);
+        let before = std::fs::read_to_string(&file).unwrap();
+        let spec = NodeSpec::parse("keep:/disk4").unwrap();
+        site.add_node("d", &spec, None, None).unwrap();
+        assert!(site.add_node("d", &spec, None, None).is_err());
+        assert!(site.add_node("cluster", &spec, None, None).is_err());
+        assert_eq!(site.reload().unwrap().config().nodes["d"].store, spec);
+        site.set_node("d", Some(50), Some(true)).unwrap();
+        let changed = site.reload().unwrap();
+        assert_eq!((changed.config().nodes["d"].cost, changed.config().nodes["d"].drain), (50, true));
+        site.remove_node("d").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+        assert!(site.remove_node("d").is_err());
+        assert!(site.set_node("d", None, None).is_err());
+        for name in ["a", "b"] {
+            site.remove_node(name).unwrap();
+        }
+        assert!(site.remove_node("c").is_err(), "a site needs a node");
+    }
+}

@@ -1,0 +1,80 @@
+#!/usr/bin/env bats
+# Nodes come, cost, become empty and go.
+
+load lib
+
+setup() {
+    isolate
+    start_site
+    clone_site work
+    cd work
+    for i in 1 2 3 4 5; do random_file "file$i" 100K; done
+    git annex add -q .
+    git commit -q -m files
+    KEY=$(annex_key file1)
+}
+
+@test "a new node is tried out, seen by clients, and filled" {
+    git annex copy -q --to origin
+    run -0 annex-keep node add d="$TMP/disk 4" --site "$SITE"
+    for what in stores "gives back" locks removes; do assert_line "node d $what: works"; done
+    run -0 annex-keep repair data --site "$SITE"
+    assert_line "5 keys lack a copy that a node should have"
+    assert_logged "$KEY" a b c d
+    git fetch -q
+    git annex merge -q
+    git annex get -q --from origin-d file1
+    git annex fsck -q --from origin-d
+    run -0 annex-keep node list --site "$SITE"
+    assert_line "d: keep:$TMP/disk 4, cost 100"
+    run -1 annex-keep node add d="$TMP/other" --site "$SITE"
+}
+
+@test "a node that cannot store is told of when it is added" {
+    mkdir "$TMP/full"
+    : >"$TMP/full/file"
+    run -1 annex-keep node add d="$TMP/full/file" --site "$SITE"
+    run -0 annex-keep node list --site "$SITE"
+    refute_output "d:"
+}
+
+@test "a node is emptied without a key losing its copies, and then goes" {
+    git annex numcopies 2
+    annex-keep user set alice --site "$SITE" --role admin
+    git annex push -q --no-content
+    git annex copy -q --to origin-c
+    run -1 annex-keep node remove c --site "$SITE"
+    [[ $output == *"has 5 keys of data"* ]] || fail "$output"
+    run -0 annex-keep node drain c --site "$SITE"
+    assert_line "data: 5 keys are gone from node c"
+    assert_logged "$KEY" a b "$(git config annex.uuid)"
+    git annex fsck -q --from origin-a
+    git annex copy -q --to origin
+    git annex fsck -q --from origin-b
+    annex-keep node remove c --site "$SITE"
+    git fetch -q
+    git annex merge -q
+    assert_equal "$(git annex info --json origin | jq -r .uuid)" "$(site_uuid cluster)"
+    run -0 annex-keep repo info data --site "$SITE"
+    refute_output "node c"
+}
+
+@test "what nobody else can hold stays on a node that is emptied" {
+    git annex copy -q --to origin-c file1
+    mv "$SITE/nodes/a" "$SITE/nodes/.a"
+    mv "$SITE/nodes/b" "$SITE/nodes/.b"
+    run -1 annex-keep node drain c --site "$SITE"
+    [[ $output == *"$KEY stays on node c"* ]] || fail "$output"
+    annex-keep node set c --keep --site "$SITE"
+    git annex fsck -q --from origin-c file1
+}
+
+@test "the cheapest node is asked first" {
+    git annex copy -q --to origin
+    annex-keep node set b --cost 10 --site "$SITE"
+    git annex drop -q file1
+    authorize reader loghost "env ANNEX_KEEP_LOG=info annex-keep shell --site '$SITE' --user alice 2>>'$TMP/log'"
+    git remote set-url origin ssh://loghost/data
+    git annex get -q file1
+    grep -F 'operation=get' "$TMP/log" | grep -F "$(site_uuid b)" || fail "$(cat "$TMP/log")"
+}

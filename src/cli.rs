@@ -18,6 +18,7 @@ mod node;
 mod output;
 mod repair;
 mod repo;
+mod scrub;
 mod serve;
 mod shell;
 mod site;
@@ -51,6 +52,7 @@ enum Command {
     Link(link::Link),
     Explain(explain::Explain),
     Repair(repair::Repair),
+    Scrub(scrub::Scrub),
     Keep(keep::Keep),
     #[command(hide = true)]
     ProcReceive(hook::ProcReceive),
@@ -100,6 +102,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::SpecialRemote => runtime.block_on(special_remote::run()),
         Command::Explain(explain) => runtime.block_on(explain.run()),
         Command::Repair(repair) => runtime.block_on(repair.run()),
+        Command::Scrub(scrub) => runtime.block_on(scrub.run()),
         Command::Keep(keep) => runtime.block_on(keep.run()),
     }
 }

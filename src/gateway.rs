@@ -30,6 +30,7 @@ mod put;
 mod remove;
 mod repair;
 mod route;
+mod scrub;
 
 pub use drain::Drained;
 pub use explain::{Explained, OnNode};
@@ -38,6 +39,7 @@ pub use lock::Locked;
 pub use probe::Tried;
 pub use put::{Put, Receiving};
 pub use remove::Removed;
+pub use scrub::Copy;
 
 /// A hosted repository's nodes behind one door. Cloning is cheap.
 #[derive(Clone)]

@@ -26,6 +26,8 @@ pub struct Content {
     /// The bytes from the offset to the end. An error, or an end before all bytes came, means that this copy is not
     /// good for the rest; what came before is.
     pub stream: ByteStream,
+    /// Whether the node checks each byte against a hash of what was stored, before it gives it away.
+    pub verified: bool,
 }
 
 /// Why a node did not do what it was asked.
@@ -56,6 +58,12 @@ pub trait Node: Send + Sync {
 
     /// Removes a key's content. The content not being there is success.
     async fn remove(&self, key: &Key) -> Result<(), NodeError>;
+
+    /// Takes a copy out of use whose bytes are not the key's, keeping them for people to look at where that can be done.
+    /// The node does not have the key afterwards.
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        self.remove(key).await
+    }
 
     /// Keeps others than this gateway from removing a key's content; `None` if the content is not there.
     ///

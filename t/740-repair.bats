@@ -71,3 +71,19 @@ bring_back() { mv "$SITE/nodes/.$1" "$SITE/nodes/$1"; }
     run -1 annex-keep explain nothing "$KEY" --site "$SITE"
     run -2 annex-keep explain data nonsense --site "$SITE"
 }
+
+@test "scrub finds a damaged copy that nobody asked for" {
+    git annex copy -q --to origin file
+    run -0 annex-keep scrub data --site "$SITE"
+    assert_line "921600 bytes were read and are good"
+    local block
+    block=$(find "$SITE/nodes/c" -type f -regex '.*/[0-9a-f]*' -size +200k)
+    printf 'X' | dd of="$block" bs=1 seek=100000 conv=notrunc status=none
+    run -3 annex-keep scrub data --site "$SITE" --rate 1000
+    [[ $output == *"$KEY: the copy on node c is gone, or damaged"* ]] || fail "$output"
+    assert_logged "$KEY" a b
+    run -0 annex-keep repair data --site "$SITE"
+    assert_logged "$KEY" a b c
+    run -0 annex-keep scrub data --site "$SITE" --node c
+    assert_line "307200 bytes were read and are good"
+}

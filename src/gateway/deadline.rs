@@ -45,6 +45,10 @@ impl Member {
         answered(COMMIT, self.node.remove(key)).await
     }
 
+    pub(super) async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        answered(COMMIT, self.node.set_aside(key)).await
+    }
+
     pub(super) async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
         answered(ANSWER, self.node.lock(key)).await
     }

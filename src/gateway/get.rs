@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::deadline::PROGRESS;
+use super::digest::Checker;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::node::{ByteStream, NodeError};
 
@@ -22,6 +23,8 @@ pub struct Body {
     length: u64,
     source: Member,
     stream: ByteStream,
+    /// Checks content from nodes that do not; only a download from the start can be checked.
+    checker: Option<Checker>,
     /// Nodes that were not tried yet.
     others: VecDeque<Member>,
 }
@@ -41,7 +44,8 @@ impl Gateway {
                     let (size, stream) = (content.size, content.stream);
                     let position = offset.min(size);
                     let length = size - position;
-                    return Ok(Some(Body { gateway, key, position, size, length, source, stream, others }));
+                    let checker = (position == 0 && !content.verified).then(|| Checker::new(&key));
+                    return Ok(Some(Body { gateway, key, position, size, length, source, stream, checker, others }));
                 }
                 Ok(None) => self.record_lost(&source, key).await,
                 Err(error) => {
@@ -65,7 +69,8 @@ impl Body {
         &self.source.uuid
     }
 
-    /// Returns the next bytes; after the last, `None`. An error means that no good copy is left.
+    /// Returns the next bytes; after the last, `None`. An error means that no good copy is left; after the last byte,
+    /// that what was given is not the key's content.
     pub async fn next(&mut self) -> Option<Result<Bytes, GatewayError>> {
         while self.position < self.size {
             let failure = match timeout(PROGRESS, self.stream.next()).await {
@@ -74,6 +79,9 @@ impl Body {
                     let missing = self.size - self.position;
                     if bytes.len() as u64 <= missing {
                         self.position += bytes.len() as u64;
+                        if let Some(checker) = &mut self.checker {
+                            checker.take(bytes.clone()).await;
+                        }
                         return Some(Ok(bytes));
                     }
                     "it sent more than the content's size".to_owned()
@@ -85,7 +93,22 @@ impl Body {
                 return Some(Err(error));
             }
         }
-        None
+        let checker = self.checker.take()?;
+        if checker.finish().await {
+            return None;
+        }
+        let bad = self.source.clone();
+        let failure = NodeError::Failed("what it gave is not the content of the key".to_owned());
+        let (gateway, key) = (self.gateway.clone(), self.key.clone());
+        let condemned = bad.clone();
+        // The client need not wait for the second look.
+        tokio::spawn(async move { gateway.condemn(&condemned, &key).await });
+        Some(Err(bad.failed(failure)))
+    }
+
+    /// Tells whether all announced bytes were given away, be they good or not.
+    pub fn is_all(&self) -> bool {
+        self.position >= self.size
     }
 
     /// Goes on at the same position with the next copy.

@@ -50,6 +50,10 @@ impl Node for Lazy {
         self.node().await?.remove(key).await
     }
 
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        self.node().await?.set_aside(key).await
+    }
+
     async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
         self.node().await?.lock(key).await
     }

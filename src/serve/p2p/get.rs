@@ -27,13 +27,27 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
         let validity = match content {
             Some(mut body) => {
                 self.wire.queue(&Message::Data(body.length()));
+                let mut validity = Message::Valid;
                 while let Some(bytes) = body.next().await {
-                    let bytes = bytes.map_err(SessionError::Content)?;
-                    request.pass(bytes.len()).await;
-                    self.wire.send_data(&bytes).await?;
+                    match bytes {
+                        Ok(bytes) => {
+                            request.pass(bytes.len()).await;
+                            self.wire.send_data(&bytes).await?;
+                        }
+                        // The client can still be told; otherwise closing is the only way.
+                        Err(error) if body.is_all() && self.version.has_validity() => {
+                            tracing::warn!("{key}: {error}");
+                            validity = Message::Invalid;
+                            break;
+                        }
+                        Err(error) => return Err(SessionError::Content(error)),
+                    }
                 }
-                request.end(&Outcome::Done(&[body.source().clone()]));
-                Message::Valid
+                match validity {
+                    Message::Valid => request.end(&Outcome::Done(&[body.source().clone()])),
+                    _ => request.end(&Outcome::Failed("what the node gave is not the content of the key")),
+                }
+                validity
             }
             None => {
                 request.end(&Outcome::No);

@@ -118,7 +118,9 @@ fn bytes(name: &str, value: Option<Size>) -> Result<Option<u64>, String> {
         None => Ok(None),
         Some(Size::Bytes(bytes)) => Ok(Some(bytes)),
         Some(Size::Text(text)) => {
-            let parsed = size(text.as_bytes()).and_then(|bytes| u64::try_from(bytes).ok());
+            // The parser of preferred content stops at a space.
+            let packed: String = text.split_whitespace().collect();
+            let parsed = size(packed.as_bytes()).and_then(|bytes| u64::try_from(bytes).ok());
             parsed.map(Some).ok_or_else(|| format!("limits: {name}: \"{text}\" is no size: try \"20 GB\""))
         }
     }

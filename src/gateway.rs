@@ -20,6 +20,7 @@ mod digest;
 mod facts;
 mod get;
 mod lock;
+mod policy;
 mod put;
 mod remove;
 mod route;

@@ -9,6 +9,7 @@ pub mod config;
 mod database;
 pub mod hold;
 pub mod name;
+pub mod room;
 pub mod secret;
 pub mod setting;
 pub mod time;

@@ -1,10 +1,13 @@
 //! What the git-annex branch says about where content goes.
 
-use annex_protocol::log::{ClusterNodes, FieldLog};
+use annex_protocol::log::{ClusterNodes, ConfigValue, FieldLog};
 use annex_protocol::prefer::{Placement, PlacementLogs};
 
 use super::{Branch, BranchError};
 use crate::git::ObjectId;
+
+/// The setting of git-annex that asks for secure hashes.
+const SECURE_HASHES: &[u8] = b"annex.securehashesonly";
 
 /// The logs that decide placement, parsed.
 #[derive(Debug, Default)]
@@ -13,11 +16,13 @@ pub struct PlacementState {
     pub placement: Placement,
     /// The nodes of each cluster.
     pub clusters: FieldLog<ClusterNodes>,
+    /// Whether only keys with a cryptographically secure hash are stored: `annex.securehashesonly`.
+    pub secure_hashes_only: bool,
     /// The commit that this was read from; `None` if a part of it was only in the journal.
     at: Option<ObjectId>,
 }
 
-const FILES: [&[u8]; 9] = [
+const FILES: [&[u8]; 10] = [
     b"group.log",
     b"trust.log",
     b"maxsize.log",
@@ -27,6 +32,7 @@ const FILES: [&[u8]; 9] = [
     b"group-preferred-content.log",
     b"remote.log",
     b"cluster.log",
+    b"config.log",
 ];
 
 impl Branch {
@@ -61,6 +67,7 @@ impl Branch {
             group_preferred_content,
             remote,
             cluster,
+            config,
         ] = &contents;
         let placement = Placement::from_logs(PlacementLogs {
             group,
@@ -73,6 +80,9 @@ impl Branch {
             remote,
         });
         let at = tip.filter(|_| !journalled);
-        Ok(Some(PlacementState { placement, clusters: FieldLog::parse(cluster), at }))
+        let secure =
+            FieldLog::<ConfigValue>::parse(config).value(&SECURE_HASHES.to_vec()).and_then(ConfigValue::as_bool);
+        let secure_hashes_only = secure.unwrap_or(false);
+        Ok(Some(PlacementState { placement, clusters: FieldLog::parse(cluster), secure_hashes_only, at }))
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use super::digest::Checker;
+use super::policy::Admission;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::node::{NodeError, Upload};
 use crate::stream::{Cutter, MAX_BLOCK, Piece};
@@ -30,6 +31,9 @@ pub struct Receiving {
     key: Key,
     offset: u64,
     received: u64,
+    admission: Admission,
+    /// Why the content is not taken any more, though it still comes.
+    cut_off: Option<String>,
     checker: Checker,
     /// Nodes that go on from the same offset share one cutter, and so one pass of hashing.
     groups: Vec<Group>,
@@ -64,6 +68,7 @@ impl Gateway {
             }
             return Err(GatewayError::Refused(plan.failures.join("; ")));
         }
+        let admission = self.admit(key, &plan.targets).await?;
         let mut failures = plan.failures;
         let started = plan.targets.into_iter().map(|member| async move {
             let upload = member.node.put(key).await;
@@ -90,7 +95,10 @@ impl Gateway {
         let group = |(offset, branches)| Group { offset, cutter: Cutter::new(MAX_BLOCK, offset), branches };
         let groups = by_offset.into_iter().map(group).collect();
         let (gateway, key, holders) = (self.clone(), key.clone(), plan.holders);
-        Ok(Put::Receive(Receiving { gateway, key, offset, received: 0, checker, groups, holders, failures }))
+        let (received, cut_off) = (0, None);
+        let receiving =
+            Receiving { gateway, key, offset, received, admission, cut_off, checker, groups, holders, failures };
+        Ok(Put::Receive(receiving))
     }
 
     /// Returns the nodes of a target that have a key, and sees to it that the location log says so.
@@ -152,6 +160,15 @@ impl Receiving {
     pub async fn push(&mut self, bytes: Bytes) {
         let position = self.offset + self.received;
         self.received += bytes.len() as u64;
+        if self.cut_off.is_some() {
+            return;
+        }
+        if let Err(text) = self.admission.allows(self.offset + self.received).await {
+            // Content that is too large is not the key's, however it goes on.
+            self.cut_off = Some(text);
+            self.end(|upload| async move { upload.abort().await }).await;
+            return;
+        }
         self.checker.take(bytes.clone()).await;
         for group in &mut self.groups {
             let skipped = usize::try_from(group.offset.saturating_sub(position)).unwrap_or(usize::MAX);
@@ -170,6 +187,9 @@ impl Receiving {
         let short = self.key.content_size().is_some_and(|size| self.offset + self.received < size);
         if !valid && self.received > 0 {
             self.abort().await;
+        } else if let Some(text) = self.cut_off {
+            self.admission.end().await;
+            return Err(GatewayError::Refused(text));
         } else if !valid || short {
             self.suspend().await;
         } else {
@@ -188,7 +208,7 @@ impl Receiving {
             self.abort().await;
             return Err(GatewayError::Refused("what was sent is not the content of the key".to_owned()));
         }
-        let branches = self.groups.into_iter().flat_map(|group| group.branches);
+        let branches = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.branches);
         let commits = branches.map(|Branch { member, upload }| async move { (member, upload.commit().await) });
         let mut stored = self.holders;
         let mut failures = self.failures;
@@ -206,6 +226,7 @@ impl Receiving {
             return Err(GatewayError::Refused(failures.join("; ")));
         }
         self.gateway.record_present(&self.key, &stored).await?;
+        self.admission.end().await;
         Ok(stored)
     }
 
@@ -213,11 +234,13 @@ impl Receiving {
     pub async fn suspend(mut self) {
         self.cut().await;
         self.end(|upload| async move { upload.suspend().await }).await;
+        self.admission.end().await;
     }
 
     /// Leaves nothing behind.
-    async fn abort(self) {
+    async fn abort(mut self) {
         self.end(|upload| async move { upload.abort().await }).await;
+        self.admission.end().await;
     }
 
     /// Ends the present block, as at the end of the content.
@@ -228,8 +251,8 @@ impl Receiving {
         }
     }
 
-    async fn end<F: Future<Output = Result<(), NodeError>>>(self, end: impl Fn(Box<dyn Upload>) -> F) {
-        let branches = self.groups.into_iter().flat_map(|group| group.branches);
+    async fn end<F: Future<Output = Result<(), NodeError>>>(&mut self, end: impl Fn(Box<dyn Upload>) -> F) {
+        let branches = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.branches);
         let ended = branches.map(|Branch { member, upload }| {
             let end = end(upload);
             async move { (member, end.await) }

@@ -49,6 +49,12 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE content_lock ADD COLUMN name TEXT;
     CREATE UNIQUE INDEX content_lock_name ON content_lock (name) WHERE name IS NOT NULL;
 ",
+    "
+    CREATE TABLE room (
+        node BLOB NOT NULL, key BLOB NOT NULL, repo BLOB NOT NULL,
+        number INTEGER NOT NULL, bytes INTEGER NOT NULL, deadline INTEGER NOT NULL,
+        PRIMARY KEY (node, key)) WITHOUT ROWID;
+",
 ];
 
 impl Database {

@@ -155,7 +155,7 @@ END
     assert_output "read-only"
     run -1 git annex drop --from origin-a kept
     assert_output "read-only"
-    run -1 git push origin main
+    run -128 git push origin main
     assert_output "bob may not push to data; an admin of this site can allow it (annex-keep user set bob --repo data=ROLE)"
     assert_output "Could not read from remote repository"
     # A copy locked by a reader counts: dropping here relies on it.

@@ -29,6 +29,9 @@ struct Reserved {
 /// How often room is asked for again while content comes; it is held ten times as long.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
 
+/// How often a quota is looked at before an upload is refused.
+const LOOKS: usize = 3;
+
 impl Gateway {
     /// Allows a key to be stored on these nodes, or says why not.
     pub(super) async fn admit(&self, key: &Key, nodes: &[Member]) -> Result<Admission, GatewayError> {
@@ -81,9 +84,9 @@ impl Gateway {
             let needed = size.saturating_mul(nodes.len() as u64);
             let room = site.hold_room(&gateway.0.identity.gateway, &key, size, &nodes)?;
             let reserved = Reserved { site, room: Some(room.clone()), renewed: Instant::now() };
-            // In this order, an upload that ends in between counts twice, and never not at all. So one more look.
+            // In this order, an upload that ends in between counts twice, and never not at all. So a few looks.
             let mut refusal = None;
-            for _ in 0..2 {
+            for _ in 0..LOOKS {
                 let coming = reserved.site.room_before(&room)?;
                 let used = gateway.used()?;
                 if used.saturating_add(coming).saturating_add(needed) <= quota {

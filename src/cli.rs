@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Failure;
 
+mod generate;
 mod hook;
 mod init;
 mod keep;
@@ -46,6 +47,8 @@ enum Command {
     SpecialRemote,
     Link(link::Link),
     Keep(keep::Keep),
+    Man(generate::Man),
+    Completions(generate::Completions),
     #[command(hide = true)]
     ProcReceive(hook::ProcReceive),
 }
@@ -91,6 +94,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Link(link) => link.run(),
         Command::ProcReceive(hook) => hook.run(),
         Command::SpecialRemote => runtime.block_on(special_remote::run()),
+        Command::Man(man) => man.run(),
+        Command::Completions(completions) => completions.run(),
         Command::Keep(keep) => runtime.block_on(keep.run()),
     }
 }

@@ -232,7 +232,7 @@ END
     git -C work annex get -q .
 }
 
-@test "what anybody may read, every user may, unless nothing but a first push makes it" {
+@test "what anybody may read, a user without a role may read, too" {
     filled_site
     add_user bob bobhost --role none
     annex-keep repo set data --anonymous read --site "$SITE"

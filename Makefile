@@ -11,6 +11,7 @@ TESTS ?= $(wildcard t/*.bats)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SCRIPTS := script/bootstrap script/demo script/test-dir .ci/run $(wildcard t/*.bash) $(wildcard t/*.bats)
 BIN = $(DESTDIR)$(PREFIX)/bin
+SHARE = $(DESTDIR)$(PREFIX)/share
 
 .PHONY: help demo build test lint deny fuzz install clean
 
@@ -64,9 +65,15 @@ fuzz: ## Run every fuzz target for SECONDS each
 	    cargo fuzz run --fuzz-dir . --sanitizer none "$$target" "$${inputs[@]}" -- "$${options[@]}"; \
 	done
 
-install: $(TARGET)/release/annex-keep ## Install what `make build` built, and the name git-annex-remote-keep
+install: $(TARGET)/release/annex-keep ## Install what `make build` built, the name git-annex-remote-keep, man pages, completions
 	install -D -m 755 $(TARGET)/release/annex-keep $(BIN)/annex-keep
 	ln -sfn annex-keep $(BIN)/git-annex-remote-keep
+	$< man $(SHARE)/man/man1 >/dev/null
+	ln -sfn annex-keep-special-remote.1 $(SHARE)/man/man1/git-annex-remote-keep.1
+	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	$< completions bash >$(SHARE)/bash-completion/completions/annex-keep
+	$< completions zsh >$(SHARE)/zsh/site-functions/_annex-keep
+	$< completions fish >$(SHARE)/fish/vendor_completions.d/annex-keep.fish
 	@echo "git-annex-shell is left alone. On a server without git-annex: annex-keep link DIR"
 
 $(TARGET)/release/annex-keep:

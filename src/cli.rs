@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::error::Failure;
 
 mod explain;
+mod generate;
 mod hook;
 mod init;
 mod keep;
@@ -54,6 +55,8 @@ enum Command {
     Repair(repair::Repair),
     Scrub(scrub::Scrub),
     Keep(keep::Keep),
+    Man(generate::Man),
+    Completions(generate::Completions),
     #[command(hide = true)]
     ProcReceive(hook::ProcReceive),
 }
@@ -103,6 +106,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Explain(explain) => runtime.block_on(explain.run()),
         Command::Repair(repair) => runtime.block_on(repair.run()),
         Command::Scrub(scrub) => runtime.block_on(scrub.run()),
+        Command::Man(man) => man.run(),
+        Command::Completions(completions) => completions.run(),
         Command::Keep(keep) => runtime.block_on(keep.run()),
     }
 }

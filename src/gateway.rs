@@ -26,6 +26,7 @@ mod feed;
 mod get;
 mod lock;
 mod probe;
+mod policy;
 mod put;
 mod remove;
 mod repair;

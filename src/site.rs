@@ -11,6 +11,7 @@ pub mod hold;
 pub mod name;
 pub mod node;
 pub mod repair;
+pub mod room;
 pub mod secret;
 pub mod setting;
 pub mod time;

@@ -17,11 +17,11 @@ impl Branch {
         self.commit()?;
         let Some(tip) = self.tip()? else { return Ok(()) };
         let mut failed = Ok(());
-        self.git.for_each_file(tip, |path, blob| {
+        let is_location = |path: &[u8]| matches!(LogKind::of(path), LogKind::Location(_));
+        self.git.for_each_file(tip, is_location, |path, content| {
             if let (Ok(()), LogKind::Location(key)) = (&failed, LogKind::of(path)) {
-                failed = visit(key, &LocationLog::parse(&self.git.read_blob(blob)?));
+                failed = visit(key, &LocationLog::parse(content));
             }
-            Ok(())
         })?;
         failed
     }

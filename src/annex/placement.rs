@@ -1,11 +1,14 @@
 //! What the git-annex branch says about where content goes.
 
-use annex_protocol::log::{ClusterNodes, FieldLog};
+use annex_protocol::log::{ClusterNodes, ConfigValue, FieldLog};
 use annex_protocol::prefer::{Placement, PlacementLogs};
 use sha2::{Digest, Sha256};
 
 use super::{Branch, BranchError};
 use crate::git::ObjectId;
+
+/// The setting of git-annex that asks for secure hashes.
+const SECURE_HASHES: &[u8] = b"annex.securehashesonly";
 
 /// The logs that decide placement, parsed.
 #[derive(Debug, Default)]
@@ -16,11 +19,13 @@ pub struct PlacementState {
     pub clusters: FieldLog<ClusterNodes>,
     /// SHA-256 of all of it: another one means that something was changed.
     pub fingerprint: [u8; 32],
+    /// Whether only keys with a cryptographically secure hash are stored: `annex.securehashesonly`.
+    pub secure_hashes_only: bool,
     /// The commit that this was read from; `None` if a part of it was only in the journal.
     at: Option<ObjectId>,
 }
 
-const FILES: [&[u8]; 9] = [
+const FILES: [&[u8]; 10] = [
     b"group.log",
     b"trust.log",
     b"maxsize.log",
@@ -30,6 +35,7 @@ const FILES: [&[u8]; 9] = [
     b"group-preferred-content.log",
     b"remote.log",
     b"cluster.log",
+    b"config.log",
 ];
 
 impl Branch {
@@ -64,6 +70,7 @@ impl Branch {
             group_preferred_content,
             remote,
             cluster,
+            config,
         ] = &contents;
         let placement = Placement::from_logs(PlacementLogs {
             group,
@@ -80,6 +87,10 @@ impl Branch {
             .iter()
             .fold(Sha256::new(), |hash, content| hash.chain_update(content.len().to_le_bytes()).chain_update(content));
         let fingerprint = hash.finalize().into();
-        Ok(Some(PlacementState { placement, clusters: FieldLog::parse(cluster), fingerprint, at }))
+        let secure =
+            FieldLog::<ConfigValue>::parse(config).value(&SECURE_HASHES.to_vec()).and_then(ConfigValue::as_bool);
+        let secure_hashes_only = secure.unwrap_or(false);
+        let clusters = FieldLog::parse(cluster);
+        Ok(Some(PlacementState { placement, clusters, fingerprint, secure_hashes_only, at }))
     }
 }

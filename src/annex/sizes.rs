@@ -51,13 +51,8 @@ impl Branch {
                 }
             }
             None => {
-                let git = self.git.clone();
-                self.git.for_each_file(tip, |path, blob| {
-                    if matches!(LogKind::of(path), LogKind::Location(_)) {
-                        sizes.count(path, &git.read_blob(blob)?, 1);
-                    }
-                    Ok(())
-                })?;
+                let wanted = |path: &[u8]| matches!(LogKind::of(path), LogKind::Location(_));
+                self.git.for_each_file(tip, wanted, |path, content| sizes.count(path, content, 1))?;
             }
         }
         // As for git-annex, a repository that is known but empty has a size, of nothing.

@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 
 use super::digest::Checker;
 use super::feed::Feed;
+use super::policy::Admission;
 use super::route::Plan;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::node::{NodeError, Upload};
@@ -33,6 +34,9 @@ pub struct Receiving {
     file: AssociatedFile,
     offset: u64,
     received: u64,
+    admission: Admission,
+    /// Why the content is not taken any more, though it still comes.
+    cut_off: Option<String>,
     checker: Checker,
     /// Nodes that go on from the same offset share one cutter, and so one pass of hashing.
     groups: Vec<Group>,
@@ -67,7 +71,8 @@ impl Gateway {
             }
             return Err(GatewayError::Refused(plan.failures.join("; ")));
         }
-        Ok(Put::Receive(self.receive(key, file, plan).await?))
+        let admission = self.admit(key, &plan.targets).await?;
+        Ok(Put::Receive(self.receive(key, file, plan, admission).await?))
     }
 
     /// Starts an upload to the nodes of a plan.
@@ -76,6 +81,7 @@ impl Gateway {
         key: &Key,
         file: &AssociatedFile,
         plan: Plan,
+        admission: Admission,
     ) -> Result<Receiving, GatewayError> {
         let mut failures = plan.failures;
         let started = plan.targets.into_iter().map(|member| async move {
@@ -103,7 +109,8 @@ impl Gateway {
         let group = |(offset, feeds)| Group { offset, cutter: Cutter::new(MAX_BLOCK, offset), feeds };
         let groups = by_offset.into_iter().map(group).collect();
         let (gateway, key, file, holders) = (self.clone(), key.clone(), file.clone(), plan.holders);
-        Ok(Receiving { gateway, key, file, offset, received: 0, checker, groups, holders, failures })
+        let (received, cut_off) = (0, None);
+        Ok(Receiving { gateway, key, file, offset, received, admission, cut_off, checker, groups, holders, failures })
     }
 
     /// Returns the nodes of a target that have a key, and sees to it that the location log says so.
@@ -179,6 +186,15 @@ impl Receiving {
     pub async fn push(&mut self, bytes: Bytes) {
         let position = self.offset + self.received;
         self.received += bytes.len() as u64;
+        if self.cut_off.is_some() {
+            return;
+        }
+        if let Err(text) = self.admission.allows(self.offset + self.received).await {
+            // Content that is too large is not the key's, however it goes on.
+            self.cut_off = Some(text);
+            self.end(|upload| async move { upload.abort().await }).await;
+            return;
+        }
         self.checker.take(bytes.clone()).await;
         for group in &mut self.groups {
             let skipped = usize::try_from(group.offset.saturating_sub(position)).unwrap_or(usize::MAX);
@@ -197,6 +213,9 @@ impl Receiving {
         let short = self.key.content_size().is_some_and(|size| self.offset + self.received < size);
         if !valid && self.received > 0 {
             self.abort().await;
+        } else if let Some(text) = self.cut_off {
+            self.admission.end().await;
+            return Err(GatewayError::Refused(text));
         } else if !valid || short {
             self.suspend().await;
         } else {
@@ -215,7 +234,7 @@ impl Receiving {
             self.abort().await;
             return Err(GatewayError::Refused("what was sent is not the content of the key".to_owned()));
         }
-        let feeds = self.groups.into_iter().flat_map(|group| group.feeds);
+        let feeds = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.feeds);
         let commits = feeds.map(|feed| feed.end(|upload| upload.commit()));
         let mut stored = self.holders;
         let mut failures = self.failures;
@@ -233,6 +252,7 @@ impl Receiving {
             return Err(GatewayError::Refused(failures.join("; ")));
         }
         self.gateway.record_present(&self.key, &stored).await?;
+        self.admission.end().await;
         if !failures.is_empty() {
             self.gateway.want_repair(&self.key, &self.file, failures.join("; ")).await;
         }
@@ -243,11 +263,13 @@ impl Receiving {
     pub async fn suspend(mut self) {
         self.cut().await;
         self.end(|upload| async move { upload.suspend().await }).await;
+        self.admission.end().await;
     }
 
     /// Leaves nothing behind.
-    async fn abort(self) {
+    async fn abort(mut self) {
         self.end(|upload| async move { upload.abort().await }).await;
+        self.admission.end().await;
     }
 
     /// Ends the present block, as at the end of the content.
@@ -258,11 +280,11 @@ impl Receiving {
         }
     }
 
-    async fn end<F>(self, end: impl Fn(Box<dyn Upload>) -> F)
+    async fn end<F>(&mut self, end: impl Fn(Box<dyn Upload>) -> F)
     where
         F: Future<Output = Result<(), NodeError>> + Send,
     {
-        let feeds = self.groups.into_iter().flat_map(|group| group.feeds);
+        let feeds = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.feeds);
         for (member, ended) in join_all(feeds.map(|feed| feed.end(&end))).await {
             if let Err(source) = ended {
                 tracing::warn!("{}: {}", self.key, member.failed(source));

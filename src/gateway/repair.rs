@@ -6,6 +6,7 @@ use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 
+use super::policy::Admission;
 use super::{Gateway, GatewayError, Target};
 use crate::annex::BranchError;
 use crate::site::repair::Wanting;
@@ -27,7 +28,7 @@ impl Gateway {
             return if unknown.is_empty() { Ok(Vec::new()) } else { Err(GatewayError::Refused(unknown)) };
         }
         let holders = plan.holders.clone();
-        let mut receiving = self.receive(key, file, plan).await?;
+        let mut receiving = self.receive(key, file, plan, Admission::of_stored(key)).await?;
         let copied = async {
             let source = self.get(Target::Cluster, key, receiving.offset()).await?;
             let mut source = source.ok_or_else(|| GatewayError::Refused("the content is gone".to_owned()))?;

@@ -149,7 +149,7 @@ impl Gateway {
     }
 
     /// Returns the placement logs as they are now. Blocks.
-    fn placement(&self) -> Result<Arc<PlacementState>, BranchError> {
+    pub(super) fn placement(&self) -> Result<Arc<PlacementState>, BranchError> {
         let mut known = self.0.placement.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(fresh) = self.0.branch.placement(Some(&known))? {
             *known = Arc::new(fresh);

@@ -72,11 +72,12 @@ impl Git {
         Ok(found)
     }
 
-    /// Calls `visit` with the path and blob of every file in a commit's tree.
+    /// Calls `visit` with the path and content of every file in a commit's tree whose path is wanted.
     pub fn for_each_file(
         &self,
         commit: ObjectId,
-        mut visit: impl FnMut(&[u8], ObjectId) -> Result<(), GitError>,
+        wanted: impl Fn(&[u8]) -> bool,
+        mut visit: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), GitError> {
         let handle = self.handle();
         let mut pending = vec![(Vec::new(), self.tree_of(&handle, commit)?.id)];
@@ -85,8 +86,8 @@ impl Git {
                 let path = [prefix.as_slice(), &entry.name].concat();
                 if entry.is_tree {
                     pending.push(([path.as_slice(), b"/"].concat(), entry.id));
-                } else {
-                    visit(&path, entry.id)?;
+                } else if wanted(&path) {
+                    visit(&path, &self.blob(&handle, entry.id)?);
                 }
             }
         }

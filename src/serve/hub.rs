@@ -1,10 +1,11 @@
 //! What all doors of a process share: the site, its open repositories, and what goes on in them.
 
 use std::collections::HashMap;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
@@ -48,10 +49,18 @@ pub struct Hosted {
     /// The repository.
     pub repo: Repo,
     /// Which directory was opened: another one of the same name is another repository.
-    inode: u64,
+    stamp: Stamp,
     gateway: OnceCell<Gateway>,
     /// A commit of the git-annex branch's journal is due.
     dirty: AtomicBool,
+}
+
+/// What tells a directory from another one that takes its place, its number perhaps included.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    born: Option<SystemTime>,
 }
 
 /// After a change that came outside of a session, the git-annex branch is committed this much later.
@@ -95,13 +104,13 @@ impl Hub {
     /// Opens a repository, or returns the one that is open. Blocks.
     pub fn open(&self, name: &RepoName) -> Result<Arc<Hosted>, RepoError> {
         let site = self.site();
-        let inode = std::fs::metadata(site.repo_dir(name)).map(|dir| dir.ino()).ok();
-        if let Some(hosted) = self.opened().repos.get(name).filter(|hosted| Some(hosted.inode) == inode) {
+        let missing = |_| RepoError::Missing(name.clone());
+        let stamp = std::fs::metadata(site.repo_dir(name)).map(|dir| Stamp::of(&dir)).map_err(missing)?;
+        if let Some(hosted) = self.opened().repos.get(name).filter(|hosted| hosted.stamp == stamp) {
             return Ok(Arc::clone(hosted));
         }
         let repo = Repo::open(&site, name)?;
-        let hosted =
-            Hosted { inode: inode.unwrap_or_default(), repo, gateway: OnceCell::new(), dirty: AtomicBool::new(false) };
+        let hosted = Hosted { stamp, repo, gateway: OnceCell::new(), dirty: AtomicBool::new(false) };
         let hosted = Arc::new(hosted);
         let mut open = self.opened();
         let identity = &hosted.repo.identity;
@@ -205,9 +214,51 @@ impl Hub {
     }
 }
 
+impl Stamp {
+    fn of(dir: &Metadata) -> Self {
+        Self { device: dir.dev(), inode: dir.ino(), born: dir.created().ok() }
+    }
+}
+
 impl Hosted {
     fn has(&self, uuid: &Uuid) -> bool {
         let identity = &self.repo.identity;
         identity.cluster == *uuid || identity.gateway == *uuid || self.repo.nodes.iter().any(|node| node.uuid == *uuid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct NoNodes;
+
+    #[async_trait]
+    impl Assemble for NoNodes {
+        async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway {
+            Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), Vec::new())
+        }
+    }
+
+    #[test]
+    fn a_repository_that_was_removed_is_not_served_on_nor_taken_for_its_successor() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        let name = RepoName::parse(b"data").unwrap();
+        let hub = Hub::new(site.clone(), Box::new(NoNodes), Shutdown::default());
+        let mut known = Vec::new();
+        for _ in 0..5 {
+            assert!(matches!(hub.open(&name), Err(RepoError::Missing(_))));
+            let made = Repo::create(&site, &name).unwrap().identity.cluster;
+            let opened = hub.open(&name).unwrap();
+            assert_eq!(opened.repo.identity.cluster, made);
+            assert!(Arc::ptr_eq(&opened, &hub.open(&name).unwrap()), "it stays open");
+            for old in &known {
+                assert!(hub.find_blocking(old).unwrap().is_none());
+            }
+            assert!(hub.find_blocking(&made).unwrap().is_some());
+            known.push(made);
+            std::fs::remove_dir_all(site.repo_dir(&name)).unwrap();
+        }
     }
 }

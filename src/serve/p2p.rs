@@ -111,6 +111,8 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     async fn request_of(&mut self, message: &Result<Message, ParseError>) -> Result<Next, SessionError> {
         let Ok(message) = message else { return Ok(Next::Request) };
         if let Some(refusal) = self.service.mode.refusal(message) {
+            // A client does not show every answer to its user, but what comes over ssh's standard error.
+            tracing::warn!(user = %self.service.scope.who, "{refusal}");
             self.wire.send(&Message::error(refusal)).await?;
             return Ok(Next::Request);
         }

@@ -58,6 +58,12 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (gateway, key)) WITHOUT ROWID;
     CREATE INDEX repair_due ON repair (due);
 ",
+    "
+    CREATE TABLE room (
+        node BLOB NOT NULL, key BLOB NOT NULL, repo BLOB NOT NULL,
+        number INTEGER NOT NULL, bytes INTEGER NOT NULL, deadline INTEGER NOT NULL,
+        PRIMARY KEY (node, key)) WITHOUT ROWID;
+",
 ];
 
 impl Database {

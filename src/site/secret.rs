@@ -4,6 +4,7 @@
 //! Arvados token, `v2/ID/SECRET`, and stands in the place of the password.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use annex_protocol::keep::Token;
@@ -15,7 +16,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
 
-use super::{Site, SiteError, user};
+use super::user::{self, Change, Password};
+use super::{Site, SiteError};
 use crate::clock;
 
 /// A token of a user, without its secret.
@@ -39,6 +41,13 @@ pub(super) struct Verified(Mutex<HashMap<[u8; 32], u64>>);
 
 /// How long a password that was right counts without another look, in seconds.
 const TRUSTED_SECONDS: u64 = 300;
+
+/// How long a token that has ended is still listed, at least, in seconds.
+const LISTED_SECONDS: u64 = 30 * 86_400;
+
+/// A password as it is kept: nothing from which it could be learnt.
+#[derive(Clone)]
+pub struct Hashed(String);
 
 /// What is checked when there is no such user, so that this takes as long as a wrong password.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0NTY$Ivt9KCDvWqwgnSaSMbS3jfnA3S2JLMpEl8DcVeHgKFg";
@@ -77,19 +86,11 @@ impl Site {
 
     /// Sets a user's password, or takes it away.
     pub fn set_password(&self, name: &str, password: Option<&[u8]>) -> Result<(), SiteError> {
-        let hash = password.map(|password| {
-            if password.is_empty() {
-                return Err(SiteError::Invalid("the password is empty".to_owned()));
-            }
-            let mut salt = [0; 16];
-            random(&mut salt)?;
-            let hash = Argon2::default().hash_password_with_salt(password, &salt);
-            Ok(hash.map_err(|error| SiteError::Invalid(format!("password: {error}")))?.to_string())
-        });
-        let hash = hash.transpose()?;
-        let update = "UPDATE user SET password = ?2 WHERE name = ?1";
-        let changed = self.database().write(|transaction| transaction.execute(update, (name, hash)))?;
-        if changed == 0 { Err(user::unknown(name)) } else { Ok(()) }
+        let password = match password {
+            Some(password) => Password::Set(Hashed::of(password)?),
+            None => Password::Remove,
+        };
+        self.set_user(name, &Change { password: Some(password), ..Change::default() })
     }
 
     /// Makes a token for a user, and returns its only copy.
@@ -100,12 +101,17 @@ impl Site {
         let (id, secret) = (hex(id), URL_SAFE_NO_PAD.encode(secret));
         let insert = "INSERT INTO token (id, user, secret, created, expires) SELECT ?1, name, ?3, ?4, ?5
             FROM user WHERE name = ?2";
-        let row = (&id, name, Sha256::digest(secret.as_bytes()).to_vec(), clock::unix_seconds(), expires);
-        let made = self.database().write(|transaction| transaction.execute(insert, row))?;
+        let now = clock::unix_seconds();
+        let row = (&id, name, Sha256::digest(secret.as_bytes()).to_vec(), now, expires);
+        let made = self.database().write(|transaction| {
+            let forgotten = now.saturating_sub(LISTED_SECONDS);
+            transaction.execute("DELETE FROM token WHERE expires <= ?1", [forgotten])?;
+            transaction.execute(insert, row)
+        })?;
         if made == 0 { Err(user::unknown(name)) } else { Ok(format!("v2/{id}/{secret}")) }
     }
 
-    /// Returns the tokens of a user, or of all, ended ones too.
+    /// Returns the tokens of a user, or of all; those that ended lately, too.
     pub fn tokens(&self, name: Option<&str>) -> Result<Vec<TokenInfo>, SiteError> {
         let select =
             "SELECT id, user, created, expires FROM token WHERE ?1 IS NULL OR user = ?1 ORDER BY user, created";
@@ -122,6 +128,33 @@ impl Site {
         let removed =
             self.database().write(|transaction| transaction.execute("DELETE FROM token WHERE id = ?1", [id]))?;
         if removed == 0 { Err(SiteError::Invalid(format!("there is no token {id}"))) } else { Ok(()) }
+    }
+}
+
+impl Hashed {
+    /// Hashes a password with Argon2id and fresh salt, which takes time.
+    pub fn of(password: &[u8]) -> Result<Self, SiteError> {
+        let invalid = |text: &str| Err(SiteError::Invalid(text.to_owned()));
+        if password.is_empty() {
+            return invalid("the password is empty");
+        }
+        if matches!(Token::parse(password), Token::V2 { .. }) {
+            return invalid("a password cannot have the form of a token, v2/ID/SECRET");
+        }
+        let mut salt = [0; 16];
+        random(&mut salt)?;
+        let hash = Argon2::default().hash_password_with_salt(password, &salt);
+        Ok(Self(hash.map_err(|error| SiteError::Invalid(format!("password: {error}")))?.to_string()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hashed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hashed")
     }
 }
 
@@ -154,7 +187,6 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::user::Change;
 
     fn site() -> (tempfile::TempDir, Site) {
         let dir = tempfile::tempdir().unwrap();
@@ -201,6 +233,25 @@ mod tests {
         assert!(!site.authenticate("alice", token.as_bytes()).unwrap());
         assert!(site.revoke_token(id).is_err());
         assert!(site.make_token("nobody", None).is_err());
+    }
+
+    #[test]
+    fn a_token_that_ended_long_ago_is_forgotten() {
+        let (_dir, site) = site();
+        let now = clock::unix_seconds();
+        site.make_token("alice", Some(now - LISTED_SECONDS - 1)).unwrap();
+        site.make_token("alice", Some(now - 1)).unwrap();
+        assert_eq!(site.tokens(None).unwrap().len(), 1, "the next one made clears the old one");
+        site.make_token("bob", None).unwrap();
+        assert_eq!(site.tokens(None).unwrap().len(), 2);
+        let live = site.users().unwrap().iter().map(|user| user.tokens).collect::<Vec<_>>();
+        assert_eq!(live, [0, 1], "alice's has ended");
+    }
+
+    #[test]
+    fn a_password_in_the_form_of_a_token_is_refused() {
+        assert!(Hashed::of(b"v2/a/b").is_err(), "it would never be looked at");
+        assert!(Hashed::of(b"v2/a").is_ok());
     }
 
     #[test]

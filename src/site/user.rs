@@ -5,9 +5,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use sha2::{Digest, Sha256};
 
+use super::secret::Hashed;
 use super::{RepoName, Site, SiteError};
+use crate::clock;
 
 /// What a user may do; each role may do what the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,18 +59,38 @@ pub struct User {
     pub roles: Vec<(RepoName, Role)>,
     /// The public keys.
     pub keys: Vec<PublicKey>,
+    /// Whether there is a password.
+    pub password: bool,
+    /// How many live tokens there are.
+    pub tokens: u64,
 }
 
-/// What is changed of a user.
+/// What is changed of a user. All of it is done, or nothing.
 #[derive(Debug, Default)]
 pub struct Change {
     /// The role for the whole site.
     pub role: Option<Role>,
-    /// Roles in single repositories.
-    pub roles: Vec<(RepoName, Role)>,
+    /// Roles in single repositories; `None` drops one, so that the role for the whole site holds there again.
+    pub roles: Vec<(RepoName, Option<Role>)>,
     /// Keys that are added.
     pub keys: Vec<PublicKey>,
+    /// Fingerprints of keys that are taken away.
+    pub without_keys: Vec<String>,
+    /// What becomes of the password.
+    pub password: Option<Password>,
 }
+
+/// What becomes of a password.
+#[derive(Debug)]
+pub enum Password {
+    /// It is this one from now on.
+    Set(Hashed),
+    /// There is none any more.
+    Remove,
+}
+
+/// Names that mean somebody else: the common login of the ssh door, and who is no user in logs and messages.
+const TAKEN_NAMES: [&str; 3] = ["git", "anonymous", "owner"];
 
 impl Site {
     /// Adds a user; without a role the user may write.
@@ -102,23 +127,34 @@ impl Site {
 
     /// Returns all users, by name.
     pub fn users(&self) -> Result<Vec<User>, SiteError> {
+        let now = clock::unix_seconds();
+        let select = "SELECT name, role, password IS NOT NULL,
+            (SELECT count(*) FROM token WHERE user = name AND (expires IS NULL OR expires > ?1))
+            FROM user ORDER BY name";
         let rows = self.database().read(|connection| {
             let mut users = Vec::new();
-            let mut statement = connection.prepare("SELECT name, role FROM user ORDER BY name")?;
-            let named = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-            for row in named {
-                let (name, role) = row?;
-                let keys = keys(connection, &name)?;
-                let roles = roles(connection, &name)?;
-                users.push((name, role, roles, keys));
+            let mut statement = connection.prepare(select)?;
+            let mut found = statement.query([now])?;
+            while let Some(row) = found.next()? {
+                let (name, role): (String, String) = (row.get(0)?, row.get(1)?);
+                let (keys, roles) = (keys(connection, &name)?, roles(connection, &name)?);
+                let user = User {
+                    name,
+                    role: Role::None,
+                    roles: Vec::new(),
+                    keys,
+                    password: row.get(2)?,
+                    tokens: row.get(3)?,
+                };
+                users.push((user, role, roles));
             }
             Ok(users)
         })?;
+        let parse = |(repo, role): (String, String)| Ok((RepoName::parse(repo.as_bytes())?, role.parse()?));
         rows.into_iter()
-            .map(|(name, role, roles, keys)| {
-                let parse = |(repo, role): (String, String)| Ok((RepoName::parse(repo.as_bytes())?, role.parse()?));
+            .map(|(user, role, roles)| {
                 let roles = roles.into_iter().map(parse).collect::<Result<_, SiteError>>()?;
-                Ok(User { name, role: role.parse()?, roles, keys })
+                Ok(User { role: role.parse()?, roles, ..user })
             })
             .collect()
     }
@@ -154,12 +190,32 @@ fn roles(connection: &Connection, user: &str) -> Result<Vec<(String, String)>, r
     statement.query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
-/// Writes keys and single roles; a key that another user has undoes the whole change.
+/// Writes what is changed beside the role; a key that another user has undoes the whole change.
 fn apply(transaction: &Transaction<'_>, name: &str, change: &Change) -> Result<Result<(), SiteError>, rusqlite::Error> {
     for (repo, role) in &change.roles {
+        let repo = repo.to_string();
+        let Some(role) = role else {
+            transaction.execute("DELETE FROM user_role WHERE user = ?1 AND repo = ?2", (name, repo))?;
+            continue;
+        };
         let upsert = "INSERT INTO user_role (user, repo, role) VALUES (?1, ?2, ?3)
             ON CONFLICT (user, repo) DO UPDATE SET role = ?3";
-        transaction.execute(upsert, (name, repo.to_string(), role.to_string()))?;
+        transaction.execute(upsert, (name, repo, role.to_string()))?;
+    }
+    if let Some(password) = &change.password {
+        let hash = match password {
+            Password::Set(hashed) => Some(hashed.as_str()),
+            Password::Remove => None,
+        };
+        transaction.execute("UPDATE user SET password = ?2 WHERE name = ?1", (name, hash))?;
+    }
+    for fingerprint in &change.without_keys {
+        let known = keys(transaction, name)?;
+        let Some(key) = known.iter().find(|key| key.fingerprint() == *fingerprint) else {
+            return Ok(Err(SiteError::Invalid(format!("user {name} has no key {fingerprint}"))));
+        };
+        let delete = "DELETE FROM user_key WHERE algorithm = ?1 AND key = ?2";
+        transaction.execute(delete, (&key.algorithm, &key.key))?;
     }
     for key in &change.keys {
         let owner: Option<String> = transaction
@@ -186,6 +242,9 @@ fn check_name(name: &str) -> Result<(), SiteError> {
     if name.is_empty() || name.len() > 100 || name.starts_with('-') || !name.bytes().all(legal) {
         let text = format!("\"{name}\" is not a user name: use letters, digits, '.', '_', '-', '@' and '+'");
         return Err(SiteError::Invalid(text));
+    }
+    if TAKEN_NAMES.iter().any(|taken| taken.eq_ignore_ascii_case(name)) {
+        return Err(SiteError::Invalid(format!("\"{name}\" is no user's name: it stands for somebody else here")));
     }
     Ok(())
 }
@@ -222,12 +281,20 @@ impl PublicKey {
             return Err(invalid("it should start with ssh-ed25519 or another algorithm"));
         }
         let key = words.next().unwrap_or_default();
-        let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
-        if key.len() < 16 || !key.bytes().all(base64) {
-            return Err(invalid("its second word is no base64"));
+        // The key names its algorithm once more, inside.
+        let decoded = STANDARD.decode(key).map_err(|_| invalid("its second word is no base64"))?;
+        let named = [&u32::try_from(algorithm.len()).unwrap_or_default().to_be_bytes(), algorithm.as_bytes()].concat();
+        if !decoded.starts_with(&named) {
+            return Err(invalid("its second word is no key of the algorithm that its first word names"));
         }
         let comment = words.collect::<Vec<_>>().join(" ");
         Ok(Self { algorithm: algorithm.to_owned(), key: key.to_owned(), comment })
+    }
+
+    /// Returns the key's fingerprint as OpenSSH shows it: `SHA256:…`.
+    pub fn fingerprint(&self) -> String {
+        let blob = STANDARD.decode(&self.key).unwrap_or_default();
+        format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(blob)))
     }
 }
 
@@ -243,13 +310,16 @@ mod tests {
     fn roles_hold_for_the_site_and_for_single_repositories() {
         let dir = tempfile::tempdir().unwrap();
         let site = Site::init(&dir.path().join("site"), &[]).unwrap();
-        let change = Change { role: Some(Role::Read), roles: vec![(repo("mine"), Role::Admin)], ..Change::default() };
+        let change =
+            Change { role: Some(Role::Read), roles: vec![(repo("mine"), Some(Role::Admin))], ..Change::default() };
         site.add_user("alice", &change).unwrap();
         assert_eq!(site.role("alice", &repo("data")).unwrap(), Role::Read);
         assert_eq!(site.role("alice", &repo("mine")).unwrap(), Role::Admin);
         assert!(site.add_user("alice", &change).is_err(), "a name is taken once");
-        site.set_user("alice", &Change { roles: vec![(repo("mine"), Role::None)], ..Change::default() }).unwrap();
+        site.set_user("alice", &Change { roles: vec![(repo("mine"), Some(Role::None))], ..Change::default() }).unwrap();
         assert_eq!(site.role("alice", &repo("mine")).unwrap(), Role::None);
+        site.set_user("alice", &Change { roles: vec![(repo("mine"), None)], ..Change::default() }).unwrap();
+        assert_eq!(site.role("alice", &repo("mine")).unwrap(), Role::Read);
         site.remove_user("alice").unwrap();
         assert!(site.role("alice", &repo("data")).is_err());
         assert!(site.set_user("alice", &Change::default()).is_err());
@@ -269,9 +339,51 @@ mod tests {
     }
 
     #[test]
+    fn a_change_is_done_as_a_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        let key = PublicKey::parse("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA x").unwrap();
+        site.add_user("bob", &Change { keys: vec![key.clone()], ..Change::default() }).unwrap();
+        let password = || Some(Password::Set(Hashed::of(b"secret").unwrap()));
+        let change = || Change { keys: vec![key.clone()], password: password(), ..Change::default() };
+        assert!(site.add_user("alice", &change()).is_err(), "bob has that key");
+        assert_eq!(site.users().unwrap().len(), 1);
+        site.add_user("alice", &Change::default()).unwrap();
+        assert!(site.set_user("alice", &change()).is_err());
+        assert!(!site.authenticate("alice", b"secret").unwrap());
+        let wrong = Change { without_keys: vec!["SHA256:x".into()], password: password(), ..Change::default() };
+        assert!(site.set_user("bob", &wrong).is_err());
+        let right = Change { without_keys: vec![key.fingerprint()], password: password(), ..Change::default() };
+        site.set_user("bob", &right).unwrap();
+        assert!(site.authenticate("bob", b"secret").unwrap());
+        let users = site.users().unwrap();
+        let bob = users.iter().find(|user| user.name == "bob").unwrap();
+        assert!(bob.password && bob.keys.is_empty());
+        assert!(!users.iter().any(|user| user.name == "alice" && user.password));
+    }
+
+    #[test]
+    fn names_of_somebody_else_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        for name in ["git", "Git", "anonymous", "owner", "", "-x", "a b", "é", "a/b"] {
+            assert!(site.add_user(name, &Change::default()).is_err(), "{name}");
+        }
+        site.add_user("gitte", &Change::default()).unwrap();
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_one_that_openssh_shows() {
+        let text = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl github.com";
+        let key = PublicKey::parse(text).unwrap();
+        assert_eq!(key.fingerprint(), "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU");
+    }
+
+    #[test]
     fn only_public_keys_are_taken() {
         assert!(PublicKey::parse("-----BEGIN OPENSSH PRIVATE KEY-----").is_err());
         assert!(PublicKey::parse("command=\"x\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA").is_err());
         assert!(PublicKey::parse("").is_err());
+        assert!(PublicKey::parse("ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAA").is_err(), "a key of another algorithm");
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn by_key(hub: &Hub, user: &str, key: &PublicKey) -> Result<Fin
     Ok(match owner(hub, key).await? {
         Some(owner) if owner == user || user == ANYBODY => Finding::Known(Identity { user: owner, forced: None }),
         Some(owner) => Finding::Refused(format!(
-            "your key belongs to the user {owner} of this site, not to {user}: log in as {owner}@… or as {ANYBODY}@…"
+            "your key belongs to the user {owner} of this site, not to {user}: log in as {owner}, or as {ANYBODY}"
         )),
         None => Finding::Unknown,
     })
@@ -86,20 +86,32 @@ async fn owner(hub: &Hub, key: &PublicKey) -> Result<Option<String>, Failure> {
 
 /// Says what to do to somebody who is not let in.
 pub(super) fn advice(user: &str, certificates: bool, refused: Option<&str>) -> String {
-    if let Some(reason) = refused {
-        return format!("annex-keep: {reason}");
-    }
-    // The name is the client's own, and may be anything.
-    let shown: String = user.chars().filter(|c| !c.is_control()).take(100).collect();
     let certificate = if certificates { ", and you showed no certificate that is valid now" } else { "" };
-    if user == ANYBODY {
-        return format!(
-            "annex-keep: no key of yours belongs to a user of this site{certificate}; an admin adds one with: annex-keep \
-             user add NAME --key FILE.pub"
-        );
+    let text = match refused {
+        Some(reason) => reason.to_owned(),
+        None if user == ANYBODY => format!(
+            "no key of yours belongs to a user of this site{certificate}; an admin adds one with: annex-keep user add \
+             NAME --key FILE.pub"
+        ),
+        None => format!(
+            "no key of yours belongs to a user {user} of this site{certificate}; an admin adds one with: annex-keep \
+             user add {user} --key FILE.pub (user set, if {user} is there already)"
+        ),
+    };
+    // Names are what the client says, and may be anything.
+    format!("annex-keep: {text}").chars().filter(|c| !c.is_control()).take(1000).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_one_line_whatever_the_name() {
+        let text = advice("x\u{1b}[2J\r\ny", true, None);
+        assert!(text.contains("a user x[2Jy of this site, and you showed no certificate"), "{text}");
+        assert_eq!(advice(&"x".repeat(100_000), false, None).len(), 1000);
+        assert_eq!(advice("bob", true, Some("no.")), "annex-keep: no.");
+        assert!(advice("git", false, None).contains("user add NAME"));
     }
-    format!(
-        "annex-keep: no key of yours belongs to a user {shown} of this site{certificate}; an admin adds one with: \
-         annex-keep user add {shown} --key FILE.pub (or user set, if {shown} is there already)"
-    )
 }

@@ -120,8 +120,12 @@ fn network(text: &str) -> Option<(IpAddr, u32)> {
 fn same_network(one: IpAddr, other: IpAddr, bits: u32) -> bool {
     // A shift by the whole width is none: a network of 0 bits has everything.
     match (one, other) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => (one.to_bits() ^ other.to_bits()).checked_shr(32 - bits).unwrap_or(0) == 0,
-        (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits()).checked_shr(128 - bits).unwrap_or(0) == 0,
+        (IpAddr::V4(one), IpAddr::V4(other)) => {
+            (one.to_bits() ^ other.to_bits()).checked_shr(32 - bits).unwrap_or(0) == 0
+        }
+        (IpAddr::V6(one), IpAddr::V6(other)) => {
+            (one.to_bits() ^ other.to_bits()).checked_shr(128 - bits).unwrap_or(0) == 0
+        }
         _ => false,
     }
 }

@@ -162,7 +162,9 @@ impl Handler for Client {
         session: &mut Session,
     ) -> Result<(), Error> {
         match &mut self.opened {
-            Some(opened) if name == "GIT_PROTOCOL" && value.len() < 256 && value.bytes().all(|b| b.is_ascii_graphic()) => {
+            Some(opened)
+                if name == "GIT_PROTOCOL" && value.len() < 256 && value.bytes().all(|b| b.is_ascii_graphic()) =>
+            {
                 opened.git_protocol = Some(value.to_owned());
                 session.channel_success(id)
             }

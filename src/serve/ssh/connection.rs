@@ -48,6 +48,13 @@ pub(super) async fn serve<S>(stream: S, peer: SocketAddr, door: Door)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    serve_within(LOGIN_TIME, stream, peer, door).await;
+}
+
+async fn serve_within<S>(login_time: Duration, stream: S, peer: SocketAddr, door: Door)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let shutdown = door.hub.shutdown().clone();
     let life = Life {
         known: CancellationToken::new(),
@@ -67,7 +74,7 @@ where
     tokio::pin!(serving);
     let served = tokio::select! {
         served = serving.as_mut() => served,
-        () = until_cut(&life, &shutdown) => {
+        () = until_cut(&life, &shutdown, login_time) => {
             life.cut.cancel();
             serving.await
         }
@@ -78,10 +85,10 @@ where
 }
 
 /// Returns when the connection is not to go on.
-async fn until_cut(life: &Life, shutdown: &Shutdown) {
+async fn until_cut(life: &Life, shutdown: &Shutdown, login_time: Duration) {
     tokio::select! {
         () = life.known.cancelled() => {}
-        () = tokio::time::sleep(LOGIN_TIME) => return,
+        () = tokio::time::sleep(login_time) => return,
         () = shutdown.drain.cancelled() => return,
     }
     shutdown.drain.cancelled().await;
@@ -121,5 +128,40 @@ fn config(door: &Door) -> Config {
         keepalive_max: SILENCES,
         nodelay: true,
         ..Config::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::gateway::Gateway;
+    use crate::repo::Repo;
+    use crate::serve::hub::{Assemble, Hub};
+    use crate::site::Site;
+
+    struct Nobody;
+
+    #[async_trait]
+    impl Assemble for Nobody {
+        async fn gateway(&self, _site: &Site, _repo: &Repo) -> Gateway {
+            unreachable!("no session comes this far")
+        }
+    }
+
+    #[tokio::test]
+    async fn who_does_not_log_in_is_cut_off_in_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(dir.path(), &[]).unwrap();
+        let door = Door::new(&Hub::new(site, Box::new(Nobody), Shutdown::default())).unwrap();
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        let serving = serve_within(Duration::from_millis(100), near, ([127, 0, 0, 1], 1).into(), door);
+        let serving = tokio::spawn(serving);
+        let mut said = Vec::new();
+        far.read_to_end(&mut said).await.unwrap();
+        serving.await.unwrap();
+        assert!(said.starts_with(b"SSH-2.0-annex-keep_"));
     }
 }

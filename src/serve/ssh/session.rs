@@ -87,7 +87,7 @@ fn asked(ask: Ask) -> Result<Option<Command>, String> {
     match ask {
         Ask::Nothing => Ok(None),
         Ask::Command(line) => Command::parse(&line).map(Some).map_err(|error| format!("{error}; {SERVED}")),
-        Ask::Subsystem(name) => Err(format!("there is no {}; {SERVED}", name.escape_default())),
+        Ask::Subsystem(name) => Err(format!("there is no {} here; {SERVED}", name.escape_default())),
     }
 }
 

@@ -120,21 +120,22 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_client_that_takes_nothing_is_given_up_and_one_that_is_slow_is_not() {
         let (near, mut far) = tokio::io::duplex(4);
         let gone = CancellationToken::new();
-        let mut answers = Answers::new(near, gone.clone(), Duration::from_secs(10));
+        let mut answers = Answers::new(near, gone.clone(), Duration::from_secs(2));
         let slow = tokio::spawn(async move {
             let mut buffer = [0; 4];
-            for _ in 0..5 {
-                tokio::time::sleep(Duration::from_secs(9)).await;
+            for _ in 0..6 {
+                tokio::time::sleep(Duration::from_millis(500)).await;
                 far.read_exact(&mut buffer).await.unwrap();
             }
             far
         });
-        answers.write_all(&[1; 24]).await.unwrap();
+        answers.write_all(&[1; 28]).await.unwrap();
         let _far = slow.await.unwrap();
+        answers.patience = Duration::from_millis(10);
         let error = answers.write_all(&[1; 8]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(gone.is_cancelled());

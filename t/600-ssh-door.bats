@@ -483,6 +483,43 @@ END
     ssh alicehost true
 }
 
+@test "a client that goes away while it takes nothing is noticed at once" {
+    work_as alicehost 12M
+    git annex copy -q --to origin file
+    mkfifo "$TMP/unread"
+    # The session of a shared connection, and a connection.
+    ssh -M -S "$TMP/ssh/master" -f -N alicehost 3>&-
+    local shared shared_done=0
+    for shared in yes no; do
+        {
+            printf 'VERSION 2\nGET 0 file %s\n' "$KEY"
+            exec sleep 1000
+        } 3>&- | ssh -S "$([ $shared = no ] || echo "$TMP/ssh/master")" alicehost \
+            "git-annex-shell p2pstdio /data $(site_uuid a)" >"$TMP/unread" 3>&- &
+        client=$!
+        exec 8<"$TMP/unread"
+        wait_until 20 grep -qam 1 'DATA 12582912' <&8
+        # 600 seconds are how long it would be waited for.
+        kill -KILL $client
+        exec 8<&-
+        wait_until 20 has_requests get $((shared_done + 1))
+        shared_done=1
+    done
+    assert_equal "$(grep 'operation=get' "$TMP/daemon.log" | grep -c 'broken off')" 2
+    ssh -S "$TMP/ssh/master" -O exit alicehost 2>/dev/null
+}
+
+@test "chacha20 is offered when the configuration says so" {
+    run -255 ssh -c chacha20-poly1305@openssh.com alicehost true
+    assert_output "no matching cipher found"
+    run -255 ssh -c aes256-ctr,aes128-ctr alicehost true
+    sed -i 's/^chacha20 = .*/chacha20 = true/' "$SITE/annex-keep.toml"
+    kill -HUP "$DAEMON_PID"
+    wait_until 10 grep -q 'configuration was read again' "$TMP/daemon.log"
+    ssh -c chacha20-poly1305@openssh.com alicehost true
+    ssh -c aes256-gcm@openssh.com alicehost true
+}
+
 @test "over the limit of connections a client is turned away, and comes in when another one has gone" {
     sed -i 's/^connections = .*/connections = 1/' "$SITE/annex-keep.toml"
     kill -HUP "$DAEMON_PID"

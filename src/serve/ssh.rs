@@ -45,6 +45,9 @@ pub enum DoorError {
     Authority(#[from] AuthorityError),
 }
 
+/// How long a client that is turned away may take to hear it.
+const PARTING: Duration = Duration::from_secs(2);
+
 /// What a client is told that comes when there are too many, instead of the protocol's first line.
 const TOO_MANY: &[u8] = b"annex-keep: too many connections are open; try again later\r\n";
 
@@ -94,10 +97,10 @@ pub async fn serve(listener: Listener, door: Door) {
     }
 }
 
-fn accept(mut stream: TcpStream, peer: SocketAddr, door: &Door) {
+fn accept(stream: TcpStream, peer: SocketAddr, door: &Door) {
     let Some(permit) = door.hub.admit() else {
         tracing::warn!(%peer, "ssh: refused, too many connections are open");
-        tokio::spawn(async move { stream.write_all(TOO_MANY).await });
+        tokio::spawn(tokio::time::timeout(PARTING, turn_away(stream)));
         return;
     };
     let _ = stream.set_nodelay(true);
@@ -107,4 +110,12 @@ fn accept(mut stream: TcpStream, peer: SocketAddr, door: &Door) {
         connection::serve(stream, peer, door).await;
         drop(permit);
     });
+}
+
+/// Says that there are too many. To close while the client still sends would take that from it again.
+async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
+    stream.write_all(TOO_MANY).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Doors: who talks to us, and for what.
 
 pub mod caller;
+pub mod connections;
 pub mod conversation;
 mod git;
 pub mod hook;
@@ -9,6 +10,7 @@ pub mod hub;
 pub mod notify;
 pub mod p2p;
 pub mod shell;
+pub mod ssh;
 pub mod traffic;
 mod wire;
 pub mod worker;

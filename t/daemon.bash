@@ -37,3 +37,43 @@ http_user() {
     git config --global credential.helper store
     printf 'http://%s:%s@127.0.0.1:%s\n' "$name" "$password" "$HTTP_PORT" >>"$HOME/.git-credentials"
 }
+
+# ssh_user NAME HOST [ARG]...: a user of the site with a key pair; ssh to HOST is then ssh to the daemon as that user.
+# The daemon must have been started once: its port counts.
+ssh_user() {
+    local name=$1 host=$2
+    shift 2
+    ssh_key "$name"
+    annex-keep user add "$name" --site "$SITE" --key "$TMP/ssh/$name.pub" "$@" >/dev/null
+    ssh_host "$host" "$name" "$name"
+}
+
+# ssh_key NAME [ARG]...: the key pair $TMP/ssh/NAME; further arguments go to ssh-keygen.
+ssh_key() {
+    mkdir -p "$TMP/ssh"
+    ssh-keygen -q -t ed25519 -N '' -C "$1" -f "$TMP/ssh/$1" "${@:2}"
+}
+
+# ssh_host HOST USER KEY [LINE]...: ssh to HOST, a name of the client's own, is ssh to the daemon as USER with the key pair
+# KEY. Further lines go to ssh's configuration. See sshd.bash for why there is an `ssh` of ours.
+ssh_host() {
+    local host=$1 user=$2 key=$3
+    shift 3
+    printf '* %s\n' "$(ssh-keygen -y -f "$SITE/host_ed25519")" >"$TMP/ssh/known_hosts"
+    cat >>"$TMP/ssh/client" <<END
+Host $host
+    HostName 127.0.0.1
+    Port $SSH_PORT
+    User $user
+    IdentityFile $TMP/ssh/$key
+    IdentitiesOnly yes
+    IdentityAgent none
+    UserKnownHostsFile $TMP/ssh/known_hosts
+    HostKeyAlias $host
+    StrictHostKeyChecking yes
+    SendEnv GIT_PROTOCOL
+END
+    [ $# = 0 ] || printf '    %s\n' "$@" >>"$TMP/ssh/client"
+    printf '#!/bin/sh\nexec %s -F '%s/ssh/client' "$@"\n' "$(PATH=/usr/bin:/bin command -v ssh)" "$TMP" >"$BIN/ssh"
+    chmod +x "$BIN/ssh"
+}

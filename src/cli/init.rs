@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::output::Lines;
 use crate::error::Failure;
+use crate::serve::ssh::HostKey;
 use crate::site::Site;
 
 /// Make a site: a directory with configuration, users, repositories, and (with no --node) three Keep stores.
@@ -30,11 +31,13 @@ impl Init {
             .collect::<Result<Vec<_>, Failure>>()?;
         let site = Site::init(&self.site, &nodes)?;
         crate::assemble::make_stores(&site).await?;
+        let host_key = HostKey::load_or_make(site.root())?;
         let mut out = Lines::new();
         out.line(format_args!("made the site {}", site.root().display()))?;
         for (name, node) in &site.config().nodes {
             out.line(format_args!("node {name}: {}", node.store.absolute(site.root())))?;
         }
+        out.line(format_args!("ssh host key: {}", host_key.fingerprint()))?;
         out.end()?;
         Ok(ExitCode::SUCCESS)
     }

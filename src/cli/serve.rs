@@ -10,9 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::output::Lines;
 use crate::assemble::Stores;
 use crate::error::Failure;
-use crate::serve::http;
 use crate::serve::hub::Hub;
-use crate::serve::worker;
+use crate::serve::{http, ssh, worker};
 use crate::site::Site;
 use crate::site::config::Address;
 use crate::task::Shutdown;
@@ -43,6 +42,14 @@ impl Serve {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hang_up = signal(SignalKind::hangup())?;
         let mut out = Lines::new();
+        let ssh = if self.ssh.is_empty() { site.config().ssh.listen.clone() } else { self.ssh };
+        let door = ssh::Door::new(&hub)?;
+        for address in ssh {
+            let bound = ssh::Listener::tcp(address).await;
+            let listener = bound.map_err(|error| Failure::failed(format!("listening on {address}: {error}")))?;
+            out.line(format_args!("listening ssh {} {}", listener.address()?, door.fingerprint()))?;
+            shutdown.running.spawn(ssh::serve(listener, door.clone()));
+        }
         let http = if self.http.is_empty() { site.config().http.listen.clone() } else { self.http };
         for address in http {
             let Address::Tcp(address) = address else { continue };

@@ -11,6 +11,7 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
+use super::connections::{Connections, Permit};
 use super::traffic::Traffic;
 use crate::gateway::{Gateway, GatewayError, Target};
 use crate::repo::{Repo, RepoError};
@@ -33,6 +34,7 @@ struct Inner {
     assemble: Box<dyn Assemble>,
     open: Mutex<Open>,
     traffic: Traffic,
+    connections: Connections,
     shutdown: Shutdown,
 }
 
@@ -73,8 +75,8 @@ impl Hub {
     /// Makes the hub of a site. Must be called on the runtime if the doors are to serve.
     pub fn new(site: Site, assemble: Box<dyn Assemble>, shutdown: Shutdown) -> Self {
         let traffic = Traffic::new(&site.config().limits);
-        let open = Mutex::default();
-        Self(Arc::new(Inner { site: RwLock::new(site), assemble, open, traffic, shutdown }))
+        let (open, connections) = (Mutex::default(), Connections::default());
+        Self(Arc::new(Inner { site: RwLock::new(site), assemble, open, traffic, connections, shutdown }))
     }
 
     /// Returns the site as it is configured now.
@@ -85,6 +87,11 @@ impl Hub {
     /// Returns what goes on.
     pub fn traffic(&self) -> &Traffic {
         &self.0.traffic
+    }
+
+    /// Admits one more connection, unless the site's limit is reached.
+    pub fn admit(&self) -> Option<Permit> {
+        self.0.connections.admit(self.site().config().limits.connections)
     }
 
     /// Returns what tells of the program's end.

@@ -168,6 +168,19 @@ impl Site {
         })?;
         found.ok_or_else(|| unknown(user))?.parse()
     }
+
+    /// Returns the user who owns a public key, given as in `authorized_keys`.
+    pub fn key_owner(&self, algorithm: &str, key: &str) -> Result<Option<String>, SiteError> {
+        self.database().read(|connection| {
+            let select = "SELECT user FROM user_key WHERE algorithm = ?1 AND key = ?2";
+            connection.prepare_cached(select)?.query_row((algorithm, key), |row| row.get(0)).optional()
+        })
+    }
+
+    /// Tells whether there is such a user.
+    pub fn has_user(&self, name: &str) -> Result<bool, SiteError> {
+        self.database().read(|connection| exists(connection, name))
+    }
 }
 
 pub(super) fn unknown(name: &str) -> SiteError {
@@ -336,6 +349,9 @@ mod tests {
         let error = site.add_user("bob", &change()).unwrap_err();
         assert!(error.to_string().contains("belongs to user alice"), "{error}");
         assert_eq!(site.users().unwrap().len(), 1, "bob was not added by half");
+        assert_eq!(site.key_owner(&key.algorithm, &key.key).unwrap().as_deref(), Some("alice"));
+        assert_eq!(site.key_owner(&key.algorithm, "AAAA").unwrap(), None);
+        assert!(site.has_user("alice").unwrap() && !site.has_user("bob").unwrap());
     }
 
     #[test]

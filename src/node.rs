@@ -13,6 +13,7 @@ use crate::stream::Piece;
 
 pub mod keep;
 mod lazy;
+pub mod measured;
 
 pub use lazy::{Lazy, Opener};
 
@@ -26,6 +27,15 @@ pub struct Content {
     /// The bytes from the offset to the end. An error, or an end before all bytes came, means that this copy is not
     /// good for the rest; what came before is.
     pub stream: ByteStream,
+}
+
+/// Room for content, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What the place has in all.
+    pub total: u64,
+    /// What can still be stored there: nothing means that the node is full.
+    pub free: u64,
 }
 
 /// Why a node did not do what it was asked.
@@ -56,11 +66,14 @@ pub trait Node: Send + Sync {
 
     /// Removes a key's content. The content not being there is success.
     async fn remove(&self, key: &Key) -> Result<(), NodeError>;
+
+    /// Returns the room there is, or `None` where nobody knows of an end. An error means that the node cannot be used now.
+    async fn space(&self) -> Result<Option<Space>, NodeError>;
 }
 
 /// An upload to a node. Dropped without an end, it may be gone on with later or not.
 #[async_trait]
-pub trait Upload: Send {
+pub trait Upload: Send + Sync {
     /// Returns how many bytes from the start the node kept of an earlier upload.
     fn offset(&self) -> u64;
 

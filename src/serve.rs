@@ -6,9 +6,12 @@ mod git;
 pub mod hook;
 pub mod http;
 pub mod hub;
+mod metrics;
 pub mod notify;
 pub mod p2p;
 pub mod shell;
+pub mod socket;
+pub mod status;
 pub mod traffic;
 mod wire;
 

@@ -6,7 +6,7 @@ use annex_protocol::key::Key;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use super::{Content, Node, NodeError, Upload};
+use super::{Content, Node, NodeError, Space, Upload};
 
 /// Opens a node.
 #[async_trait]
@@ -48,5 +48,9 @@ impl Node for Lazy {
 
     async fn remove(&self, key: &Key) -> Result<(), NodeError> {
         self.node().await?.remove(key).await
+    }
+
+    async fn space(&self) -> Result<Option<Space>, NodeError> {
+        self.node().await?.space().await
     }
 }

@@ -12,6 +12,8 @@ use tokio::sync::OnceCell;
 
 use super::traffic::Traffic;
 use crate::gateway::{Gateway, GatewayError, Target};
+use crate::node::Node;
+use crate::node::measured::Meters;
 use crate::repo::{Repo, RepoError};
 use crate::site::{RepoName, Site, SiteError};
 use crate::task::{Shutdown, blocking};
@@ -21,6 +23,12 @@ use crate::task::{Shutdown, blocking};
 pub trait Assemble: Send + Sync {
     /// Puts the gateway of a repository together.
     async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway;
+
+    /// Returns the nodes of a site by name, to ask them how they are.
+    fn nodes(&self, site: &Site) -> Vec<(String, Arc<dyn Node>)>;
+
+    /// Returns what is counted about nodes.
+    fn meters(&self) -> &Meters;
 }
 
 /// What all doors share. Cloning is cheap.
@@ -33,6 +41,8 @@ struct Inner {
     open: Mutex<Open>,
     traffic: Traffic,
     shutdown: Shutdown,
+    started: Instant,
+    listening: Mutex<Vec<String>>,
 }
 
 /// Repositories that are open, and whose UUIDs are known.
@@ -65,7 +75,8 @@ impl Hub {
     pub fn new(site: Site, assemble: Box<dyn Assemble>, shutdown: Shutdown) -> Self {
         let traffic = Traffic::new(&site.config().limits);
         let open = Mutex::default();
-        Self(Arc::new(Inner { site: RwLock::new(site), assemble, open, traffic, shutdown }))
+        let (site, started, listening) = (RwLock::new(site), Instant::now(), Mutex::default());
+        Self(Arc::new(Inner { site, assemble, open, traffic, shutdown, started, listening }))
     }
 
     /// Returns the site as it is configured now.
@@ -81,6 +92,31 @@ impl Hub {
     /// Returns what tells of the program's end.
     pub fn shutdown(&self) -> &Shutdown {
         &self.0.shutdown
+    }
+
+    /// Returns what puts nodes together.
+    pub(super) fn assemble(&self) -> &dyn Assemble {
+        &*self.0.assemble
+    }
+
+    /// Tells for how long this has been going on.
+    pub fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    /// Notes that a door is open at an address.
+    pub fn listens(&self, at: impl Into<String>) {
+        self.0.listening.lock().unwrap_or_else(PoisonError::into_inner).push(at.into());
+    }
+
+    /// Returns where doors are open.
+    pub fn listeners(&self) -> Vec<String> {
+        self.0.listening.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns how many repositories are open.
+    pub fn open_repositories(&self) -> usize {
+        self.opened().repos.len()
     }
 
     /// Reads the configuration again. What is under way goes on with the old one.
@@ -103,6 +139,7 @@ impl Hub {
         let hosted =
             Hosted { inode: inode.unwrap_or_default(), repo, gateway: OnceCell::new(), dirty: AtomicBool::new(false) };
         let hosted = Arc::new(hosted);
+        self.0.traffic.name_nodes(hosted.repo.nodes.iter().map(|node| (&node.uuid, node.name.as_str())));
         let mut open = self.opened();
         let identity = &hosted.repo.identity;
         let nodes = hosted.repo.nodes.iter().map(|node| &node.uuid);

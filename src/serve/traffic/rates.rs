@@ -3,11 +3,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use governor::DefaultDirectRateLimiter;
-use governor::clock::{Clock, DefaultClock};
-use governor::{Quota, RateLimiter};
+use std::time::{Duration, Instant};
 
 use super::user_limits;
 use crate::serve::caller::Who;
@@ -22,14 +18,18 @@ struct Caps {
     users: HashMap<Who, Arc<Cap>>,
 }
 
+/// A cap: bytes take their time one after the other, in the order in which they were asked for.
 struct Cap {
-    limiter: DefaultDirectRateLimiter,
-    /// Most bytes that pass at once: all who wait ask for little, so that none waits long for the others.
-    step: NonZeroU32,
+    rate: NonZeroU32,
+    /// When the bytes asked for so far have had their time.
+    free_at: Mutex<Instant>,
 }
 
-/// Bytes that pass at once, at most.
-const STEP: u32 = 64 << 10;
+/// Bytes that are asked for at once, at most: all who wait ask for little, so that none waits long for the others.
+const STEP: usize = 64 << 10;
+
+/// What was not used in this time is saved up.
+const SAVED: Duration = Duration::from_millis(250);
 
 /// Nobody sleeps longer than this before looking whether the caps are others by now.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -51,18 +51,17 @@ impl Rates {
 
     /// Waits for a cap, which may be another one from one step to the next.
     async fn pass_one(&self, bytes: usize, cap: impl Fn() -> Option<Arc<Cap>>) {
-        let mut left = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let mut left = bytes;
         while left > 0 {
-            let Some(cap) = cap() else { return };
-            let Some(step) = NonZeroU32::new(left.min(cap.step.get())) else { return };
-            match cap.limiter.check_n(step) {
-                Ok(Ok(())) => left -= step.get(),
-                Ok(Err(not_yet)) => {
-                    let wait = not_yet.wait_time_from(DefaultClock::default().now());
-                    tokio::time::sleep(wait.min(LOOK_EVERY)).await;
+            let Some(now) = cap() else { return };
+            let step = left.min(STEP);
+            left -= step;
+            let until = now.reserve(step);
+            while let Some(wait) = until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero()) {
+                tokio::time::sleep(wait.min(LOOK_EVERY)).await;
+                if !cap().is_some_and(|cap| Arc::ptr_eq(&cap, &now)) {
+                    break;
                 }
-                // A step is never larger than what passes at once.
-                Err(_) => return,
             }
         }
     }
@@ -91,18 +90,22 @@ impl Caps {
 }
 
 impl Cap {
-    /// Caps at a rate. What was not used is saved up for a quarter of a second.
     fn new(rate: NonZeroU32) -> Self {
-        let burst = NonZeroU32::new(rate.get() / 4).unwrap_or(NonZeroU32::MIN);
-        let step = NonZeroU32::new(burst.get().min(STEP)).unwrap_or(NonZeroU32::MIN);
-        Self { limiter: RateLimiter::direct(Quota::per_second(rate).allow_burst(burst)), step }
+        Self { rate, free_at: Mutex::new(Instant::now()) }
+    }
+
+    /// Returns when so many bytes have had their time, after all that were asked for before.
+    fn reserve(&self, bytes: usize) -> Instant {
+        let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let start = now.checked_sub(SAVED).map_or(*free_at, |saved| saved.max(*free_at));
+        *free_at = start + Duration::from_secs_f64(bytes as f64 / f64::from(self.rate.get()));
+        *free_at
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::site::config::Config;
 

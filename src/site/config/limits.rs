@@ -118,7 +118,10 @@ fn bytes(name: &str, value: Option<Size>) -> Result<Option<u64>, String> {
         None => Ok(None),
         Some(Size::Bytes(bytes)) => Ok(Some(bytes)),
         Some(Size::Text(text)) => {
-            let parsed = size(text.as_bytes()).and_then(|bytes| u64::try_from(bytes).ok());
+            // git-annex takes no space before the unit, and leaves what follows unread: "20 GB" would be 20 bytes.
+            let packed: String = text.split_whitespace().collect();
+            let whole = packed.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+            let parsed = size(packed.as_bytes()).filter(|_| whole).and_then(|bytes| u64::try_from(bytes).ok());
             parsed.map(Some).ok_or_else(|| format!("limits: {name}: \"{text}\" is no size: try \"20 GB\""))
         }
     }
@@ -146,6 +149,7 @@ mod tests {
         for (text, word) in [
             ("[limits]\ntransfers = 0\n", "transfers"),
             ("[limits]\nlargest_key = \"many\"\n", "largest_key"),
+            ("[limits]\nlargest_key = \"20 GB, or so\"\n", "largest_key"),
             ("[limits]\nbytes_per_second = 0\n", "bytes_per_second"),
             ("[limits]\ntransfer = 1\n", "transfer"),
             ("[http]\nlisten = [\"8080\"]\n", "8080"),

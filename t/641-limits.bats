@@ -103,7 +103,7 @@ END
     exec 7>"$TMP/in"
     printf 'PUT  %s\n' "$(sha256_key "$TMP/two")" >&7
     wait_until 20 status_is '.running == 1'
-    run ! git annex copy --json --json-error-messages --to origin one
+    run ! git annex copy --to origin one
     assert_output "the server is busy: too many transfers are waiting; try again later"
     exec 7>&-
     wait_until 20 status_is '.running == 0'

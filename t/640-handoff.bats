@@ -2,6 +2,7 @@
 # `annex-keep shell` hands its conversation to the running daemon, and does the same by itself where there is none.
 
 # shellcheck disable=SC2016 # jq has variables too
+# shellcheck disable=SC2030,SC2031 # each test has a KEY of its own
 
 load lib
 
@@ -22,11 +23,11 @@ status_is() { status | jq -e "$1" >/dev/null; }
 # requests FILTER: how many requests the daemon's log has of which the jq filter is true.
 requests() { jq -c "select(.target == \"annex_keep::request\" and ($1))" "$TMP/daemon.log" | wc -l; }
 
-# talk [ARG]...: starts a P2P session of `annex-keep shell` with this test as its client: `say LINE`, `hear LINE`.
+# talk: starts a P2P session of `annex-keep shell` with this test as its client: `say LINE`, `hear LINE`.
 talk() {
     rm -f "$TMP/in" "$TMP/out"
     mkfifo "$TMP/in" "$TMP/out"
-    annex-keep shell --site "$SITE" "$@" -c \
+    annex-keep shell --site "$SITE" -c \
         "git-annex-shell 'p2pstdio' '/data' '11111111-2222-3333-4444-555555555555' --uuid $CLUSTER" \
         <"$TMP/in" >"$TMP/out" 2>"$TMP/errors" 3>&- &
     TALK=$!

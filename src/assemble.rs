@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -11,40 +12,58 @@ use crate::error::Failure;
 use crate::gateway::{Gateway, Member};
 use crate::keep::{Create, KeepError, KeepStore, Options};
 use crate::node::keep::KeepNode;
+use crate::node::measured::{Measured, Meters};
 use crate::node::{Lazy, Node, NodeError, Opener};
-use crate::repo::{Repo, RepoNode};
+use crate::repo::Repo;
 use crate::serve::hub::Assemble;
-use crate::site::Site;
 use crate::site::config::NodeSpec;
+use crate::site::{NodeConfig, Site};
 
 /// The stores that are open in this process, each once for all repositories.
-#[derive(Default)]
-pub struct Stores(Arc<Mutex<HashMap<PathBuf, Arc<OnceCell<KeepStore>>>>>);
+#[derive(Clone, Default)]
+pub struct Stores {
+    open: Arc<Mutex<HashMap<PathBuf, Arc<OnceCell<KeepStore>>>>>,
+    meters: Meters,
+}
 
 #[async_trait]
 impl Assemble for Stores {
     async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway {
         let members = repo.nodes.iter().map(|node| {
-            let (name, uuid) = (node.name.clone(), node.uuid.clone());
-            Member { name, uuid, node: self.node(node), draining: node.draining }
+            let (name, uuid, draining) = (node.name.clone(), node.uuid.clone(), node.draining);
+            let node = Measured::new(self.node(&node.store, &node.uuid), &name, self.meters.clone());
+            Member { name, uuid, node: Arc::new(node), draining }
         });
         Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), members.collect())
+    }
+
+    fn nodes(&self, site: &Site) -> Vec<(String, Arc<dyn Node>)> {
+        // Space is the same for every owner: any UUID will do.
+        let node = |(name, node): (&String, &NodeConfig)| {
+            let uuid = Uuid::parse(node.id.to_string().as_bytes())?;
+            Some((name.clone(), self.node(&node.store.absolute(site.root()), &uuid)))
+        };
+        site.config().nodes.iter().filter_map(node).collect()
+    }
+
+    fn meters(&self) -> &Meters {
+        &self.meters
     }
 }
 
 impl Stores {
     /// A node that cannot be opened now is no reason to do without the others: it fails when it is asked.
-    fn node(&self, node: &RepoNode) -> Arc<dyn Node> {
-        match &node.store {
+    fn node(&self, store: &NodeSpec, uuid: &Uuid) -> Arc<dyn Node> {
+        match store {
             NodeSpec::Keep(path) => {
-                let (stores, path, uuid) = (Self(Arc::clone(&self.0)), path.clone(), node.uuid.clone());
+                let (stores, path, uuid) = (self.clone(), path.clone(), uuid.clone());
                 Arc::new(Lazy::new(Box::new(KeepOpener { stores, path, uuid })))
             }
         }
     }
 
     async fn keep(&self, path: &Path) -> Result<KeepStore, KeepError> {
-        let cell = Arc::clone(self.0.lock().await.entry(path.into()).or_default());
+        let cell = Arc::clone(self.open.lock().await.entry(path.into()).or_default());
         cell.get_or_try_init(|| KeepStore::open(path, Create::Never, Options::default())).await.cloned()
     }
 }
@@ -52,7 +71,7 @@ impl Stores {
 struct KeepOpener {
     stores: Stores,
     path: PathBuf,
-    uuid: annex_protocol::uuid::Uuid,
+    uuid: Uuid,
 }
 
 #[async_trait]

@@ -1,7 +1,6 @@
 //! The command line: one file a command.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,6 +15,7 @@ mod init;
 mod keep;
 mod link;
 mod node;
+mod log;
 mod output;
 mod repair;
 mod repo;
@@ -24,6 +24,7 @@ mod serve;
 mod shell;
 mod site;
 mod special_remote;
+mod status;
 mod user;
 
 /// Real storage behind git-annex: a special remote and a cluster gateway on Arvados Keep blocks.
@@ -44,6 +45,7 @@ struct Cli {
 enum Command {
     Init(init::Init),
     Serve(serve::Serve),
+    Status(status::Status),
     Repo(repo::Repo),
     User(user::User),
     Node(node::Node),
@@ -71,7 +73,11 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    logs(if cli.quiet { "error" } else { level(cli.verbose) });
+    let (daemon, format) = match &cli.command {
+        Command::Serve(serve) => (true, serve.log_format()),
+        _ => (false, log::Format::Text),
+    };
+    log::start(log::level(cli.quiet, cli.verbose, daemon), format, daemon);
     match run(cli) {
         Ok(code) => code,
         Err(failure) => {
@@ -92,41 +98,27 @@ fn called_as(program: &std::ffi::OsStr) -> Option<&'static str> {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Runtime::new()?;
     match cli.command {
-        Command::Init(init) => runtime.block_on(init.run()),
-        Command::Serve(serve) => runtime.block_on(serve.run()),
+        Command::Init(init) => on_runtime(init.run()),
+        Command::Serve(serve) => on_runtime(serve.run()),
+        Command::Status(status) => on_runtime(status.run()),
         Command::Repo(repo) => repo.run(),
         Command::User(user) => user.run(),
-        Command::Node(node) => runtime.block_on(node.run()),
-        Command::Shell(shell) => runtime.block_on(shell.run()),
-        Command::Link(link) => link.run(),
-        Command::ProcReceive(hook) => hook.run(),
-        Command::SpecialRemote => runtime.block_on(special_remote::run()),
-        Command::Explain(explain) => runtime.block_on(explain.run()),
-        Command::Repair(repair) => runtime.block_on(repair.run()),
-        Command::Scrub(scrub) => runtime.block_on(scrub.run()),
+        Command::Node(node) => on_runtime(node.run()),
+        Command::Explain(explain) => on_runtime(explain.run()),
+        Command::Repair(repair) => on_runtime(repair.run()),
+        Command::Scrub(scrub) => on_runtime(scrub.run()),
         Command::Man(man) => man.run(),
         Command::Completions(completions) => completions.run(),
-        Command::Keep(keep) => runtime.block_on(keep.run()),
+        Command::Shell(shell) => shell.run(),
+        Command::Link(link) => link.run(),
+        Command::ProcReceive(hook) => hook.run(),
+        Command::SpecialRemote => on_runtime(special_remote::run()),
+        Command::Keep(keep) => on_runtime(keep.run()),
     }
 }
 
-/// Names what is logged by default, after `-v` and after more of them.
-fn level(verbose: u8) -> &'static str {
-    match verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
-    }
-}
-
-/// Sends logs of this level and above to standard error; `ANNEX_KEEP_LOG` sets another filter.
-///
-/// Over ssh the user sees them, so they are plain lines.
-fn logs(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("ANNEX_KEEP_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    lines.with_ansi(std::io::stderr().is_terminal()).without_time().with_target(false).init();
+/// Runs a command that waits for several things at once. A runtime is made only where it is needed.
+fn on_runtime(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    tokio::runtime::Runtime::new()?.block_on(command)
 }

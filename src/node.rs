@@ -13,6 +13,7 @@ use crate::stream::Piece;
 
 pub mod keep;
 mod lazy;
+pub mod measured;
 
 pub use lazy::{Lazy, Opener};
 
@@ -28,6 +29,15 @@ pub struct Content {
     pub stream: ByteStream,
     /// Whether the node checks each byte against a hash of what was stored, before it gives it away.
     pub verified: bool,
+}
+
+/// Room for content, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What the place has in all.
+    pub total: u64,
+    /// What can still be stored there: nothing means that the node is full.
+    pub free: u64,
 }
 
 /// Why a node did not do what it was asked.
@@ -58,6 +68,9 @@ pub trait Node: Send + Sync {
 
     /// Removes a key's content. The content not being there is success.
     async fn remove(&self, key: &Key) -> Result<(), NodeError>;
+
+    /// Returns the room there is, or `None` where nobody knows of an end. An error means that the node cannot be used now.
+    async fn space(&self) -> Result<Option<Space>, NodeError>;
 
     /// Takes a copy out of use whose bytes are not the key's, keeping them for people to look at where that can be done.
     /// The node does not have the key afterwards.
@@ -99,7 +112,7 @@ impl Hold for OnlyOurs {
 
 /// An upload to a node. Dropped without an end, it may be gone on with later or not.
 #[async_trait]
-pub trait Upload: Send {
+pub trait Upload: Send + Sync {
     /// Returns how many bytes from the start the node kept of an earlier upload.
     fn offset(&self) -> u64;
 

@@ -1,16 +1,18 @@
 //! Doors: who talks to us, and for what.
 
 pub mod caller;
-pub mod connections;
 pub mod conversation;
 mod git;
 pub mod hook;
 pub mod http;
 pub mod hub;
+mod metrics;
 pub mod notify;
 pub mod p2p;
 pub mod shell;
 pub mod ssh;
+pub mod socket;
+pub mod status;
 pub mod traffic;
 mod wire;
 pub mod worker;

@@ -8,10 +8,12 @@ use annex_protocol::shell::Command;
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::Failure;
-use crate::serve::caller::Caller;
+use crate::serve::caller::{Caller, Who};
 use crate::serve::conversation::{Asked, Programs, Streams, converse};
 use crate::serve::hub::Hub;
-use crate::serve::shell::{Refusal, argument_bytes, forced_command};
+use crate::serve::shell::{argument_bytes, forced_command};
+use crate::serve::socket::ask::Told;
+use crate::serve::socket::{Handed, hand_over};
 use crate::task::Shutdown;
 
 /// Do what an ssh client asks: a forced command under any sshd, also run as git-annex-shell
@@ -32,22 +34,29 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let caller = Caller::from_environment(self.user);
-        let command = match (self.command.as_slice(), forced_command()) {
-            ([], Some(line)) => Some(Command::parse(&line).map_err(Refusal::from)?),
-            ([], None) => None,
-            (words, _) => Some(Command::from_arguments(&argument_bytes(words)).map_err(Refusal::from)?),
-        };
-        let git_protocol = std::env::var("GIT_PROTOCOL").ok();
-        let asked = Asked { command, git_protocol, door: "shell" };
-        let hub = Hub::new(self.site.open()?, Box::new(Stores::default()), Shutdown::default());
-        let streams = Streams {
-            input: Box::new(tokio::io::stdin()),
-            output: Box::new(tokio::io::stdout()),
-            errors: Box::new(tokio::io::stderr()),
-            programs: Programs::Inherit,
-        };
-        Ok(ExitCode::from(converse(&hub, &caller, asked, streams).await))
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let told = Told::new(self.user, argument_bytes(&self.command), forced_command());
+        let command = told.command()?;
+        match hand_over(self.site.root()?, told.clone()) {
+            Handed::Done(code) => Ok(ExitCode::from(code)),
+            Handed::Lost => Err(Failure::failed("the gateway's daemon was lost; try again")),
+            Handed::NotTaken => super::on_runtime(serve(&self.site, &told, command)),
+        }
     }
+}
+
+/// Does what the client asks in this process.
+async fn serve(site: &SiteOption, told: &Told, command: Option<Command>) -> Result<ExitCode, Failure> {
+    let who = told.user.clone().map_or(Who::Owner, Who::User);
+    let caller = Caller::with_variables(who, |name| told.variable(name));
+    let git_protocol = told.variable("GIT_PROTOCOL").and_then(|value| String::from_utf8(value).ok());
+    let asked = Asked { command, git_protocol, door: "shell" };
+    let hub = Hub::new(site.open()?, Box::new(Stores::default()), Shutdown::default());
+    let streams = Streams {
+        input: Box::new(tokio::io::stdin()),
+        output: Box::new(tokio::io::stdout()),
+        errors: Box::new(tokio::io::stderr()),
+        programs: Programs::Inherit,
+    };
+    Ok(ExitCode::from(converse(&hub, &caller, asked, streams).await))
 }

@@ -1,6 +1,6 @@
 //! The `--site` option that most commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Failure;
 use crate::site::Site;
@@ -14,9 +14,12 @@ pub(super) struct SiteOption {
 
 impl SiteOption {
     pub(super) fn open(&self) -> Result<Site, Failure> {
-        let Some(root) = &self.site else {
-            return Err(Failure::usage("which site? Name it with --site DIR, or in ANNEX_KEEP_SITE"));
-        };
-        Ok(Site::open(root)?)
+        Ok(Site::open(self.root()?)?)
+    }
+
+    /// Returns the site's directory, unopened.
+    pub(super) fn root(&self) -> Result<&Path, Failure> {
+        let which = || Failure::usage("which site? Name it with --site DIR, or in ANNEX_KEEP_SITE");
+        self.site.as_deref().ok_or_else(which)
     }
 }

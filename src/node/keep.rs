@@ -5,7 +5,7 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 
-use super::{ByteStream, Content, Node, NodeError, Upload};
+use super::{ByteStream, Content, Node, NodeError, Space, Upload};
 use crate::keep::{KeepError, KeepStore};
 use crate::stream::Piece;
 
@@ -42,6 +42,11 @@ impl Node for KeepNode {
     async fn remove(&self, key: &Key) -> Result<(), NodeError> {
         self.store.remove(self.owner.as_bytes(), &key.file_name()).await?;
         Ok(())
+    }
+
+    async fn space(&self) -> Result<Option<Space>, NodeError> {
+        let space = self.store.space().await?;
+        Ok(Some(Space { total: space.total, free: space.free }))
     }
 }
 

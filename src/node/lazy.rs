@@ -6,7 +6,7 @@ use annex_protocol::key::Key;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use super::{Content, Hold, Node, NodeError, Upload};
+use super::{Content, Hold, Node, NodeError, Space, Upload};
 
 /// Opens a node.
 #[async_trait]
@@ -56,5 +56,9 @@ impl Node for Lazy {
 
     async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
         self.node().await?.lock(key).await
+    }
+
+    async fn space(&self) -> Result<Option<Space>, NodeError> {
+        self.node().await?.space().await
     }
 }

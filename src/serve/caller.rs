@@ -1,7 +1,6 @@
 //! Who is asking, and what they may do.
 
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
 
 use annex_protocol::p2p::Mode;
 use annex_protocol::shell::Limits;
@@ -58,11 +57,10 @@ impl Caller {
         Self { who, limits: Limits::default(), home: b"/".to_vec() }
     }
 
-    /// Returns the caller that this process's environment tells of.
-    pub fn from_environment(user: Option<String>) -> Self {
-        let variable = |name: &str| std::env::var_os(name).map(|value| value.as_bytes().to_vec());
+    /// Returns the caller of a command that was started with these variables in its environment.
+    pub fn with_variables(who: Who, variable: impl Fn(&str) -> Option<Vec<u8>>) -> Self {
         let home = variable("HOME").unwrap_or_else(|| b"/".to_vec());
-        Self { who: user.map_or(Who::Owner, Who::User), limits: Limits::from_environment(variable), home }
+        Self { who, limits: Limits::from_environment(variable), home }
     }
 
     /// Returns what a role lets the caller do over the P2P protocol.

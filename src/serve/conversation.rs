@@ -7,6 +7,7 @@ use std::sync::Arc;
 use annex_protocol::shell::{Command, GitService};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::process::Child;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::caller::Caller;
 use super::hub::{Hosted, Hub};
@@ -84,8 +85,11 @@ async fn converse_or_fail(hub: &Hub, caller: &Caller, asked: Asked, streams: &mu
             let traffic = hub.traffic().clone();
             let scope = Scope { traffic, who: caller.who.clone(), repo: hosted.repo.name.clone(), door: asked.door };
             let drain = hub.shutdown().drain.clone();
-            let service = Service { gateway, uuid, target, mode, scope, drain };
-            p2p::serve(service, &mut streams.input, &mut streams.output).await?;
+            let (notes, noted) = tokio::sync::mpsc::unbounded_channel();
+            let service = Service { gateway, uuid, target, mode, scope, drain, notes };
+            let served = p2p::serve(service, &mut streams.input, &mut streams.output);
+            let ((), served) = tokio::join!(pass_on(noted, &mut streams.errors), served);
+            served?;
             Ok(0)
         }
         Request::Notify(hosted) => {
@@ -97,6 +101,16 @@ async fn converse_or_fail(hub: &Hub, caller: &Caller, asked: Asked, streams: &mu
             let protocol = asked.git_protocol.as_deref();
             run_git(service, &hosted, may_place, protocol, streams).await
         }
+    }
+}
+
+/// Tells the client's user what is noted, until nothing can be any more.
+async fn pass_on(mut noted: UnboundedReceiver<String>, errors: &mut (dyn AsyncWrite + Send + Unpin)) {
+    while let Some(note) = noted.recv().await {
+        let line = format!("annex-keep: {}\n", note.replace(['\n', '\r'], " "));
+        // A client that is gone cannot be told.
+        let _ = errors.write_all(line.as_bytes()).await;
+        let _ = errors.flush().await;
     }
 }
 

@@ -7,6 +7,7 @@ use axum::response::IntoResponse;
 
 use super::hub::Hub;
 
+mod admin;
 mod auth;
 mod listen;
 mod reply;
@@ -15,7 +16,7 @@ pub use listen::{Listener, serve};
 
 /// Returns what answers at each address.
 pub fn routes(hub: Hub) -> Router {
-    Router::new().fallback(nothing_here).with_state(hub)
+    Router::new().merge(admin::routes()).fallback(nothing_here).with_state(hub)
 }
 
 async fn nothing_here() -> impl IntoResponse {

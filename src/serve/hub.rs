@@ -11,9 +11,10 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use super::connections::{Connections, Permit};
 use super::traffic::Traffic;
 use crate::gateway::{Gateway, GatewayError, Target};
+use crate::node::Node;
+use crate::node::measured::Meters;
 use crate::repo::{Repo, RepoError};
 use crate::site::{RepoName, Site, SiteError};
 use crate::task::{Shutdown, blocking};
@@ -23,6 +24,12 @@ use crate::task::{Shutdown, blocking};
 pub trait Assemble: Send + Sync {
     /// Puts the gateway of a repository together.
     async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway;
+
+    /// Returns the nodes of a site by name, to ask them how they are.
+    fn nodes(&self, site: &Site) -> Vec<(String, Arc<dyn Node>)>;
+
+    /// Returns what is counted about nodes.
+    fn meters(&self) -> &Meters;
 }
 
 /// What all doors share. Cloning is cheap.
@@ -34,8 +41,9 @@ struct Inner {
     assemble: Box<dyn Assemble>,
     open: Mutex<Open>,
     traffic: Traffic,
-    connections: Connections,
     shutdown: Shutdown,
+    started: Instant,
+    listening: Mutex<Vec<String>>,
 }
 
 /// Repositories that are open, and whose UUIDs are known.
@@ -75,8 +83,9 @@ impl Hub {
     /// Makes the hub of a site. Must be called on the runtime if the doors are to serve.
     pub fn new(site: Site, assemble: Box<dyn Assemble>, shutdown: Shutdown) -> Self {
         let traffic = Traffic::new(&site.config().limits);
-        let (open, connections) = (Mutex::default(), Connections::default());
-        Self(Arc::new(Inner { site: RwLock::new(site), assemble, open, traffic, connections, shutdown }))
+        let open = Mutex::default();
+        let (site, started, listening) = (RwLock::new(site), Instant::now(), Mutex::default());
+        Self(Arc::new(Inner { site, assemble, open, traffic, shutdown, started, listening }))
     }
 
     /// Returns the site as it is configured now.
@@ -89,14 +98,34 @@ impl Hub {
         &self.0.traffic
     }
 
-    /// Admits one more connection, unless the site's limit is reached.
-    pub fn admit(&self) -> Option<Permit> {
-        self.0.connections.admit(self.site().config().limits.connections)
-    }
-
     /// Returns what tells of the program's end.
     pub fn shutdown(&self) -> &Shutdown {
         &self.0.shutdown
+    }
+
+    /// Returns what puts nodes together.
+    pub(super) fn assemble(&self) -> &dyn Assemble {
+        &*self.0.assemble
+    }
+
+    /// Tells for how long this has been going on.
+    pub fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    /// Notes that a door is open at an address.
+    pub fn listens(&self, at: impl Into<String>) {
+        self.0.listening.lock().unwrap_or_else(PoisonError::into_inner).push(at.into());
+    }
+
+    /// Returns where doors are open.
+    pub fn listeners(&self) -> Vec<String> {
+        self.0.listening.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns how many repositories are open.
+    pub fn open_repositories(&self) -> usize {
+        self.opened().repos.len()
     }
 
     /// Reads the configuration again. What is under way goes on with the old one.
@@ -119,6 +148,7 @@ impl Hub {
         let repo = Repo::open(&site, name)?;
         let hosted = Hosted { stamp, repo, gateway: OnceCell::new(), dirty: AtomicBool::new(false) };
         let hosted = Arc::new(hosted);
+        self.0.traffic.name_nodes(hosted.repo.nodes.iter().map(|node| (&node.uuid, node.name.as_str())));
         let mut open = self.opened();
         let identity = &hosted.repo.identity;
         let nodes = hosted.repo.nodes.iter().map(|node| &node.uuid);

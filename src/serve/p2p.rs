@@ -9,6 +9,7 @@ use annex_protocol::p2p::{AssociatedFile, Expect, Message, Mode, ParseError, Ver
 use annex_protocol::uuid::Uuid;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use super::hub::COMMIT_AFTER;
@@ -34,6 +35,8 @@ pub struct Service {
     pub scope: Scope,
     /// Ends the conversation between two requests.
     pub drain: CancellationToken,
+    /// Takes what the client's user should read and the client does not show.
+    pub notes: UnboundedSender<String>,
 }
 
 /// Why a conversation ended before its time.
@@ -162,6 +165,12 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
         Ok(Next::Request)
     }
 
+    /// Tells the client's user why a transfer failed: clients keep the text of that answer to themselves.
+    fn tell(&self, text: impl std::fmt::Display) {
+        // A client that is gone cannot be told.
+        let _ = self.service.notes.send(text.to_string());
+    }
+
     /// Waits for the next message. While none comes, commits what was recorded.
     async fn next_request(&mut self) -> Result<Option<Result<Message, ParseError>>, SessionError> {
         if self.dirty {
@@ -250,7 +259,6 @@ fn yes_or_no(outcome: Result<bool, GatewayError>) -> Message {
 
 /// Reports a failed request to the client, in one line.
 fn failure(error: &GatewayError) -> Message {
-    tracing::warn!("{error}");
     Message::error(error.to_string().replace(['\n', '\r'], " "))
 }
 

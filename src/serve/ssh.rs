@@ -98,7 +98,7 @@ pub async fn serve(listener: Listener, door: Door) {
 }
 
 fn accept(stream: TcpStream, peer: SocketAddr, door: &Door) {
-    let Some(permit) = door.hub.admit() else {
+    let Ok(connected) = door.hub.traffic().connect("ssh") else {
         tracing::warn!(%peer, "ssh: refused, too many connections are open");
         tokio::spawn(tokio::time::timeout(PARTING, turn_away(stream)));
         return;
@@ -108,7 +108,7 @@ fn accept(stream: TcpStream, peer: SocketAddr, door: &Door) {
     let running = door.hub.shutdown().running.clone();
     running.spawn(async move {
         connection::serve(stream, peer, door).await;
-        drop(permit);
+        drop(connected);
     });
 }
 

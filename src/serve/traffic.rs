@@ -1,16 +1,24 @@
-//! What goes on: who does what, how much of it, and the line that is logged about each request.
+//! What goes on: who does what, how much of it, within which limits, and the line that is logged about each request.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
+use serde::{Deserialize, Serialize};
 
+use self::rates::Rates;
+use self::turns::{Turn, Turns};
 use super::caller::Who;
+use super::metrics::Counters;
 use crate::site::RepoName;
-use crate::site::config::Limits;
+use crate::site::config::{Limits, UserLimits};
+
+mod rates;
+mod turns;
 
 /// What a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,9 +39,56 @@ pub enum Operation {
 #[derive(Clone)]
 pub struct Traffic(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
-    running: AtomicU64,
+    turns: Arc<Turns>,
+    rates: Rates,
+    counters: Counters,
+    connections: AtomicUsize,
+    most_connections: AtomicUsize,
+    /// Transfers under way, in the order in which they came.
+    transfers: Mutex<BTreeMap<u64, Arc<Live>>>,
+    next: AtomicU64,
+    /// What the nodes of open repositories are called.
+    names: RwLock<HashMap<Uuid, String>>,
+}
+
+/// A transfer under way.
+struct Live {
+    who: Who,
+    repo: RepoName,
+    door: &'static str,
+    operation: Operation,
+    key: Key,
+    started: Instant,
+    bytes: AtomicU64,
+    waits: AtomicBool,
+}
+
+/// A transfer under way, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// For whom.
+    pub user: String,
+    /// In which repository.
+    pub repository: String,
+    /// Through which door.
+    pub door: String,
+    /// `get` or `put`.
+    pub operation: String,
+    /// Of which key.
+    pub key: String,
+    /// Bytes that have passed.
+    pub bytes: u64,
+    /// Seconds since it was asked for.
+    pub seconds: u64,
+    /// Whether it waits for its turn.
+    pub waits: bool,
+}
+
+/// A connection of a client, counted until it is dropped.
+pub struct Connected {
+    traffic: Traffic,
+    door: &'static str,
 }
 
 /// From where and for whom requests come.
@@ -57,6 +112,9 @@ pub struct Request {
     started: Instant,
     bytes: u64,
     ended: bool,
+    /// For a transfer: its place among those under way.
+    live: Option<(u64, Arc<Live>)>,
+    turn: Option<Turn>,
 }
 
 /// How a request ended.
@@ -75,33 +133,148 @@ pub enum Outcome<'a> {
 #[error("the server is busy: too many transfers are waiting; try again later")]
 pub struct Busy;
 
+/// So many are connected that the client should come again later.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is busy: too many connections are open; try again later")]
+pub struct Crowded;
+
+/// Returns the limits of whoever asks. Who has the site's files in hand has none of their own.
+fn user_limits(limits: &Limits, who: &Who) -> UserLimits {
+    match who {
+        Who::Owner => UserLimits::default(),
+        Who::User(name) => limits.user(name),
+        // All without a name are one user.
+        Who::Anonymous => limits.user("anonymous"),
+    }
+}
+
 impl Traffic {
     /// Makes the account of a process.
-    pub fn new(_limits: &Limits) -> Self {
-        Self(Arc::default())
+    pub fn new(limits: &Limits) -> Self {
+        Self(Arc::new(Inner {
+            turns: Arc::new(Turns::new(limits)),
+            rates: Rates::new(limits),
+            counters: Counters::default(),
+            connections: AtomicUsize::new(0),
+            most_connections: AtomicUsize::new(limits.connections),
+            transfers: Mutex::default(),
+            next: AtomicU64::new(0),
+            names: RwLock::default(),
+        }))
     }
 
-    /// Takes new limits for what comes from now on.
-    pub fn set_limits(&self, _limits: &Limits) {}
+    /// Takes new limits, for what waits and runs too.
+    pub fn set_limits(&self, limits: &Limits) {
+        self.0.turns.set_limits(limits);
+        self.0.rates.set_limits(limits);
+        self.0.most_connections.store(limits.connections, Ordering::Relaxed);
+    }
+
+    /// Counts a connection, unless there are too many.
+    pub fn connect(&self, door: &'static str) -> Result<Connected, Crowded> {
+        let before = self.0.connections.fetch_add(1, Ordering::Relaxed);
+        // Counted, so that dropping it counts it off again.
+        let connected = Connected { traffic: self.clone(), door };
+        self.0.counters.connected(door);
+        if before < self.0.most_connections.load(Ordering::Relaxed) { Ok(connected) } else { Err(Crowded) }
+    }
+
+    /// Returns how many connections there are.
+    pub fn connections(&self) -> usize {
+        self.0.connections.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many transfers have their turn, and how many wait for it.
+    pub fn running_and_waiting(&self) -> (usize, usize) {
+        self.0.turns.count()
+    }
+
+    /// Returns the transfers under way, oldest first.
+    pub fn transfers(&self) -> Vec<Transfer> {
+        self.0.transfers.lock().unwrap_or_else(PoisonError::into_inner).values().map(|live| live.shown()).collect()
+    }
+
+    /// Learns what nodes are called, for the log.
+    pub fn name_nodes<'a>(&self, nodes: impl Iterator<Item = (&'a Uuid, &'a str)>) {
+        let mut names = self.0.names.write().unwrap_or_else(PoisonError::into_inner);
+        names.extend(nodes.map(|(uuid, name)| (uuid.clone(), name.to_owned())));
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    fn names(&self, uuids: &[Uuid]) -> String {
+        let known = self.0.names.read().unwrap_or_else(PoisonError::into_inner);
+        let name = |uuid: &Uuid| known.get(uuid).cloned().unwrap_or_else(|| uuid.to_string());
+        uuids.iter().map(name).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.traffic.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.traffic.0.counters.disconnected(self.door);
+    }
+}
+
+impl Live {
+    fn shown(&self) -> Transfer {
+        Transfer {
+            user: self.who.to_string(),
+            repository: self.repo.to_string(),
+            door: self.door.to_owned(),
+            operation: self.operation.to_string(),
+            key: self.key.to_string(),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            seconds: self.started.elapsed().as_secs(),
+            waits: self.waits.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Scope {
     /// Begins a request.
     pub fn request(&self, operation: Operation, key: &Key) -> Request {
-        self.traffic.0.running.fetch_add(1, Ordering::Relaxed);
-        Request { scope: self.clone(), operation, key: key.clone(), started: Instant::now(), bytes: 0, ended: false }
+        let started = Instant::now();
+        let live = matches!(operation, Operation::Get | Operation::Put).then(|| {
+            let (who, repo, door, key) = (self.who.clone(), self.repo.clone(), self.door, key.clone());
+            let (bytes, waits) = (AtomicU64::new(0), AtomicBool::new(false));
+            let live = Arc::new(Live { who, repo, door, operation, key, started, bytes, waits });
+            let id = self.traffic.0.next.fetch_add(1, Ordering::Relaxed);
+            let mut transfers = self.traffic.0.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+            transfers.insert(id, Arc::clone(&live));
+            (id, live)
+        });
+        Request { scope: self.clone(), operation, key: key.clone(), started, bytes: 0, ended: false, live, turn: None }
     }
 }
 
 impl Request {
     /// Waits for a turn to transfer content.
     pub async fn turn(&mut self) -> Result<(), Busy> {
+        self.waits(true);
+        let turn = self.scope.traffic.0.turns.take(&self.scope.who).await;
+        self.waits(false);
+        self.turn = Some(turn?);
         Ok(())
+    }
+
+    fn waits(&self, waits: bool) {
+        if let Some((_, live)) = &self.live {
+            live.waits.store(waits, Ordering::Relaxed);
+        }
     }
 
     /// Counts bytes of content that pass, and waits as long as the limits ask for.
     pub async fn pass(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
+        let Inner { rates, counters, .. } = &*self.scope.traffic.0;
+        rates.pass(&self.scope.who, bytes).await;
+        counters.passed(self.operation, self.scope.door, bytes as u64);
+        if let Some((_, live)) = &self.live {
+            live.bytes.store(self.bytes, Ordering::Relaxed);
+        }
     }
 
     /// Ends the request and logs it.
@@ -111,42 +284,48 @@ impl Request {
 
     fn log(&mut self, outcome: &Outcome<'_>) {
         self.ended = true;
-        let Scope { who, repo, door, .. } = &self.scope;
-        let millis = self.started.elapsed().as_millis();
+        let Scope { traffic, who, repo, door } = &self.scope;
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (result, nodes, reason) = match outcome {
-            Outcome::Done(nodes) => ("done", names(nodes), ""),
+            Outcome::Done(nodes) => ("done", traffic.names(nodes), ""),
             Outcome::No => ("no", String::new(), ""),
             Outcome::Failed(reason) => ("failed", String::new(), *reason),
         };
+        traffic.0.counters.ended(self.operation, door, result);
         tracing::info!(
             target: "annex_keep::request",
             user = %who, repository = %repo, door, operation = %self.operation, key = %self.key, nodes,
-            bytes = self.bytes, milliseconds = millis, outcome = result, reason
+            bytes = self.bytes, milliseconds = millis, outcome = result, reason, "request"
         );
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.scope.traffic.0.running.fetch_sub(1, Ordering::Relaxed);
+        if let Some((id, _)) = &self.live {
+            self.scope.traffic.0.transfers.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        }
         if !self.ended {
             self.log(&Outcome::Failed("broken off"));
         }
     }
 }
 
-fn names(uuids: &[Uuid]) -> String {
-    uuids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Operation {
+    /// Returns its name in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::CheckPresent => "checkpresent",
             Self::Get => "get",
             Self::Put => "put",
             Self::Remove => "remove",
             Self::Lock => "lock",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

@@ -45,6 +45,13 @@ impl Site {
         self.leave("content_lock", lock.0)
     }
 
+    /// Returns how many content locks hold now.
+    pub fn locks(&self) -> Result<u64, SiteError> {
+        let now = self.now()?;
+        let select = "SELECT count(*) FROM content_lock WHERE deadline > ?1";
+        self.database().read(|connection| connection.prepare_cached(select)?.query_row([now], |row| row.get(0)))
+    }
+
     /// Announces the removal of a key from a node, or returns `None` while the key is locked there.
     ///
     /// The caller ends the removal when it is done, well or not.

@@ -13,12 +13,14 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
         self.dirty = true;
         let mut request = self.service.scope.request(Operation::Get, key);
         if let Err(busy) = request.turn().await {
+            self.tell(&busy);
             self.wire.send(&ended(request, Message::error(busy.to_string()))).await?;
             return Ok(Next::Request);
         }
         let content = match self.service.gateway.get(self.service.target, key, offset).await {
             Ok(content) => content,
             Err(error) => {
+                self.tell(&error);
                 // In place of DATA, it ends the request.
                 self.wire.send(&ended(request, failure(&error))).await?;
                 return Ok(Next::Request);

@@ -13,6 +13,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     pub(super) async fn put(&mut self, key: &Key, file: &AssociatedFile) -> Result<Next, SessionError> {
         let mut request = self.service.scope.request(Operation::Put, key);
         if let Err(busy) = request.turn().await {
+            self.tell(&busy);
             self.wire.send(&ended(request, Message::error(busy.to_string()))).await?;
             return Ok(Next::Request);
         }
@@ -27,6 +28,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
             }
             Ok(Put::Receive(receiving)) => receiving,
             Err(error) => {
+                self.tell(&error);
                 self.wire.send(&ended(request, failure(&error))).await?;
                 return Ok(Next::Request);
             }
@@ -104,7 +106,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
             }
             Ok(None) => Ok(Some(ended(request, Message::Failure))),
             Err(error) => {
-                tracing::warn!("{}: not stored: {error}", named(file, key));
+                self.tell(format_args!("{}: not stored: {error}", named(file, key)));
                 request.end(&Outcome::Failed(&error.to_string()));
                 Ok(Some(Message::Failure))
             }

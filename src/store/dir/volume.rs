@@ -97,6 +97,7 @@ impl Volume {
 
     pub(super) fn space(&self) -> Result<Space, StoreError> {
         let found = nix::sys::statvfs::statvfs(&self.root).map_err(|e| self.fail("look at", &self.root, e.into()))?;
+        self.still_there()?;
         let unit = found.fragment_size();
         let (total, free) = (found.blocks() * unit, found.blocks_available() * unit);
         Ok(Space { total, free: free.saturating_sub(self.reserve) })

@@ -1,0 +1,242 @@
+//! A node that counts what is asked of it, one account for all repositories that use it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use annex_protocol::key::Key;
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::{ByteStream, Content, Hold, Node, NodeError, Space, Upload};
+use crate::stream::Piece;
+
+/// The accounts of all nodes of a site. Cloning shares them.
+#[derive(Clone)]
+pub struct Meters {
+    requests: Family<Asked, Counter>,
+    errors: Family<Asked, Counter>,
+    bytes: Family<Moved, Counter>,
+    seconds: Family<Asked, Histogram, fn() -> Histogram>,
+    last: Arc<Mutex<HashMap<String, LastError>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    node: String,
+    operation: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Moved {
+    node: String,
+    direction: &'static str,
+}
+
+/// What a node said when it last failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    /// What it said.
+    pub text: String,
+    /// When, in seconds since the epoch.
+    pub at: u64,
+}
+
+/// What a node was asked, in all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Requests of all kinds.
+    pub requests: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// Bytes sent to the node.
+    pub bytes_in: u64,
+    /// Bytes that came from it.
+    pub bytes_out: u64,
+    /// Its last error.
+    pub last_error: Option<LastError>,
+}
+
+const OPERATIONS: [&str; 7] = ["present", "get", "put", "commit", "remove", "lock", "read"];
+const IN: &str = "in";
+const OUT: &str = "out";
+
+/// Upper bounds of the latency histogram, in seconds.
+const SECONDS: [f64; 9] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0];
+
+impl Default for Meters {
+    fn default() -> Self {
+        let (requests, errors, bytes) = (Family::default(), Family::default(), Family::default());
+        let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
+        Self { requests, errors, bytes, seconds, last: Arc::default() }
+    }
+}
+
+impl Meters {
+    /// Returns what a node was asked so far.
+    pub fn account(&self, node: &str) -> Account {
+        let asked = |family: &Family<Asked, Counter>| {
+            let of =
+                |operation| family.get(&Asked { node: node.to_owned(), operation }).map_or(0, |counter| counter.get());
+            OPERATIONS.into_iter().map(of).sum()
+        };
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        Account {
+            requests: asked(&self.requests),
+            errors: asked(&self.errors),
+            bytes_in: self.moved(node, IN).get(),
+            bytes_out: self.moved(node, OUT).get(),
+            last_error: last.get(node).cloned(),
+        }
+    }
+
+    /// Adds the accounts to what is told to Prometheus.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("node_requests", "Requests to a node", self.requests.clone());
+        registry.register("node_errors", "Requests to a node that failed", self.errors.clone());
+        registry.register("node_bytes", "Bytes of content sent to a node and from it", self.bytes.clone());
+        let help = "Time until a node answered; for get and put, until bytes could flow";
+        registry.register("node_latency_seconds", help, self.seconds.clone());
+    }
+
+    fn moved(&self, node: &str, direction: &'static str) -> Counter {
+        self.bytes.get_or_create_owned(&Moved { node: node.to_owned(), direction })
+    }
+
+    fn failed(&self, node: &str, operation: &'static str, text: String) {
+        self.errors.get_or_create(&Asked { node: node.to_owned(), operation }).inc();
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.insert(node.to_owned(), LastError { text, at });
+    }
+
+    /// Counts a request and what became of it.
+    async fn count<T>(
+        &self,
+        node: &str,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, NodeError>>,
+    ) -> Result<T, NodeError> {
+        let asked = Asked { node: node.to_owned(), operation };
+        self.requests.get_or_create(&asked).inc();
+        let started = Instant::now();
+        let done = work.await;
+        self.seconds.get_or_create(&asked).observe(started.elapsed().as_secs_f64());
+        if let Err(error) = &done {
+            self.failed(node, operation, error.to_string());
+        }
+        done
+    }
+}
+
+/// A node that counts what is asked of it.
+pub struct Measured {
+    node: Arc<dyn Node>,
+    name: String,
+    meters: Meters,
+}
+
+impl Measured {
+    /// Counts what is asked of the node that the site calls `name`.
+    pub fn new(node: Arc<dyn Node>, name: &str, meters: Meters) -> Self {
+        Self { node, name: name.to_owned(), meters }
+    }
+}
+
+#[async_trait]
+impl Node for Measured {
+    async fn present(&self, key: &Key) -> Result<bool, NodeError> {
+        self.meters.count(&self.name, "present", self.node.present(key)).await
+    }
+
+    async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
+        let content = self.meters.count(&self.name, "get", self.node.get(key, offset)).await?;
+        let (meters, name, bytes) = (self.meters.clone(), self.name.clone(), self.meters.moved(&self.name, OUT));
+        Ok(content.map(|Content { size, stream, verified }| {
+            let counted = stream.inspect(move |read| match read {
+                Ok(read) => {
+                    bytes.inc_by(read.len() as u64);
+                }
+                Err(error) => meters.failed(&name, "read", error.to_string()),
+            });
+            Content { size, stream: counted.boxed(), verified }
+        }))
+    }
+
+    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
+        let upload = self.meters.count(&self.name, "put", self.node.put(key)).await?;
+        let (name, meters) = (self.name.clone(), self.meters.clone());
+        let bytes = meters.moved(&name, IN);
+        Ok(Box::new(MeasuredUpload { upload, name, meters, bytes }))
+    }
+
+    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
+        self.meters.count(&self.name, "remove", self.node.remove(key)).await
+    }
+
+    async fn space(&self) -> Result<Option<Space>, NodeError> {
+        self.node.space().await
+    }
+
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        self.meters.count(&self.name, "remove", self.node.set_aside(key)).await
+    }
+
+    async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
+        self.meters.count(&self.name, "lock", self.node.lock(key)).await
+    }
+}
+
+struct MeasuredUpload {
+    upload: Box<dyn Upload>,
+    name: String,
+    meters: Meters,
+    bytes: Counter,
+}
+
+#[async_trait]
+impl Upload for MeasuredUpload {
+    fn offset(&self) -> u64 {
+        self.upload.offset()
+    }
+
+    async fn announce(&mut self, size: u64) -> Result<(), NodeError> {
+        self.upload.announce(size).await
+    }
+
+    async fn kept(&self) -> Result<ByteStream, NodeError> {
+        self.upload.kept().await
+    }
+
+    async fn restart(&mut self) -> Result<(), NodeError> {
+        self.upload.restart().await
+    }
+
+    async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
+        if let Piece::Data(bytes) = &piece {
+            self.bytes.inc_by(bytes.len() as u64);
+        }
+        let taken = self.upload.piece(piece).await;
+        if let Err(error) = &taken {
+            self.meters.failed(&self.name, "put", error.to_string());
+        }
+        taken
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), NodeError> {
+        self.meters.count(&self.name, "commit", self.upload.commit()).await
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<(), NodeError> {
+        self.upload.suspend().await
+    }
+
+    async fn abort(self: Box<Self>) -> Result<(), NodeError> {
+        self.upload.abort().await
+    }
+}

@@ -8,14 +8,18 @@ use axum::response::IntoResponse;
 use super::hub::Hub;
 
 mod auth;
+mod download;
+mod key;
 mod listen;
+mod p2p;
+mod range;
 mod reply;
 
 pub use listen::{Listener, serve};
 
 /// Returns what answers at each address.
 pub fn routes(hub: Hub) -> Router {
-    Router::new().fallback(nothing_here).with_state(hub)
+    Router::new().merge(p2p::routes()).fallback(nothing_here).with_state(hub)
 }
 
 async fn nothing_here() -> impl IntoResponse {

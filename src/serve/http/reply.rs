@@ -8,41 +8,58 @@ use axum::response::{IntoResponse, Response};
 pub(super) struct Refused {
     status: StatusCode,
     text: String,
+    /// The methods that there are, if it was asked for with another one.
+    allow: Option<&'static str>,
 }
 
 /// After how many seconds a client that found the server busy may come again.
 const RETRY_AFTER_SECONDS: &str = "5";
 
+/// Answers with a JSON object.
+pub(super) fn json(value: &serde_json::Value) -> Response {
+    ([(header::CONTENT_TYPE, annex_protocol::p2p_http::JSON)], value.to_string()).into_response()
+}
+
 impl Refused {
+    fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self { status, text: text.into(), allow: None }
+    }
+
     /// The request cannot be understood.
     pub(super) fn bad_request(text: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, text: text.into() }
+        Self::new(StatusCode::BAD_REQUEST, text)
     }
 
     /// A name and a password are needed, or other ones.
     pub(super) fn unauthorized(text: impl Into<String>) -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, text: text.into() }
+        Self::new(StatusCode::UNAUTHORIZED, text)
     }
 
     /// Not allowed, and another password would not help.
     pub(super) fn forbidden(text: impl Into<String>) -> Self {
-        Self { status: StatusCode::FORBIDDEN, text: text.into() }
+        Self::new(StatusCode::FORBIDDEN, text)
     }
 
     /// There is no such thing.
     pub(super) fn not_found(text: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, text: text.into() }
+        Self::new(StatusCode::NOT_FOUND, text)
+    }
+
+    /// There is such a thing, but only by other methods.
+    pub(super) fn method(allow: &'static str) -> Self {
+        let text = format!("not by this method; allowed: {allow}");
+        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, text) }
     }
 
     /// So much is going on that the client should come again later.
     pub(super) fn busy(text: impl Into<String>) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, text: text.into() }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
     }
 
     /// It was tried, and failed; the text names what failed.
     pub(super) fn failed(error: impl std::fmt::Display) -> Self {
         tracing::warn!("{error}");
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, text: error.to_string() }
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     }
 }
 
@@ -52,6 +69,9 @@ impl IntoResponse for Refused {
         let mut response = (self.status, line).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=utf-8"));
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
         match self.status {
             StatusCode::UNAUTHORIZED => {
                 let challenge = HeaderValue::from_static("Basic realm=\"git-annex\", charset=\"UTF-8\"");

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hyper::ext::ReasonPhrase;
 
 /// A request that was refused, or failed.
 #[derive(Debug)]
@@ -19,6 +20,9 @@ const RETRY_AFTER_SECONDS: &str = "5";
 pub(super) fn json(value: &serde_json::Value) -> Response {
     ([(header::CONTENT_TYPE, annex_protocol::p2p_http::JSON)], value.to_string()).into_response()
 }
+
+/// Clients limit the length of a status line.
+const REASON_LENGTH: usize = 500;
 
 impl Refused {
     fn new(status: StatusCode, text: impl Into<String>) -> Self {
@@ -65,8 +69,13 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let line = format!("{}\n", self.text.replace(['\n', '\r'], " "));
-        let mut response = (self.status, line).into_response();
+        let line = self.text.replace(['\n', '\r'], " ");
+        let reason = ReasonPhrase::try_from(line.chars().take(REASON_LENGTH).collect::<String>());
+        let mut response = (self.status, line + "\n").into_response();
+        // Of a refusal git-annex shows its user the status line, not the body.
+        if let Ok(reason) = reason {
+            response.extensions_mut().insert(reason);
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=utf-8"));
         if let Some(allow) = self.allow {

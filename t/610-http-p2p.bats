@@ -357,6 +357,35 @@ refute() { ! "$@"; }
     removed
 }
 
+@test "a lock that is held lasts ten minutes from the last sign of life, any other from its beginning" {
+    # deadline [CHANGE]: the only lock's, after it was changed.
+    deadline() {
+        python3 - "$SITE/site.db" "${1:-0}" <<'END'
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], timeout=20, isolation_level=None)
+database.execute("UPDATE content_lock SET deadline = deadline + ?", [int(sys.argv[2])])
+print(*database.execute("SELECT deadline FROM content_lock").fetchone())
+END
+    }
+    put v4 "$A" file "$KEY"
+    id=$(lock "$A")
+    fresh=$(deadline)
+    deadline -500
+    connect "$A/v4/keeplocked?lockid=$id"
+    chunk '{"unlock":false}'
+    renewed() { [ "$(deadline)" -ge "$fresh" ]; }
+    wait_until 20 renewed
+    hang_up
+    refute removed
+    deadline -700
+    connect "$A/v4/keeplocked?lockid=$id"
+    chunk '{"unlock":false}'
+    end_body
+    assert_equal "$(answer)" $'200\n{"locked":false}'
+    hang_up
+    removed
+}
+
 @test "locks that are not granted or not known do no harm" {
     for _ in $(seq 20); do
         api "$CLUSTER/v4/lockcontent" "key=$KEY"
@@ -447,7 +476,15 @@ refute() { ! "$@"; }
     assert_equal "$(codes)" "401 401 401 401 401" "anonymous, nothing allowed"
     curl -sS -D headers -o body -X POST "$HTTP/git-annex/$A/v4/checkpresent?key=$KEY&$CLIENT"
     grep -qix $'www-authenticate: Basic realm="git-annex", charset="UTF-8"\r' headers
+    # Also when the client sends first and listens then.
     WHO=(-u rita:secret)
+    connect "$A/v4/put?key=$KEY" 'X-git-annex-data-length: 6000000'
+    printf '%x\r\n' 6000000 >&5
+    head -c 6000000 /dev/zero >&5
+    printf '\r\n' >&5
+    end_body
+    assert_equal "$(answer)" 403
+    hang_up
     assert_equal "$(codes)" "200 200 403 403 200" "may read"
     WHO=(-u adam:secret)
     assert_equal "$(codes)" "200 200 200 403 200" "may append"
@@ -564,6 +601,29 @@ http_clone() {
     wait_until 20 kept
     git annex copy --to origin -q big
     assert_on "$key" big a b c
+}
+
+@test "a download of git-annex that broke off goes on where it was, and a damaged copy does not stop it" {
+    http_clone work
+    random_file big 3M
+    git annex add -q .
+    git commit -qm files
+    key=$(annex_key big)
+    cp big ../big
+    git annex copy --to origin -q big
+    git annex drop -q big
+    mkdir -p .git/annex/tmp
+    head -c 1000000 ../big >".git/annex/tmp/$key"
+    git annex get -q big
+    assert_same big ../big
+    grep -F "operation=get key=$key" "$TMP/daemon.log" | grep -q 'bytes=2145728 ' ||
+        fail "$(grep -F operation=get "$TMP/daemon.log")"
+    git annex drop -q big
+    block=$(find "$SITE/nodes/a" -type f -size +2M | head -1)
+    chmod u+w "$block"
+    printf x | dd of="$block" bs=1 seek=2000000 conv=notrunc status=none
+    git annex get -q big
+    assert_same big ../big
 }
 
 @test "git-annex testremote passes against the cluster over HTTP" {

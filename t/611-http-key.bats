@@ -240,6 +240,8 @@ END
     KEY=WORM-s1073741824--large
     curl -sSf -u alice:secret -X POST -T large -H "X-git-annex-data-length: 1073741824" \
         "$HTTP/git-annex/$(site_uuid a)/v4/put?key=$KEY&clientuuid=c-1" | jq -e .stored
+    peak=$(resident_peak "$DAEMON_PID")
+    [ "$peak" -lt 400000 ] || fail "the upload took $peak KiB of memory"
     URL=$HTTP/git-annex/$CLUSTER/key/$KEY
     bytes_read() { awk '/^rchar/ { print $2 }' "/proc/$DAEMON_PID/io"; }
     before=$(bytes_read)
@@ -248,7 +250,7 @@ END
     tail -c 1024 large | cmp - "$TMP/got"
     read=$(($(bytes_read) - before))
     [ $read -lt $((72 << 20)) ] || fail "$read bytes were read"
-    echo "read for 1 KiB near the end of 1 GiB: $read bytes" >&3
+    echo "# read for 1 KiB near the end of 1 GiB: $read bytes; memory at most: $peak KiB" >&3
     before=$(bytes_read)
     get -r 0-1023
     assert_equal "$CODE" 206

@@ -33,13 +33,22 @@ pub(super) struct Part {
 
 /// Returns the size of a key's content without reading it; refused if it is not there.
 pub(super) async fn size(asked: &Asked, key: &Key) -> Result<u64, Refused> {
-    let present = asked.gateway.present(asked.target, key).await.map_err(Refused::failed)?;
-    match key.content_size().filter(|_| present) {
-        Some(size) => Ok(size),
-        None => {
-            let body = asked.gateway.get(asked.target, key, 0).await.map_err(Refused::failed)?;
-            Ok(body.ok_or_else(|| not_here(key))?.size())
+    let request = asked.scope.request(Operation::CheckPresent, key);
+    let size = match (asked.gateway.present(asked.target, key).await, key.content_size()) {
+        (Ok(false), _) => Ok(None),
+        (Ok(true), Some(size)) => Ok(Some(size)),
+        (Ok(true), None) => {
+            let body = asked.gateway.get(asked.target, key, 0).await;
+            body.map(|body| body.map(|body| body.size()))
         }
+        (Err(error), _) => Err(error),
+    };
+    match size {
+        Ok(size) => {
+            request.end(&if size.is_some() { Outcome::Done(&[]) } else { Outcome::No });
+            size.ok_or_else(|| not_here(key))
+        }
+        Err(error) => Err(failed(request, &error)),
     }
 }
 

@@ -70,10 +70,11 @@ impl Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let line = self.text.replace(['\n', '\r'], " ");
-        let reason = ReasonPhrase::try_from(line.chars().take(REASON_LENGTH).collect::<String>());
+        let reason: String =
+            line.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).take(REASON_LENGTH).collect();
         let mut response = (self.status, line + "\n").into_response();
         // Of a refusal git-annex shows its user the status line, not the body.
-        if let Ok(reason) = reason {
+        if let Ok(reason) = ReasonPhrase::try_from(reason) {
             response.extensions_mut().insert(reason);
         }
         let headers = response.headers_mut();

@@ -604,6 +604,9 @@ http_clone() {
 }
 
 @test "a download of git-annex that broke off goes on where it was, and a damaged copy does not stop it" {
+    stop_daemon
+    export ANNEX_KEEP_LOG=annex_keep::request=info
+    start_daemon
     http_clone work
     random_file big 3M
     git annex add -q .

@@ -3,7 +3,6 @@
 //! Source: spec `p2p-http.md`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use annex_protocol::key::Key;
 use annex_protocol::p2p::Version;
@@ -13,10 +12,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use futures_util::StreamExt;
 
 use super::reply::{Refused, json};
 use super::{auth, key};
@@ -42,11 +40,6 @@ pub(super) struct Asked {
     pub(super) headers: HeaderMap,
 }
 
-/// Of a body that nobody wants, this much is read, so that a client that sends first and listens then gets its answer.
-const DISCARD_BYTES: usize = 8 << 20;
-/// And not for longer than this.
-const DISCARD_TIME: Duration = Duration::from_secs(10);
-
 /// Returns what answers below `/git-annex/`.
 pub(super) fn routes() -> Router<Hub> {
     Router::new().route("/git-annex/{*rest}", any(answer).layer(key::cross_origin()))
@@ -57,12 +50,7 @@ async fn answer(State(hub): State<Hub>, request: Request) -> Response {
     let running = hub.shutdown().running.clone();
     let working = running.spawn(async move {
         let (parts, mut body) = request.into_parts();
-        // A client that waits for leave to send is not given any, and so has nothing to get rid of.
-        let sends = !parts.headers.contains_key(header::EXPECT);
         let answered = respond(&hub, parts, &mut body).await;
-        if sends {
-            hub.shutdown().running.spawn(tokio::time::timeout(DISCARD_TIME, discard(body)));
-        }
         answered.unwrap_or_else(IntoResponse::into_response)
     });
     working.await.unwrap_or_else(|lost| Refused::failed(format!("answering a request: {lost}")).into_response())
@@ -177,16 +165,4 @@ pub(super) fn failed(request: crate::serve::traffic::Request, error: &GatewayErr
 pub(super) fn busy(request: crate::serve::traffic::Request, busy: &Busy) -> Refused {
     request.end(&Outcome::Failed(&busy.to_string()));
     Refused::busy(busy.to_string())
-}
-
-/// Reads on for a while: closing a connection that a client still sends on would lose it the answer.
-async fn discard(body: Body) {
-    let mut frames = body.into_data_stream();
-    let mut left = DISCARD_BYTES;
-    while let Some(Ok(bytes)) = frames.next().await {
-        left = left.saturating_sub(bytes.len());
-        if left == 0 {
-            return;
-        }
-    }
 }

@@ -10,6 +10,8 @@ new_site() {
 # start_daemon [ARG]...: `annex-keep serve` for SITE; after stop_daemon, on the same ports again. Sets DAEMON_PID, HTTP
 # (its URL without / at the end), HTTP_PORT and SSH_PORT. What it prints is in $TMP/daemon.out, its log in $TMP/daemon.log.
 start_daemon() {
+    # Or the last daemon's `ready` would be taken for this one's.
+    : >"$TMP/daemon.out"
     annex-keep serve "$SITE" --ssh "127.0.0.1:${SSH_PORT:-0}" --http "127.0.0.1:${HTTP_PORT:-0}" "$@" \
         >"$TMP/daemon.out" 2>>"$TMP/daemon.log" 3>&- &
     DAEMON_PID=$!

@@ -8,6 +8,7 @@
 //! | [`uuid`] | repository and cluster UUIDs |
 //! | [`hash`] | the hash behind each key backend |
 //! | [`p2p`] | the P2P line protocol, versions 0 to 4 |
+//! | [`p2p_http`] | the P2P protocol over HTTP |
 //! | [`external`] | the external special remote protocol, both sides |
 //! | [`shell`] | git-annex-shell command lines |
 //! | [`log`] | the files of the git-annex branch |
@@ -24,6 +25,7 @@ mod line;
 pub mod log;
 pub mod manifest;
 pub mod p2p;
+pub mod p2p_http;
 pub mod prefer;
 pub mod shell;
 pub mod uuid;

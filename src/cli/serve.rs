@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::log::Format;
@@ -68,29 +69,36 @@ impl Serve {
             hub.listens(at);
             shutdown.running.spawn(ssh::serve(listener, ssh_door.clone()));
         }
-        let http = if self.http.is_empty() { site.config().http.listen.clone() } else { self.http };
-        for address in http {
-            let Address::Tcp(address) = address else { continue };
-            let bound = http::Listener::tcp(address).await;
-            let listener = bound.map_err(|error| Failure::failed(format!("listening on {address}: {error}")))?;
-            let at = format!("http {}", listener.url()?);
+        let http_door = http::Door::new(hub.clone())?;
+        for listener in listeners(&site, self.http).await? {
+            let at = format!("http {}", http_door.url(&listener)?);
             out.line(format_args!("listening {at}"))?;
             hub.listens(at);
-            shutdown.running.spawn(http::serve(listener, http::routes(hub.clone()), shutdown.clone()));
+            shutdown.running.spawn(http_door.clone().serve(listener));
         }
         shutdown.running.spawn(worker::repair(hub.clone()));
         out.line("ready")?;
         out.end()?;
+        tell(&[NotifyState::Ready]);
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hang_up.recv() => match hub.reload() {
-                    Ok(()) => tracing::info!("the configuration was read again"),
-                    Err(error) => tracing::error!("the configuration stays as it was: {error}"),
-                },
+                _ = hang_up.recv() => {
+                    let since = NotifyState::monotonic_usec_now();
+                    tell(&[NotifyState::Reloading].into_iter().chain(since.ok()).collect::<Vec<_>>());
+                    match hub.reload() {
+                        Ok(()) => tracing::info!("the configuration was read again"),
+                        Err(error) => tracing::error!("the configuration stays as it was: {error}"),
+                    }
+                    if let Err(error) = http_door.read_certificate() {
+                        tracing::error!("the certificate stays as it was: {error}");
+                    }
+                    tell(&[NotifyState::Ready]);
+                }
             }
         }
+        tell(&[NotifyState::Stopping]);
         tracing::info!("ending: no new work; what is under way has {} s", DRAIN_TIME.as_secs());
         shutdown.drain.cancel();
         shutdown.running.close();
@@ -101,5 +109,23 @@ impl Serve {
         // The site is this daemon's until nothing of it runs any more.
         drop(door);
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Opens the places where the HTTP door listens: those that systemd and the command line name, else the configured ones.
+async fn listeners(site: &Site, asked: Vec<Address>) -> Result<Vec<http::Listener>, Failure> {
+    let mut listeners = http::inherited().map_err(|error| Failure::failed(format!("sockets of systemd: {error}")))?;
+    let configured = if listeners.is_empty() { site.config().http.listen.clone() } else { Vec::new() };
+    for address in if asked.is_empty() { configured } else { asked } {
+        let bound = http::Listener::bind(&address, site.root()).await;
+        listeners.push(bound.map_err(|error| Failure::failed(format!("listening on {address}: {error}")))?);
+    }
+    Ok(listeners)
+}
+
+/// Tells systemd, if that started the daemon. Whether it listens changes nothing here.
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, state) {
+        tracing::warn!("telling systemd: {error}");
     }
 }

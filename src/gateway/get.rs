@@ -64,6 +64,16 @@ impl Body {
         self.length
     }
 
+    /// Returns where in the content the next byte stands.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Returns the size of the whole content, whatever the offset.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Returns the node that the bytes come from now.
     pub fn source(&self) -> &Uuid {
         &self.source.uuid

@@ -29,6 +29,21 @@ impl Gateway {
         unknown.map_or(Ok(None), Err)
     }
 
+    /// Gives a lock a name that nobody can guess, and returns it: another connection finds the lock by that.
+    pub async fn name_lock(&self, Locked(lock): &Locked) -> Result<String, GatewayError> {
+        let name = uuid::Uuid::new_v4().to_string();
+        let (site, lock, named) = (self.0.site.clone(), lock.clone(), name.clone());
+        blocking(move || site.name_lock(&lock, &named)).await?;
+        Ok(name)
+    }
+
+    /// Returns the lock of this name and the key that it keeps, if it still holds; of any repository of the site.
+    pub async fn find_lock(&self, name: &str) -> Result<Option<(Locked, Key)>, GatewayError> {
+        let (site, name) = (self.0.site.clone(), name.to_owned());
+        let found = blocking(move || site.find_lock(&name)).await?;
+        Ok(found.map(|(lock, key)| (Locked(lock), key)))
+    }
+
     /// Makes a lock last ten minutes from now on.
     pub async fn renew(&self, Locked(lock): &Locked) -> Result<(), GatewayError> {
         let (site, lock) = (self.0.site.clone(), lock.clone());

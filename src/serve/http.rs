@@ -3,22 +3,26 @@
 //! Source: spec `p2p-http.md`; design `interface.md`, "Addresses on the HTTP port".
 
 use axum::Router;
-use axum::response::IntoResponse;
 
 use super::hub::Hub;
 
 mod admin;
 mod auth;
+mod config;
+mod download;
+mod git;
+mod key;
 mod listen;
+mod p2p;
+mod prefix;
+mod range;
 mod reply;
+mod tls;
 
-pub use listen::{Listener, serve};
+pub use listen::{Door, Listener, inherited};
 
 /// Returns what answers at each address.
 pub fn routes(hub: Hub) -> Router {
-    Router::new().merge(admin::routes()).fallback(nothing_here).with_state(hub)
-}
-
-async fn nothing_here() -> impl IntoResponse {
-    reply::Refused::not_found("nothing is at this address")
+    let routes = Router::new().merge(admin::routes()).merge(p2p::routes()).fallback(git::answer).with_state(hub.clone());
+    prefix::taken_off(hub, routes)
 }

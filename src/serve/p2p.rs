@@ -54,7 +54,7 @@ pub enum SessionError {
 }
 
 /// How often a lock that is held is made to last on.
-const RENEW_EVERY: Duration = Duration::from_secs(60);
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(60);
 
 struct Session<R, W> {
     service: Service,

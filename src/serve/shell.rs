@@ -101,7 +101,7 @@ fn annex(hub: &Hub, caller: &Caller, command: &AnnexCommand) -> Result<Request, 
     let name = find(&site, &command.directory)?;
     let role = caller.who.role(&site, &name)?;
     if role < Role::Read {
-        return Err(refused(caller, "read", &name));
+        return Err(Refusal::Role { who: caller.who.clone(), what: "read", name });
     }
     match command.action {
         Action::ConfigList => {
@@ -124,32 +124,52 @@ fn annex(hub: &Hub, caller: &Caller, command: &AnnexCommand) -> Result<Request, 
 }
 
 fn git(hub: &Hub, caller: &Caller, service: GitService, directory: &Directory) -> Result<Request, Refusal> {
-    let site = hub.site();
-    let name = find(&site, directory)?;
-    let role = caller.who.role(&site, &name)?;
+    let name = find(&hub.site(), directory)?;
+    let (hosted, may_place) = for_git(hub, &caller.who, service, &name, true)?;
+    Ok(Request::Git { service, hosted, may_place })
+}
+
+/// Opens a repository for a git program, and tells whether what is pushed may change placement.
+///
+/// A first push by somebody who may makes the repository, unless `create` is false. Blocks.
+pub(super) fn for_git(
+    hub: &Hub,
+    who: &Who,
+    service: GitService,
+    name: &RepoName,
+    create: bool,
+) -> Result<(Arc<Hosted>, bool), Refusal> {
     let (needed, what) = match service {
         GitService::UploadPack | GitService::UploadArchive => (Role::Read, "read"),
         GitService::ReceivePack => (Role::Append, "push to"),
     };
+    let (hosted, role) = open(hub, who, name, (needed, what), create && service == GitService::ReceivePack)?;
+    Ok((hosted, role >= Role::Admin))
+}
+
+/// Opens a repository for somebody who needs a role in it for `what`; makes it if that is allowed. Blocks.
+pub(super) fn open(
+    hub: &Hub,
+    who: &Who,
+    name: &RepoName,
+    (needed, what): (Role, &'static str),
+    create: bool,
+) -> Result<(Arc<Hosted>, Role), Refusal> {
+    let site = hub.site();
+    let role = who.role(&site, name)?;
     if role < needed {
-        return Err(refused(caller, what, &name));
+        return Err(Refusal::Role { who: who.clone(), what, name: name.clone() });
     }
-    let hosted = match hub.open(&name) {
-        Err(RepoError::Missing(_)) if service == GitService::ReceivePack && may_create(&site, role) => {
-            hub.open_or_create(&name)?
-        }
+    let hosted = match hub.open(name) {
+        Err(RepoError::Missing(_)) if create && may_create(&site, role) => hub.open_or_create(name)?,
         opened => opened?,
     };
-    Ok(Request::Git { service, hosted, may_place: role >= Role::Admin })
+    Ok((hosted, role))
 }
 
 /// Tells whether a first push by somebody with this role makes a repository.
 pub fn may_create(site: &Site, role: Role) -> bool {
     site.config().create != Role::None && role >= site.config().create
-}
-
-fn refused(caller: &Caller, what: &'static str, name: &RepoName) -> Refusal {
-    Refusal::Role { who: caller.who.clone(), what, name: name.clone() }
 }
 
 fn find(site: &Site, directory: &Directory) -> Result<RepoName, SiteError> {

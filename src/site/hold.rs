@@ -7,7 +7,7 @@
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::time::LOCK_SECONDS;
 use super::{Site, SiteError};
@@ -50,6 +50,25 @@ impl Site {
         let now = self.now()?;
         let select = "SELECT count(*) FROM content_lock WHERE deadline > ?1";
         self.database().read(|connection| connection.prepare_cached(select)?.query_row([now], |row| row.get(0)))
+    }
+
+    /// Gives a lock a name, by which others than its owner's connection find it.
+    pub fn name_lock(&self, lock: &Lock, name: &str) -> Result<(), SiteError> {
+        let update = "UPDATE content_lock SET name = ?2 WHERE id = ?1";
+        self.database()
+            .write(|transaction| transaction.prepare_cached(update)?.execute(params![lock.0, name]).map(drop))
+    }
+
+    /// Returns the lock of this name and the key that it keeps, if it still holds.
+    pub fn find_lock(&self, name: &str) -> Result<Option<(Lock, Key)>, SiteError> {
+        let now = self.now()?;
+        let select = "SELECT id, key FROM content_lock WHERE name = ?1 AND deadline > ?2";
+        let found = self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(select)?;
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?));
+            statement.query_row(params![name, now], row).optional()
+        })?;
+        Ok(found.and_then(|(id, key)| Some((Lock(id), Key::parse(&key).ok()?))))
     }
 
     /// Announces the removal of a key from a node, or returns `None` while the key is locked there.
@@ -125,6 +144,23 @@ mod tests {
 
         site.unlock(&second).unwrap();
         assert!(again.begin_removal(&a, &key).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_is_found_by_its_name_while_it_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        let key = Key::parse(b"WORM--x").unwrap();
+        let a = Uuid::parse(b"a").unwrap();
+        let lock = site.lock(&a, &key).unwrap().expect("granted");
+        assert_eq!(site.find_lock("l-1").unwrap(), None);
+        site.name_lock(&lock, "l-1").unwrap();
+        let again = Site::open(site.root()).unwrap();
+        let (found, found_key) = again.find_lock("l-1").unwrap().expect("it has that name");
+        assert_eq!((&found, found_key), (&lock, key));
+        again.unlock(&found).unwrap();
+        assert_eq!(site.find_lock("l-1").unwrap(), None);
+        assert!(site.begin_removal(&a, &Key::parse(b"WORM--x").unwrap()).unwrap().is_some());
     }
 
     #[test]

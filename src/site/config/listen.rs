@@ -1,5 +1,6 @@
 //! The doors: where they listen, and what clients see of them.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -87,6 +88,15 @@ impl Address {
             Some("") => Err("unix: is followed by a path".to_owned()),
             Some(path) => Ok(Self::Unix(path.into())),
             None => tcp(text).map(Self::Tcp),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }

@@ -23,6 +23,7 @@ pub use listen::{Door, Listener, inherited};
 
 /// Returns what answers at each address.
 pub fn routes(hub: Hub) -> Router {
-    let routes = Router::new().merge(admin::routes()).merge(p2p::routes()).fallback(git::answer).with_state(hub.clone());
+    let routes =
+        Router::new().merge(admin::routes()).merge(p2p::routes()).fallback(git::answer).with_state(hub.clone());
     prefix::taken_off(hub, routes)
 }

@@ -268,10 +268,19 @@ impl Hosted {
 mod tests {
     use super::*;
 
-    struct NoNodes;
+    #[derive(Default)]
+    struct NoNodes(Meters);
 
     #[async_trait]
     impl Assemble for NoNodes {
+        fn nodes(&self, _site: &Site) -> Vec<(String, Arc<dyn Node>)> {
+            Vec::new()
+        }
+
+        fn meters(&self) -> &Meters {
+            &self.0
+        }
+
         async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway {
             Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), Vec::new())
         }
@@ -282,7 +291,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let site = Site::init(&dir.path().join("site"), &[]).unwrap();
         let name = RepoName::parse(b"data").unwrap();
-        let hub = Hub::new(site.clone(), Box::new(NoNodes), Shutdown::default());
+        let hub = Hub::new(site.clone(), Box::new(NoNodes::default()), Shutdown::default());
         let mut known = Vec::new();
         for _ in 0..5 {
             assert!(matches!(hub.open(&name), Err(RepoError::Missing(_))));

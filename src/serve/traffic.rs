@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
@@ -45,6 +45,7 @@ struct Inner {
     counters: Counters,
     connections: AtomicUsize,
     most_connections: AtomicUsize,
+    stalled_seconds: AtomicU64,
     /// Transfers under way, in the order in which they came.
     transfers: Mutex<BTreeMap<u64, Arc<Live>>>,
     next: AtomicU64,
@@ -157,6 +158,7 @@ impl Traffic {
             counters: Counters::default(),
             connections: AtomicUsize::new(0),
             most_connections: AtomicUsize::new(limits.connections),
+            stalled_seconds: AtomicU64::new(limits.stalled.as_secs()),
             transfers: Mutex::default(),
             next: AtomicU64::new(0),
             names: RwLock::default(),
@@ -168,6 +170,12 @@ impl Traffic {
         self.0.turns.set_limits(limits);
         self.0.rates.set_limits(limits);
         self.0.most_connections.store(limits.connections, Ordering::Relaxed);
+        self.0.stalled_seconds.store(limits.stalled.as_secs(), Ordering::Relaxed);
+    }
+
+    /// Returns after how long without a byte a transfer is broken off.
+    pub fn stalled(&self) -> Duration {
+        Duration::from_secs(self.0.stalled_seconds.load(Ordering::Relaxed))
     }
 
     /// Counts a connection, unless there are too many.
@@ -251,6 +259,11 @@ impl Scope {
 }
 
 impl Request {
+    /// Returns after how long without a byte it is broken off.
+    pub fn stalled(&self) -> Duration {
+        self.scope.traffic.stalled()
+    }
+
     /// Waits for a turn to transfer content.
     pub async fn turn(&mut self) -> Result<(), Busy> {
         self.waits(true);

@@ -1,10 +1,12 @@
 //! P2P lines and data over any pair of byte streams.
 
 use std::io;
+use std::time::Duration;
 
 use annex_protocol::p2p::{Decoder, Event, LineTooLong, Message, ParseError};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
 
 /// One end of a P2P conversation.
 pub(super) struct Wire<R, W> {
@@ -21,6 +23,9 @@ pub enum WireError {
     /// It closed its side in the middle of announced data, or of a line.
     #[error("the client closed the connection in the middle of a message")]
     Cut,
+    /// Nothing moved for as long as the site allows a transfer to stand still.
+    #[error("the transfer stood still for too long")]
+    Stalled,
     /// It sent a line without an end.
     #[error(transparent)]
     Line(#[from] LineTooLong),
@@ -92,14 +97,21 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
         self.flush().await
     }
 
-    /// Sends data that was announced.
-    pub(super) async fn send_data(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+    /// Sends data that was announced. An error if nothing of it moves for as long as `stalled`.
+    pub(super) async fn send_data(&mut self, bytes: &[u8], stalled: Duration) -> Result<(), WireError> {
         if self.output.len() + bytes.len() <= LINE_BYTES {
             self.output.extend_from_slice(bytes);
             return Ok(());
         }
         self.write_queued().await?;
-        Ok(self.writer.write_all(bytes).await?)
+        let mut left = bytes;
+        while !left.is_empty() {
+            match timeout(stalled, self.writer.write(left)).await.map_err(|_| WireError::Stalled)?? {
+                0 => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                written => left = left.get(written..).unwrap_or_default(),
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), WireError> {

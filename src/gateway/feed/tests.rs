@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::*;
-use crate::node::{ByteStream, Content, Node};
+use crate::node::{ByteStream, Content, Node, Space};
 use crate::stream::Piece;
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
@@ -28,6 +28,10 @@ impl Node for Nobody {
 
     async fn remove(&self, _: &Key) -> Result<(), NodeError> {
         Ok(())
+    }
+
+    async fn space(&self) -> Result<Option<Space>, NodeError> {
+        Ok(None)
     }
 }
 

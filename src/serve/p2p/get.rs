@@ -34,7 +34,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
                     match bytes {
                         Ok(bytes) => {
                             request.pass(bytes.len()).await;
-                            self.wire.send_data(&bytes).await?;
+                            self.wire.send_data(&bytes, request.stalled()).await?;
                         }
                         // The client can still be told; otherwise closing is the only way.
                         Err(error) if body.is_all() && self.version.has_validity() => {

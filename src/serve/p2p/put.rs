@@ -5,7 +5,7 @@ use annex_protocol::p2p::{AssociatedFile, Expect, Message, Verdict};
 use annex_protocol::uuid::Uuid;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Next, Session, SessionError, ended, failure, named};
+use super::{Next, Session, SessionError, WireError, ended, failure, named};
 use crate::gateway::{Put, Receiving};
 use crate::serve::traffic::{Operation, Outcome, Request};
 
@@ -71,7 +71,8 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
         self.wire.expect_data(length);
         receiving.announce(length).await;
         loop {
-            match self.wire.data().await {
+            let data = tokio::time::timeout(request.stalled(), self.wire.data()).await;
+            match data.unwrap_or(Err(WireError::Stalled)) {
                 Ok(Some(bytes)) => {
                     request.pass(bytes.len()).await;
                     receiving.push(bytes).await;

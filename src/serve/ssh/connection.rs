@@ -137,15 +137,28 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+    use std::sync::Arc;
+
     use crate::gateway::Gateway;
+    use crate::node::Node;
+    use crate::node::measured::Meters;
     use crate::repo::Repo;
     use crate::serve::hub::{Assemble, Hub};
     use crate::site::Site;
 
-    struct Nobody;
+    #[derive(Default)]
+    struct Nobody(Meters);
 
     #[async_trait]
     impl Assemble for Nobody {
+        fn nodes(&self, _site: &Site) -> Vec<(String, Arc<dyn Node>)> {
+            Vec::new()
+        }
+
+        fn meters(&self) -> &Meters {
+            &self.0
+        }
+
         async fn gateway(&self, _site: &Site, _repo: &Repo) -> Gateway {
             unreachable!("no session comes this far")
         }
@@ -155,7 +168,7 @@ mod tests {
     async fn who_does_not_log_in_is_cut_off_in_time() {
         let dir = tempfile::tempdir().unwrap();
         let site = Site::init(dir.path(), &[]).unwrap();
-        let door = Door::new(&Hub::new(site, Box::new(Nobody), Shutdown::default())).unwrap();
+        let door = Door::new(&Hub::new(site, Box::new(Nobody::default()), Shutdown::default())).unwrap();
         let (near, mut far) = tokio::io::duplex(1 << 16);
         let serving = serve_within(Duration::from_millis(100), near, ([127, 0, 0, 1], 1).into(), door);
         let serving = tokio::spawn(serving);

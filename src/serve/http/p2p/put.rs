@@ -102,6 +102,7 @@ impl Asked {
             request.end(&Outcome::Failed("the client sends another part of the content than is wanted"));
             return None;
         };
+        receiving.announce(length - skipped).await;
         let came = take(&mut request, &mut receiving, skipped, length, body).await;
         if came == Came::TooLittle {
             receiving.suspend().await;
@@ -151,7 +152,8 @@ impl Asked {
 /// Passes content on as it comes, without what the nodes have already. Nothing past the announced length is taken.
 async fn take(request: &mut Request, receiving: &mut Receiving, skipped: u64, length: u64, body: &mut Body) -> Came {
     let (mut skipped, mut left) = (skipped, length);
-    while let Some(mut bytes) = data(body).await {
+    let stalled = request.stalled();
+    while let Ok(Some(mut bytes)) = tokio::time::timeout(stalled, data(body)).await {
         if bytes.len() as u64 > left {
             return Came::TooMuch;
         }

@@ -49,7 +49,8 @@ pub trait Index: Send + Sync + 'static {
     /// Returns the blocks of an unfinished upload, first to last.
     async fn upload(&self, owner: &[u8], name: &[u8]) -> Result<Vec<Block>, IndexError>;
 
-    /// Records the blocks of an unfinished upload, all of them, in place of what was recorded.
+    /// Records the blocks of an unfinished upload, all of them, in place of what was recorded; unless that is longer, of
+    /// another upload of the same content that came further.
     async fn record_upload(&self, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<(), IndexError>;
 
     /// Forgets an unfinished upload. Returns and notes blocks as [`Index::put`] does.

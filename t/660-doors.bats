@@ -14,8 +14,8 @@ setup() {
 
 door_ssh() {
     start_daemon
-    ssh_user alice --role write
-    URL=ssh://alice@annexhost/data
+    ssh_user alice annexhost --role write
+    URL=ssh://annexhost/data
 }
 
 door_sshd() {
@@ -32,19 +32,24 @@ door_http() {
 }
 
 door_https() {
-    make_certificate
+    mkdir "$TMP/tls"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost -keyout "$TMP/tls/key.pem" -out "$TMP/tls/cert.pem" 2>/dev/null
     printf '\n[http.tls]\ncertificate = "%s"\nkey = "%s"\n' "$TMP/tls/cert.pem" "$TMP/tls/key.pem" >>"$SITE/annex-keep.toml"
     start_daemon
     http_user alice 'pass:word' --role write
     sed -i "s|^http://|https://|" "$HOME/.git-credentials"
-    trust_certificate
-    URL=https://alice@localhost:$HTTP_PORT/data
     sed -i "s|@127.0.0.1|@localhost|" "$HOME/.git-credentials"
+    git config --global annex.security.allowed-ip-addresses '127.0.0.1 ::1'
+    git config --global http.sslCAInfo "$TMP/tls/cert.pem"
+    # What git-annex's own TLS reads.
+    export SYSTEM_CERTIFICATE_PATH=$TMP/tls/cert.pem
+    URL=https://alice@localhost:$HTTP_PORT/data
 }
 
-# has_copy FILE NODE...: the log names just these nodes besides clones.
+# whereis_names FILE: the remotes that the client believes to have the file, the cluster left out.
 whereis_names() {
-    git annex whereis "$1" --json | jq -r '.whereis[].description' | grep -o '\[origin[^]]*\]' | sort | paste -sd' '
+    git annex whereis "$1" --json | jq -r '.whereis[].description' | grep -o '\[origin-[^]]*\]' | sort | paste -sd' '
 }
 
 # The whole story. Leaves two clones, `work` and `other`.
@@ -100,6 +105,7 @@ story() {
     [ -e empty ]
     echo more >more
     git annex add -q more
+    git commit -q -m more
     git annex push -q
     git -C ../work annex pull -q
     assert_equal "$(cat ../work/more)" more
@@ -147,10 +153,14 @@ cut_at() {
 # passed up|down: the bytes that went over the line so far.
 passed() { awk -v column="$([ "$1" = up ] && echo 1 || echo 2)" '{ print $column }' "$TMP/totals"; }
 
-# A 40 MB file goes there and back over a line that breaks after 24 MB; each time only the rest comes after that.
+no_transfers() { annex-keep status --site "$SITE" --json | jq -e '.transfers | length == 0' >/dev/null; }
+
+# A 40 MB file goes there and back over a line that breaks after 30 MB; each time only the rest comes after that. (What was
+# in the buffers of both ends is lost when it breaks, and comes again. Over HTTP, git-annex also tries the same request
+# at once again, and sends the end of the file as if it were the whole.)
 resumes() {
-    local port=$1 size=40000000 passed
-    cut_at "$port" 24000000
+    local port=$1 size=40000000 most=65000000 passed
+    cut_at "$port" 30000000
     "$2"
     git clone -q "$URL" work 2>/dev/null
     cd work
@@ -159,26 +169,29 @@ resumes() {
     cp file "$TMP/file"
     git annex add -q file
     git commit -q -m file
-    # git-annex itself tries again when it got on; else the user does.
-    git annex copy -q --to origin file || git annex copy -q --to origin file
+    # git-annex would try again by itself, perhaps before the daemon has noticed that the line is broken.
+    git config annex.forward-retry 0
+    run ! git annex copy -q --to origin file
+    wait_until 20 no_transfers
+    git annex copy -q --to origin file
     assert_equal "$(awk '{ print $3 }' "$TMP/totals")" 1
     passed=$(passed up)
-    ((passed < size * 5 / 4)) || fail "$passed bytes were sent for $size"
+    ((passed < most)) || fail "$passed bytes were sent for $size" "$(grep -a put "$TMP/daemon.log")"
     git annex fsck -q --from origin-a file
     git annex push -q --no-content
 
     kill "$CUTTER_PID"
     wait_until 5 eval "! kill -0 $CUTTER_PID 2>/dev/null"
-    cut_at "$port" 24000000
+    cut_at "$port" 30000000
     "$2"
-    git annex drop -q file
     git remote set-url origin "$URL"
     [ -z "$(git config remote.origin.annexurl)" ] || git config remote.origin.annexurl "annex+http://127.0.0.1:$CUT_PORT/git-annex/"
+    git annex drop -q file
     git annex get -q file || git annex get -q file
     cmp file "$TMP/file"
     assert_equal "$(awk '{ print $3 }' "$TMP/totals")" 1
     passed=$(passed down)
-    ((passed < size * 5 / 4)) || fail "$passed bytes were received for $size"
+    ((passed < most)) || fail "$passed bytes were received for $size"
 }
 
 @test "an upload and a download over http go on where the line broke" {
@@ -193,10 +206,10 @@ resumes() {
 
 @test "an upload and a download over the built-in ssh go on where the line broke" {
     start_daemon
-    ssh_user alice --role write
+    ssh_user alice annexhost --role write
     over_ssh() {
-        sed -i "s/^    Port .*/    Port $CUT_PORT/" "$SSH_CLIENT"
-        URL=ssh://alice@annexhost/data
+        sed -i "s/^    Port .*/    Port $CUT_PORT/" "$TMP/ssh/client"
+        URL=ssh://annexhost/data
     }
     resumes "$SSH_PORT" over_ssh
 }

@@ -7,8 +7,8 @@ setup() {
     isolate
     new_site
     start_daemon
-    ssh_user alice --role write
-    git clone -q ssh://alice@annexhost/data work 2>/dev/null
+    ssh_user alice annexhost --role write
+    git clone -q ssh://annexhost/data work 2>/dev/null
     cd work
     git annex init -q work
 }
@@ -71,7 +71,7 @@ there_and_back() {
 # A user who stores, drops, fetches and moves all the time, and notes what was done for sure.
 busy() {
     local name=$1 until=$2 i=0 file
-    git clone -q ssh://alice@annexhost/data "$TMP/$name" 2>/dev/null
+    git clone -q ssh://annexhost/data "$TMP/$name" 2>/dev/null
     cd "$TMP/$name" || return
     git annex init -q "$name"
     while ((SECONDS < until)); do

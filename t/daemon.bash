@@ -31,12 +31,14 @@ stop_daemon() {
 }
 
 # http_user NAME PASSWORD [ARG]...: a user of the site with a password, whom git and git-annex know by git's credential
-# store for http://NAME@…
+# store for http://NAME@…. Loopback is no place that git-annex downloads from unless it is told to.
 http_user() {
     local name=$1 password=$2
     shift 2
     annex-keep user add "$name" --site "$SITE" "$@" --password-stdin <<<"$password"
     git config --global credential.helper store
+    git config --global annex.security.allowed-ip-addresses 127.0.0.1
+    password=$(jq -rn --arg text "$password" '$text | @uri')
     printf 'http://%s:%s@127.0.0.1:%s\n' "$name" "$password" "$HTTP_PORT" >>"$HOME/.git-credentials"
 }
 

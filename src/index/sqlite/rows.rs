@@ -121,6 +121,10 @@ pub(super) fn upload(db: &Connection, owner: &[u8], name: &[u8]) -> Result<Vec<B
 }
 
 pub(super) fn record_upload(db: &Connection, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<()> {
+    let size = |blocks: &[Block]| blocks.iter().map(|block| u64::from(block.size)).sum::<u64>();
+    if size(&upload(db, owner, name)?) > size(blocks) {
+        return Ok(());
+    }
     take_upload(db, owner, name)?;
     db.prepare_cached("INSERT INTO uploads (owner, name, blocks, updated) VALUES (?, ?, ?, ?)")?.execute(params![
         owner,

@@ -10,12 +10,14 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::error::Failure;
 use crate::gateway::{Gateway, Member};
 use crate::keep::{Create, KeepError, KeepStore, Options};
+use crate::node::annex::AnnexNode;
+use crate::node::directory::DirectoryNode;
 use crate::node::keep::KeepNode;
-use crate::node::{Lazy, Node, NodeError, Opener};
+use crate::node::{Deadlines, Lazy, Node, NodeError, Opener};
 use crate::repo::{Repo, RepoNode};
 use crate::serve::hub::Assemble;
 use crate::site::Site;
-use crate::site::config::NodeSpec;
+use crate::site::config::{DirectorySpec, NodeSpec};
 
 /// The stores that are open in this process, each once for all repositories.
 #[derive(Default)]
@@ -40,6 +42,10 @@ impl Stores {
                 let (stores, path, uuid) = (Self(Arc::clone(&self.0)), path.clone(), node.uuid.clone());
                 Arc::new(Lazy::new(Box::new(KeepOpener { stores, path, uuid })))
             }
+            NodeSpec::Annex(spec) => {
+                Arc::new(Lazy::new(Box::new(AnnexOpener { path: spec.path.clone(), uuid: node.uuid.clone() })))
+            }
+            NodeSpec::Directory(spec) => Arc::new(Lazy::new(Box::new(DirectoryOpener(spec.clone())))),
         }
     }
 
@@ -65,11 +71,34 @@ impl Opener for KeepOpener {
     }
 }
 
+struct AnnexOpener {
+    path: PathBuf,
+    uuid: annex_protocol::uuid::Uuid,
+}
+
+#[async_trait]
+impl Opener for AnnexOpener {
+    async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
+        Ok(Arc::new(AnnexNode::open(&self.path, &self.uuid, Deadlines::default()).await?))
+    }
+}
+
+struct DirectoryOpener(DirectorySpec);
+
+#[async_trait]
+impl Opener for DirectoryOpener {
+    async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
+        Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, Deadlines::default()).await?))
+    }
+}
+
 /// Makes the stores of a new site.
 pub async fn make_stores(site: &Site) -> Result<(), Failure> {
     for node in site.config().nodes.values() {
         match node.store.absolute(site.root()) {
             NodeSpec::Keep(path) => drop(KeepStore::open(&path, Create::IfMissing, Options::default()).await?),
+            // These are made by git-annex, or are there already.
+            NodeSpec::Annex(_) | NodeSpec::Directory(_) => {}
         }
     }
     Ok(())

@@ -68,6 +68,11 @@ impl Git {
         &self.dir
     }
 
+    /// Returns the work tree; a bare repository has none.
+    pub fn work_tree(&self) -> Option<PathBuf> {
+        self.handle().workdir().map(Path::to_path_buf)
+    }
+
     /// Returns a value of the repository's own configuration, as it was when the repository was opened.
     pub fn config(&self, name: &str) -> Option<String> {
         Some(self.handle().config_snapshot().string(name)?.to_string())

@@ -131,7 +131,7 @@ impl Volume {
 
     /// Makes the names in a directory durable.
     pub(super) fn sync_folder(&self, folder: &Path) -> Result<(), StoreError> {
-        File::open(folder).and_then(|opened| opened.sync_all()).map_err(|e| self.fail("sync", folder, e))
+        crate::disk::sync_folder(folder).map_err(|e| self.fail("sync", folder, e))
     }
 
     /// Sets a block aside, if its path still leads to `file`; returns whether it did.

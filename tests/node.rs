@@ -1,0 +1,94 @@
+//! The promises of the port `Node`, run for every adapter that needs no server.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "a test may fail loudly")]
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use annex_keep::keep::{Create, KeepStore, Options};
+use annex_keep::node::annex::AnnexNode;
+use annex_keep::node::directory::DirectoryNode;
+use annex_keep::node::keep::KeepNode;
+use annex_keep::node::{Deadlines, Node};
+use annex_protocol::uuid::Uuid;
+
+#[path = "contract/node.rs"]
+mod contract;
+
+const UUID: &str = "5a5b2f0c-8d4f-4bb1-a0b8-6f6a3f0f2a11";
+
+#[tokio::test]
+async fn a_commit_that_comes_too_early_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    contract::a_short_upload_is_not_the_content(Arc::new(directory(dir.path(), Some(1 << 20)).await)).await;
+    let dir = tempfile::tempdir().unwrap();
+    contract::a_short_upload_is_not_the_content(Arc::new(repository(dir.path(), &[], "10").await)).await;
+}
+
+/// Runs the contract on nodes that are made in fresh folders.
+async fn keeps_its_promises<N: Node + 'static>(make: impl AsyncFn(&Path) -> N) {
+    let dir = tempfile::tempdir().unwrap();
+    let number = AtomicU32::new(0);
+    contract::all(async || {
+        let folder = dir.path().join(number.fetch_add(1, Ordering::Relaxed).to_string());
+        std::fs::create_dir(&folder).unwrap();
+        Arc::new(make(&folder).await) as Arc<dyn Node>
+    })
+    .await;
+}
+
+fn uuid() -> Uuid {
+    Uuid::parse(UUID.as_bytes()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_keep_store_keeps_the_promises_of_a_node() {
+    keeps_its_promises(async |folder| {
+        let store = KeepStore::open(folder, Create::IfMissing, Options::default()).await.unwrap();
+        KeepNode::new(store, uuid())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_keeps_the_promises_of_a_node() {
+    keeps_its_promises(async |folder| directory(folder, None).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chunked_directory_keeps_the_promises_of_a_node() {
+    keeps_its_promises(async |folder| directory(folder, Some(1 << 20)).await).await;
+    keeps_its_promises(async |folder| directory(folder, Some(99_991)).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bare_repository_keeps_the_promises_of_a_node() {
+    keeps_its_promises(async |folder| repository(folder, &["--bare"], "10").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_with_a_work_tree_keeps_the_promises_of_a_node() {
+    keeps_its_promises(async |folder| repository(folder, &[], "10").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_of_version_8_keeps_the_promises_of_a_node() {
+    keeps_its_promises(async |folder| repository(folder, &[], "8").await).await;
+}
+
+async fn directory(folder: &Path, chunk: Option<u64>) -> DirectoryNode {
+    DirectoryNode::open(folder, chunk, Deadlines::default()).await.unwrap()
+}
+
+async fn repository(folder: &Path, how: &[&str], version: &str) -> AnnexNode {
+    git(folder, &[&["init", "--quiet"], how].concat());
+    git(folder, &["config", "annex.uuid", UUID]);
+    git(folder, &["config", "annex.version", version]);
+    AnnexNode::open(folder, &uuid(), Deadlines::default()).await.unwrap()
+}
+
+fn git(folder: &Path, arguments: &[&str]) {
+    assert!(Command::new("git").arg("-C").arg(folder).args(arguments).status().unwrap().success());
+}

@@ -149,4 +149,4 @@ def run(script):
             connection.stop()
 
 
-run(sys.stdin.buffer.readlines())
+run(sys.stdin.buffer)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use annex_protocol::key::Key;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{NodeError, Repository};
+use super::{BranchError, NodeError, Repository};
 
 /// How long git-annex's database may be locked.
 const BUSY: Duration = Duration::from_secs(10);
@@ -18,31 +18,37 @@ const BUSY: Duration = Duration::from_secs(10);
 impl Repository {
     /// Fails if an unlocked file has the key; with `traces`, also if git-annex remembers one. Blocks.
     ///
-    /// What git-annex has not put into its database yet (a file that a pull just brought), it fills itself as soon as it
-    /// does.
+    /// Looked for where git-annex looks, its database, and in the index: git-annex puts into its database what others
+    /// did to the index only when it next needs it.
     pub(super) fn refuse_unlocked(&self, key: &Key, traces: bool) -> Result<(), NodeError> {
         let Some(tree) = self.branch.git().work_tree() else { return Ok(()) };
         let database = self.annex().join("keysdb/db");
-        if !database.exists() {
-            return Ok(());
-        }
+        let failed = |error| NodeError::Failed(format!("{}: {error}", database.display()));
         let (files, remembered) =
-            known(&database, key).map_err(|error| NodeError::Failed(format!("{}: {error}", database.display())))?;
+            if database.exists() { known(&database, key).map_err(failed)? } else { (Vec::new(), false) };
         let regular = |file: &&Vec<u8>| {
             let found = std::fs::symlink_metadata(tree.join(OsStr::from_bytes(file)));
             found.is_ok_and(|found| found.is_file())
         };
-        let file = files.iter().find(regular).map(|file| String::from_utf8_lossy(file).into_owned());
-        if file.is_none() && !(traces && remembered) {
-            return Ok(());
-        }
-        let file = file.map_or("a file that is or was unlocked".to_owned(), |file| format!("the unlocked file {file}"));
+        let file = match files.iter().find(regular) {
+            Some(file) => format!("the unlocked file {}", String::from_utf8_lossy(file)),
+            None if traces && remembered => "a file that is or was unlocked".to_owned(),
+            None if self.branch.git().index_has(&pointer(key)).map_err(BranchError::from)? => {
+                "an unlocked file".to_owned()
+            }
+            None => return Ok(()),
+        };
         Err(NodeError::Failed(format!(
             "{}: {file} of the work tree has this content, so only git-annex itself may store or remove it: use a node \
              ssh://HOST/PATH",
             self.path.display()
         )))
     }
+}
+
+/// Returns what git has in place of an unlocked file's content.
+fn pointer(key: &Key) -> Vec<u8> {
+    [b"/annex/objects/", key.file_name().as_slice(), b"\n"].concat()
 }
 
 /// Returns the files that git-annex knows to have a key, and whether it remembers how its content looked on disk.

@@ -101,6 +101,12 @@ pub fn look(path: &Path) -> io::Result<Option<fs::Metadata>> {
     }
 }
 
+/// Tells whether nothing was changed in a file or directory for longer than `age`. Blocks.
+pub fn is_older(path: &Path, age: Duration) -> bool {
+    let found = fs::metadata(path).and_then(|found| found.modified());
+    found.is_ok_and(|time| time.elapsed().is_ok_and(|past| past > age))
+}
+
 /// Removes a file that may be gone already. Blocks.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {

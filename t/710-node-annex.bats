@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # A node that is a git-annex repository on the gateway's machine, with a real git-annex in the same repository.
 
+# shellcheck disable=SC2016 # git-annex has variables too
+
 load lib
 
 # start_annex_site DIR [CONFIG]: a site whose repository `data` has the Keep node a and the node r, the git-annex repository
@@ -47,7 +49,7 @@ logged_in_r() { git -C "$R" annex readpresentkey "$1" "$R_UUID"; }
 not_logged_in_r() { ! logged_in_r "$1"; }
 
 # real: speaks the P2P protocol with a real git-annex-shell in the node's repository.
-real() { P2P_DIR=$R P2P_LOCAL=git-annex-shell python3 "$ROOT/t/p2p.py"; }
+real() { PATH=${R_ANNEX:-}$PATH P2P_DIR=$R P2P_LOCAL=git-annex-shell python3 "$ROOT/t/p2p.py"; }
 
 # hold_open HOW KEY: in the background, takes a content lock by `p2p` or `real` and keeps it until $TMP/unlock appears.
 # With $TMP/unlock-by-kill, the process that has it is killed instead.
@@ -58,7 +60,7 @@ hold_open() {
     "$speak" <"$TMP/script.$speak" >"$TMP/hold.out" 2>&1 3>&- &
     HOLDER=$!
     exec 7>"$TMP/script.$speak"
-    printf '%s\n' "open one $R_UUID" 'S~ AUTH-SUCCESS .*' 'C VERSION 4' 'S VERSION 4' "C LOCKCONTENT $key" \
+    printf '%s\n' "open one $R_UUID" 'S~ AUTH-SUCCESS .*' 'C VERSION 4' 'S~ VERSION .*' "C LOCKCONTENT $key" \
         'S SUCCESS' "receive $TMP/none 0" >&7
     wait_until 20 test -e "$TMP/none"
     rm "$TMP/none"
@@ -193,6 +195,56 @@ EOF
     assert_same "$(object "$KEY")" file
 }
 
+@test "what a gateway that was killed had received is gone on with, and hinders nobody" {
+    bare_repo r.git
+    start_annex_site r.git
+    add_file file 5000000
+    mkfifo "$TMP/script"
+    p2p <"$TMP/script" 3>&- &
+    talking=$!
+    exec 7>"$TMP/script"
+    printf '%s\n' "open one $R_UUID" 'S~ AUTH-SUCCESS .*' 'C VERSION 4' 'S VERSION 4' "C PUT file $KEY" 'S PUT-FROM 0' \
+        'C DATA 5000000' "send $PWD/file 0 3000000" >&7
+    wait_until 20 test -s "$R/annex/tmp/$KEY"
+    echo kill >&7
+    exec 7>&-
+    wait $talking
+    run ! git annex checkpresentkey "$KEY" origin-r
+    assert_equal "$status" 1
+    p2p <<EOF
+open one $R_UUID
+S~ AUTH-SUCCESS .*
+C VERSION 4
+S VERSION 4
+C PUT file $KEY
+S~ PUT-FROM [1-9][0-9]*
+close
+EOF
+    git annex copy -q --to origin-r file
+    assert_same "$(object "$KEY")" file
+    [ -z "$(find "$R/annex/tmp" "$R/annex/annex-keep-tmp" "$R/annex/transfer" -type f)" ]
+}
+
+@test "two uploads of one key at the same time both succeed" {
+    bare_repo r.git
+    start_annex_site r.git
+    add_file file 3000000
+    mkfifo "$TMP/script"
+    p2p <"$TMP/script" 3>&- &
+    talking=$!
+    exec 7>"$TMP/script"
+    printf '%s\n' "open one $R_UUID" 'S~ AUTH-SUCCESS .*' 'C VERSION 4' 'S VERSION 4' "C PUT file $KEY" 'S PUT-FROM 0' \
+        'C DATA 3000000' "send $PWD/file 0 2000000" >&7
+    wait_until 20 test -s "$R/annex/tmp/$KEY"
+    git annex copy -q --to origin-r file
+    assert_same "$(object "$KEY")" file
+    printf '%s\n' "send $PWD/file 2000000" 'C VALID' 'S~ SUCCESS.*' close >&7
+    exec 7>&-
+    wait $talking
+    assert_same "$(object "$KEY")" file
+    [ -z "$(find "$R/annex/tmp" "$R/annex/annex-keep-tmp" "$R/annex/transfer" -type f)" ]
+}
+
 @test "partial content of something else is not gone on with" {
     bare_repo r.git
     start_annex_site r.git
@@ -204,13 +256,16 @@ EOF
     assert_same "$(object "$KEY")" file
 }
 
+# in_r [ARG]...: git-annex in the node's repository; R_ANNEX is where another git-annex is, with a colon.
+in_r() { PATH=${R_ANNEX:-}$PATH git -C "$R" annex "$@"; }
+
 # refused_here, dropped_here KEY: a real git-annex in the node's repository cannot, or can, remove the key.
 refused_here() {
-    run ! git -C "$R" annex dropkey --force "$1"
+    run ! in_r dropkey --force "$1"
     [ -e "$(object "$1")" ] || fail "it was dropped"
 }
 dropped_here() {
-    git -C "$R" annex dropkey -q --force "$1"
+    in_r dropkey -q --force "$1"
     [ -z "$(git -C "$R" annex contentlocation "$1")" ]
 }
 
@@ -246,6 +301,13 @@ locks_hold_both_ways() {
     start_annex_site r
     locks_hold_both_ways
     assert_equal "$(git -C "$R" config annex.version)" 8
+}
+
+@test "an old git-annex in the repository keeps to the same locks" {
+    bare_repo r.git
+    start_annex_site r.git
+    R_ANNEX=$ROOT/.peers/old/usr/bin:
+    locks_hold_both_ways
 }
 
 @test "a lock outlives its holder on both sides" {

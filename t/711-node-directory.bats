@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # A node that is the directory of git-annex's directory special remote, used by git-annex directly as well.
 
+# shellcheck disable=SC2016 # git-annex has variables too
+
 load lib
 
 # start_directory_site [SETTINGS [CONFIG]]: a site whose repository `data` has the Keep node a and the node d, the directory
@@ -28,7 +30,7 @@ EOF
     git push -q origin main git-annex
     # Another clone, that never heard of the site: it knows the directory only.
     make_repo "$TMP/alone"
-    git -C "$TMP/alone" annex initremote -q direct type=directory directory="$D" encryption=none uuid="$D_UUID" ${2:-}
+    git -C "$TMP/alone" annex initremote -q direct type=directory directory="$D" encryption=none uuid="$D_UUID" "${@:2}"
 }
 
 # add_file NAME SIZE: a new annexed file, committed, in the client and in the repository `alone`, there without its content.
@@ -169,6 +171,29 @@ EOF
     git annex drop -q --force file
     git annex get -q --from origin-d file
     assert_same file "$TMP/original-file"
+}
+
+@test "what a gateway that was killed had received is gone on with, and is no content" {
+    start_directory_site "?chunk=1MiB"
+    add_file file 5000000
+    mkfifo "$TMP/script"
+    p2p <"$TMP/script" 3>&- &
+    talking=$!
+    exec 7>"$TMP/script"
+    printf '%s\n' "open one $D_UUID" 'S~ AUTH-SUCCESS .*' 'C VERSION 4' 'S VERSION 4' "C PUT file $KEY" 'S PUT-FROM 0' \
+        'C DATA 5000000' "send $PWD/file 0 3000000" >&7
+    wait_until 20 eval '[ -n "$(find "$D/tmp" -name "*-C1-*")" ]'
+    echo kill >&7
+    exec 7>&-
+    wait $talking
+    [ -z "$(find "$D" -name tmp -prune -o -type f -print)" ]
+    run ! git annex checkpresentkey "$KEY" origin-d
+    assert_equal "$status" 1
+    git annex copy -q --to origin-d file
+    git annex drop -q --force file
+    git annex get -q --from origin-d file
+    assert_same file "$TMP/original-file"
+    [ -z "$(find "$D/tmp" -mindepth 1 ! -name annex-keep.lck)" ]
 }
 
 @test "wrong bytes never come into the directory" {

@@ -6,12 +6,15 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use annex_keep::disk::FileLock;
 use annex_keep::keep::{Create, KeepStore, Options};
 use annex_keep::node::annex::AnnexNode;
 use annex_keep::node::directory::DirectoryNode;
 use annex_keep::node::keep::KeepNode;
-use annex_keep::node::{Deadlines, Node};
+use annex_keep::node::{Deadlines, Node, NodeError};
+use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 
 #[path = "contract/node.rs"]
@@ -91,4 +94,38 @@ async fn repository(folder: &Path, how: &[&str], version: &str) -> AnnexNode {
 
 fn git(folder: &Path, arguments: &[&str]) {
     assert!(Command::new("git").arg("-C").arg(folder).args(arguments).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_repository_that_does_not_answer_is_not_reachable() {
+    let dir = tempfile::tempdir().unwrap();
+    let deadlines = Deadlines { answer: Duration::from_millis(300), ..Deadlines::default() };
+    drop(repository(dir.path(), &["--bare"], "10").await);
+    let node = AnnexNode::open(dir.path(), &uuid(), deadlines).await.unwrap();
+    let key = Key::parse(b"WORM-s0--empty").unwrap();
+    // Somebody keeps the git-annex branch locked.
+    let lock = FileLock::wait(&dir.path().join("annex/journal.lck")).unwrap();
+    let stored = node.put(&key).await.unwrap().commit().await;
+    assert!(matches!(stored, Err(NodeError::Unreachable(_))), "{stored:?}");
+    let removed = node.remove(&key).await;
+    assert!(matches!(removed, Err(NodeError::Unreachable(_))), "{removed:?}");
+    drop(lock);
+    node.remove(&key).await.unwrap();
+    assert!(!node.present(&key).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_directory_whose_place_was_taken_by_another_is_not_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("d");
+    std::fs::create_dir(&root).unwrap();
+    let node = directory(&root, None).await;
+    let key = Key::parse(b"WORM-s0--empty").unwrap();
+    assert!(!node.present(&key).await.unwrap());
+    std::fs::rename(&root, dir.path().join("away")).unwrap();
+    assert!(matches!(node.present(&key).await, Err(NodeError::Unreachable(_))));
+    std::fs::create_dir(&root).unwrap();
+    assert!(matches!(node.present(&key).await, Err(NodeError::Unreachable(_))));
+    assert!(matches!(node.remove(&key).await, Err(NodeError::Unreachable(_))));
+    assert!(matches!(node.put(&key).await.map(drop), Err(NodeError::Unreachable(_))));
 }

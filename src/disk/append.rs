@@ -12,6 +12,9 @@ use crate::stream::{Budget, Counted, Lane, Work};
 /// Bytes that may wait for the disk.
 const WAITING: u32 = 2 << 20;
 
+/// Bytes after which they are made durable: the sync at the end is then short, whatever the size of the content.
+const SYNC: usize = 64 << 20;
+
 /// A file that bytes are added to.
 #[derive(Debug)]
 pub struct Appender {
@@ -24,14 +27,28 @@ pub struct Appender {
 #[derive(Debug)]
 struct Writing {
     file: File,
+    /// Bytes that the disk may not have yet.
+    unsynced: usize,
     outcome: io::Result<()>,
     failed: tokio::sync::watch::Sender<bool>,
+}
+
+impl Writing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.unsynced += bytes.len();
+        if self.unsynced >= SYNC {
+            self.unsynced = 0;
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
 }
 
 impl Work for Writing {
     fn take(&mut self, bytes: Counted) {
         if self.outcome.is_ok() {
-            self.outcome = self.file.write_all(&bytes.bytes);
+            self.outcome = self.write(&bytes.bytes);
             if self.outcome.is_err() {
                 self.failed.send_replace(true);
             }
@@ -43,7 +60,7 @@ impl Appender {
     /// Makes a writer that goes on where `file` stands; a disk that has not answered after `limit` is an error.
     pub fn new(file: File, limit: Duration) -> Self {
         let (send, failed) = tokio::sync::watch::channel(false);
-        let lane = Lane::new(Writing { file, outcome: Ok(()), failed: send });
+        let lane = Lane::new(Writing { file, unsynced: 0, outcome: Ok(()), failed: send });
         Self { lane, budget: Budget::new(WAITING), limit, failed }
     }
 
@@ -84,7 +101,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_appended_is_read_back_from_any_part() {
         let dir = tempfile::tempdir().unwrap();
-        let content: Vec<u8> = (0..3_000_000u32).map(|at| (at * 7 >> 3) as u8).collect();
+        let content: Vec<u8> = (0..3_000_000u32).map(|at| ((at * 7) >> 3) as u8).collect();
         let mut parts = Vec::new();
         for (number, half) in content.chunks(1_700_000).enumerate() {
             let path = dir.path().join(number.to_string());

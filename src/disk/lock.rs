@@ -14,7 +14,7 @@ use nix::libc;
 /// An open-file-description lock: git-annex's `fcntl` locks see it (they would not see `flock`), and unlike them it
 /// keeps threads of one process apart, and is not lost when another descriptor of the file is closed.
 #[derive(Debug)]
-pub struct FileLock(File);
+pub struct FileLock(#[expect(dead_code, reason = "the lock goes with the open file")] File);
 
 /// Who else may hold a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -62,7 +62,9 @@ impl AnnexNode {
             let (git, settings) = Settings::read(&path, &uuid)?;
             let branch = Branch::open(git)?;
             let committing = AtomicBool::new(false);
-            Ok(Self(Arc::new(Repository { path, uuid, settings, branch, committing, deadlines })))
+            let repository = Repository { path, uuid, settings, branch, committing, deadlines };
+            repository.clean();
+            Ok(Self(Arc::new(repository)))
         };
         disk::within(deadlines.connect, work).await
     }

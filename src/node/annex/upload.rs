@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use annex_protocol::hash::is_secure;
 use annex_protocol::key::Key;
@@ -17,6 +18,9 @@ use super::{NodeError, Repository, Upload};
 use crate::disk::{self, Appender, FileLock, Mode, Part};
 use crate::node::ByteStream;
 use crate::stream::Piece;
+
+/// Age from which a temporary file that was not written to belongs to nobody.
+const STALE: Duration = Duration::from_secs(24 * 3600);
 
 /// An upload on its way.
 pub(super) struct Receiving {
@@ -39,6 +43,14 @@ impl Repository {
     pub(super) fn temporary(&self) -> PathBuf {
         // The folder is there: the git-annex branch uses it too.
         self.annex().join("annex-keep-tmp").join(uuid::Uuid::new_v4().simple().to_string())
+    }
+
+    /// Removes temporary files that nobody can be writing any more. What fails is left for next time. Blocks.
+    pub(super) fn clean(&self) {
+        let Ok(entries) = std::fs::read_dir(self.annex().join("annex-keep-tmp")) else { return };
+        for entry in entries.flatten().filter(|entry| disk::is_older(&entry.path(), STALE)) {
+            let _next_time = std::fs::remove_file(entry.path());
+        }
     }
 
     /// Takes the lock under which git-annex receives a key; `None` while somebody receives it. Blocks.

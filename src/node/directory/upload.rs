@@ -197,7 +197,7 @@ impl Upload for Staged {
         }
         if self.current.is_none() {
             // Nothing came since the last file was closed, or since the upload that broke off, which did not sync.
-            if self.position == 0 || self.chunk.is_none_or(|chunk| self.position % chunk != 0) {
+            if self.position == 0 || self.chunk.is_none_or(|chunk| !self.position.is_multiple_of(chunk)) {
                 self.current = Some(self.next_file().await?);
             }
         }
@@ -247,9 +247,8 @@ fn take(root: &Path, folder: &Path) -> Result<Option<FileLock>, NodeError> {
 pub(super) fn clean(root: &Path) {
     let Ok(entries) = fs::read_dir(root.join("tmp")) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())) {
-        let age = entry.metadata().ok().and_then(|found| found.modified().ok()?.elapsed().ok());
         let folder = entry.path();
-        if age.is_some_and(|age| age > STALE)
+        if disk::is_older(&folder, STALE)
             && let Ok(Some(_lock)) = FileLock::try_make(&folder.join("lock"), Mode::Exclusive)
         {
             let _next_time = fs::remove_dir_all(&folder);

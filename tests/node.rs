@@ -129,3 +129,49 @@ async fn a_directory_whose_place_was_taken_by_another_is_not_asked() {
     assert!(matches!(node.remove(&key).await, Err(NodeError::Unreachable(_))));
     assert!(matches!(node.put(&key).await.map(drop), Err(NodeError::Unreachable(_))));
 }
+
+#[tokio::test]
+async fn the_end_of_one_hold_takes_nothing_from_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = repository(dir.path(), &[], "10").await;
+    // As another process has it.
+    let other = AnnexNode::open(dir.path(), &uuid(), Deadlines::default()).await.unwrap();
+    let key = Key::parse(b"WORM-s0--empty").unwrap();
+    let store = async || node.put(&key).await.unwrap().commit().await.unwrap();
+    store().await;
+
+    // Given back in any order, nothing stays.
+    let mut first = node.lock(&key).await.unwrap().unwrap();
+    let mut second = node.lock(&key).await.unwrap().unwrap();
+    first.renew().await.unwrap();
+    second.renew().await.unwrap();
+    second.release().await.unwrap();
+    node.remove(&key).await.unwrap_err();
+    first.release().await.unwrap();
+    node.remove(&key).await.unwrap();
+
+    // One that was never given back lasts, whether it came before or after one that was.
+    for killed_first in [true, false] {
+        store().await;
+        let (killed, ended) = if killed_first {
+            let killed = other.lock(&key).await.unwrap().unwrap();
+            (killed, node.lock(&key).await.unwrap().unwrap())
+        } else {
+            let ended = node.lock(&key).await.unwrap().unwrap();
+            (other.lock(&key).await.unwrap().unwrap(), ended)
+        };
+        drop(killed);
+        ended.release().await.unwrap();
+        let error = node.remove(&key).await.unwrap_err().to_string();
+        assert!(error.contains("locked against removal"), "{error}");
+        assert!(node.present(&key).await.unwrap());
+        let retention = find(dir.path(), "WORM-s0--empty.rtm");
+        std::fs::remove_file(retention).unwrap();
+        node.remove(&key).await.unwrap();
+    }
+}
+
+fn find(folder: &Path, name: &str) -> std::path::PathBuf {
+    let out = Command::new("find").arg(folder).args(["-name", name]).output().unwrap().stdout;
+    String::from_utf8(out).unwrap().trim().into()
+}

@@ -14,14 +14,15 @@
 //! unlocked file of the work tree has for its content. Source: spec `git-annex-branch.md` §2 and §7, `p2p-protocol.md` §6,
 //! and what git-annex does.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use annex_protocol::key::Key;
-use annex_protocol::log::{LocationLog, Status, record_locations};
+use annex_protocol::log::{Clock, LocationLog, Status, record_locations};
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 
@@ -46,6 +47,8 @@ struct Repository {
     /// What its configuration said when it was opened.
     settings: Settings,
     branch: Branch,
+    /// Content and end of the holds that were given back, as far as their time is not over.
+    over: Mutex<BTreeSet<(PathBuf, Clock)>>,
     /// A commit of the journal is on its way.
     committing: AtomicBool,
     deadlines: Deadlines,
@@ -62,7 +65,8 @@ impl AnnexNode {
             let (git, settings) = Settings::read(&path, &uuid)?;
             let branch = Branch::open(git)?;
             let committing = AtomicBool::new(false);
-            let repository = Repository { path, uuid, settings, branch, committing, deadlines };
+            let over = Mutex::default();
+            let repository = Repository { path, uuid, settings, branch, over, committing, deadlines };
             repository.clean();
             Ok(Self(Arc::new(repository)))
         };

@@ -6,7 +6,8 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use annex_protocol::key::Key;
 use annex_protocol::log::Clock;
@@ -79,7 +80,7 @@ impl<'a> Lockable<'a> {
     pub(super) fn retained(self) -> Result<bool, NodeError> {
         let path = self.beside(".rtm");
         let until = self.retention().map_err(NodeError::at(&path))?;
-        Ok(until.is_some_and(|until| until > Clock::from_seconds(unix_seconds())))
+        Ok(until.is_some_and(is_to_come))
     }
 
     fn retention(self) -> io::Result<Option<Clock>> {
@@ -92,20 +93,26 @@ impl<'a> Lockable<'a> {
         }
     }
 
-    /// Sees to it that the content stays for ten minutes from now; returns what was written.
-    fn retain(self, temporary: &Path) -> io::Result<Clock> {
-        let until = Clock::from_seconds(unix_seconds() + RETENTION);
-        modify(self.folder(), || {
+    /// Sees to it that the content stays for ten minutes from now; returns what was written, and what somebody else had
+    /// written that is not over.
+    fn retain(self, temporary: &Path, own: Option<Clock>) -> io::Result<(Clock, Option<Clock>)> {
+        let until = in_a_while();
+        let before = modify(self.folder(), || {
             let _changing = FileLock::wait(&self.beside(".rtl"))?;
-            if self.retention()?.is_none_or(|earlier| earlier < until) {
-                let mut file = std::fs::File::create(temporary)?;
-                file.write_all(until.to_string().as_bytes())?;
-                file.sync_all()?;
-                std::fs::rename(temporary, self.beside(".rtm"))?;
+            let before = self.retention()?;
+            if before.is_none_or(|before| before < until) {
+                self.write_retention(temporary, until)?;
             }
-            Ok(())
+            Ok(before)
         })?;
-        Ok(until)
+        Ok((until, before.filter(|before| is_to_come(*before) && Some(*before) != own)))
+    }
+
+    fn write_retention(self, temporary: &Path, until: Clock) -> io::Result<()> {
+        let mut file = std::fs::File::create(temporary)?;
+        file.write_all(until.to_string().as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(temporary, self.beside(".rtm"))
     }
 
     /// Removes the lock's files. Only whoever has the exclusive lock may.
@@ -132,45 +139,73 @@ pub(super) struct Held {
     files: bool,
     lock: FileLock,
     until: Clock,
+    /// Until when somebody else wants the content to stay, who may have been killed.
+    others: Option<Clock>,
 }
 
 impl Held {
     /// Locks a key's content against removal by anybody; `None` if it is not there.
     pub(super) fn take(repository: Arc<Repository>, key: &Key) -> Result<Option<Self>, NodeError> {
-        let settings = repository.current()?;
+        let files = repository.current()?.lock_files;
         let Some((content, _)) = repository.find(key)? else { return Ok(None) };
-        let lockable = Lockable { content: &content, files: settings.lock_files };
+        let lockable = Lockable { content: &content, files };
         let Some(lock) = lockable.shared().map_err(NodeError::at(&content))? else { return Ok(None) };
         // A removal may have been under way until just now.
         if repository.find(key)?.is_none_or(|(found, _)| found != content) {
             return Ok(None);
         }
-        let until = lockable.retain(&repository.temporary()).map_err(NodeError::at(&content))?;
-        Ok(Some(Self { repository, files: settings.lock_files, lock, until, content }))
+        let retained = lockable.retain(&repository.temporary(), None).map_err(NodeError::at(&content));
+        let (until, others) = retained?;
+        Ok(Some(Self { repository, content, files, lock, until, others }))
     }
 
     /// Gives the lock back, with all that tells of it if nobody else has one.
     fn end(self) -> Result<(), NodeError> {
-        let lockable = Lockable { content: &self.content, files: self.files };
-        drop(self.lock);
+        let Self { repository, content, files, lock, until, others } = self;
+        let lockable = Lockable { content: &content, files };
+        drop(lock);
+        let mut over = repository.over.lock().unwrap_or_else(PoisonError::into_inner);
+        over.retain(|(_, until)| is_to_come(*until));
+        over.insert((content.clone(), until));
         let Some(alone) = lockable.exclusive()? else { return Ok(()) };
-        // A time that another holder wrote, who was killed, stays.
-        let ours = lockable.retention().map_err(NodeError::at(&self.content))? == Some(self.until);
-        if ours {
-            let cleared = modify(lockable.folder(), || lockable.clear());
-            return cleared.map_err(NodeError::at(&self.content));
+        let is_over = |time: Clock| over.contains(&(content.clone(), time));
+        if lockable.retention().map_err(NodeError::at(&content))?.is_some_and(|time| !is_over(time)) {
+            alone.release();
+            return Ok(());
         }
-        alone.release();
-        Ok(())
+        // Of two who hold the content only the later time is written down: the other one's comes back.
+        let done = match others.filter(|time| is_to_come(*time) && !is_over(*time)) {
+            Some(time) => modify(lockable.folder(), || lockable.write_retention(&repository.temporary(), time)),
+            None => modify(lockable.folder(), || lockable.clear()),
+        };
+        done.map_err(NodeError::at(&content))
     }
+}
+
+/// The end of a retention that starts now; no two are the same.
+fn in_a_while() -> Clock {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let text = format!("{}.{:09}s", now.as_secs() + RETENTION, now.subsec_nanos());
+    Clock::parse(text.as_bytes()).unwrap_or(Clock::from_seconds(now.as_secs() + RETENTION))
+}
+
+fn is_to_come(time: Clock) -> bool {
+    time > Clock::from_seconds(unix_seconds())
 }
 
 #[async_trait]
 impl Hold for Held {
     async fn renew(&mut self) -> Result<(), NodeError> {
         let (content, files, temporary) = (self.content.clone(), self.files, self.repository.temporary());
-        let retain = move || Lockable { content: &content, files }.retain(&temporary).map_err(NodeError::at(&content));
-        self.until = disk::within(self.repository.deadlines.answer, retain).await?;
+        let (own, repository) = (self.until, Arc::clone(&self.repository));
+        let retain = move || {
+            let retained = Lockable { content: &content, files }.retain(&temporary, Some(own));
+            let retained = retained.map_err(NodeError::at(&content))?;
+            repository.over.lock().unwrap_or_else(PoisonError::into_inner).insert((content, own));
+            Ok::<_, NodeError>(retained)
+        };
+        let (until, others) = disk::within(self.repository.deadlines.answer, retain).await?;
+        (self.until, self.others) = (until, others.max(self.others));
         Ok(())
     }
 

@@ -102,6 +102,18 @@ stores_as_git_annex_does() {
 
 committed() { git -C "$R" log -p git-annex | grep -q "^+.*s $1"; }
 
+# shaky_gateway: from here on, the client reaches the site by a gateway that is killed soon after each connection, sooner or
+# later than the work is done; $TMP/killed has a line for each that did not end before.
+shaky_gateway() {
+    local shaky="timeout -s KILL 0.0\$(shuf -i 10-99 -n 1) annex-keep shell --site '$SITE' --user bob"
+    authorize bob shakyhost "$shaky || { echo \$? >>'$TMP/killed'; exit 1; }"
+    annex-keep user add bob --site "$SITE" --key "$SSHD_DIR/bob.key.pub" --role write
+    git config remote.origin.url ssh://shakyhost/data
+}
+
+# sound_gateway: and no longer.
+sound_gateway() { git config remote.origin.url ssh://testhost/data; }
+
 @test "a bare repository gets, serves and drops content as if by git-annex" {
     bare_repo r.git
     start_annex_site r.git
@@ -489,4 +501,29 @@ locks_hold_both_ways() {
     # The other node takes it.
     git annex copy -q --to origin file
     assert_logged "$KEY" a
+}
+
+@test "moves through a gateway that is killed again and again lose no content" {
+    bare_repo r.git
+    start_annex_site r.git
+    for i in {1..12}; do add_file "$i" 4000000; done
+    shaky_gateway
+    # At first whatever comes of it, then until it is done.
+    for i in {1..12}; do git annex move -q --to origin-r "$i" 2>/dev/null || true; done
+    sound_gateway
+    moved=0
+    for i in {1..12}; do
+        KEY=$(annex_key "$i")
+        if [ -n "$(git annex find --in=here "$i")" ]; then
+            assert_same "$i" "$TMP/original-$i"
+        else
+            moved=$((moved + 1))
+            assert_same "$(object "$KEY")" "$TMP/original-$i"
+            git -C "$R" annex fsck -q --key "$KEY"
+        fi
+    done
+    [ "$(grep -c 137 "$TMP/killed")" -ge 3 ] || fail "the gateway was too quick to be killed ($moved of 12 moved)"
+    git annex move -q --to origin-r .
+    git annex get -q --from origin-r .
+    for i in {1..12}; do assert_same "$i" "$TMP/original-$i"; done
 }

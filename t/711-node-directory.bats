@@ -48,7 +48,7 @@ add_file() {
 alone() { git -C "$TMP/alone" annex "$@"; }
 
 # stored: the files of the directory, without what is above them.
-stored() { find "$D" -type f -printf '%f %s %m\n' | sort; }
+stored() { find "$D" -name tmp -prune -o -type f -printf '%f %s %m\n' | sort; }
 
 readable_both_ways() {
     local size
@@ -76,9 +76,20 @@ readable_both_ways() {
     run ! git annex checkpresentkey "$KEY" origin-d
     assert_equal "$status" 1
     git annex drop -q --force --from origin-d .
-    assert_equal "$(find "$D" -type f | grep -vc /theirs)" "$(stored | wc -l)"
-    [ -z "$(find "$D/tmp" -mindepth 1 ! -name annex-keep.lck)" ] || fail "something is left in tmp"
+    [ -z "$(find "$D/tmp" -mindepth 1 ! -name 'annex-keep.*')" ] || fail "something is left in tmp"
 }
+
+# shaky_gateway: from here on, the client reaches the site by a gateway that is killed soon after each connection, sooner or
+# later than the work is done; $TMP/killed has a line for each that did not end before.
+shaky_gateway() {
+    local shaky="timeout -s KILL 0.0\$(shuf -i 10-99 -n 1) annex-keep shell --site '$SITE' --user bob"
+    authorize bob shakyhost "$shaky || { echo \$? >>'$TMP/killed'; exit 1; }"
+    annex-keep user add bob --site "$SITE" --key "$SSHD_DIR/bob.key.pub" --role write
+    git config remote.origin.url ssh://shakyhost/data
+}
+
+# sound_gateway: and no longer.
+sound_gateway() { git config remote.origin.url ssh://testhost/data; }
 
 @test "what the gateway stores git-annex reads, and the other way round" {
     start_directory_site
@@ -96,7 +107,7 @@ readable_both_ways() {
     git annex copy -q --to origin-d file
     (cd "$D" && find . -name tmp -prune -o -printf '%p %s %m\n' | grep / | sort) >"$TMP/ours"
     git annex drop -q --force --from origin-d file
-    [ -z "$(stored)" ] || [ "$(stored | cut -d ' ' -f 1)" = annex-keep.lck ]
+    [ -z "$(stored)" ]
     cp "$TMP/original-file" "$TMP/alone/again"
     (cd "$TMP/alone" && git annex add -q --backend=SHA256E again && git annex copy -q --to direct again)
     (cd "$D" && find . -name tmp -prune -o -printf '%p %s %m\n' | grep / | sort) >"$TMP/theirs"
@@ -193,7 +204,7 @@ EOF
     git annex drop -q --force file
     git annex get -q --from origin-d file
     assert_same file "$TMP/original-file"
-    [ -z "$(find "$D/tmp" -mindepth 1 ! -name annex-keep.lck)" ]
+    [ -z "$(find "$D/tmp" -mindepth 1 ! -name 'annex-keep.*')" ]
 }
 
 @test "wrong bytes never come into the directory" {
@@ -213,7 +224,7 @@ C VALID
 S~ (FAILURE|ERROR .*)
 close
 EOF
-    [ -z "$(find "$D" -type f ! -name annex-keep.lck)" ]
+    [ -z "$(find "$D" -type f ! -name 'annex-keep.*')" ]
     git annex copy -q --to origin-d file
     assert_logged "$KEY" d
 }
@@ -305,4 +316,28 @@ teardown() {
     node annex:/x
     run ! annex-keep repo list --site "$TMP/site"
     assert_output "set uuid"
+}
+
+@test "moves through a gateway that is killed again and again lose no content" {
+    start_directory_site "?chunk=300KiB" chunk=300KiB
+    for i in {1..12}; do add_file "$i" 4000000; done
+    shaky_gateway
+    # At first whatever comes of it, then until it is done.
+    for i in {1..12}; do git annex move -q --to origin-d "$i" 2>/dev/null || true; done
+    sound_gateway
+    moved=0
+    for i in {1..12}; do
+        KEY=$(annex_key "$i")
+        if [ -n "$(git annex find --in=here "$i")" ]; then
+            assert_same "$i" "$TMP/original-$i"
+        else
+            moved=$((moved + 1))
+            alone setpresentkey "$KEY" "$D_UUID" 1 >/dev/null
+            alone fsck -q --from direct "$i"
+        fi
+    done
+    [ "$(grep -c 137 "$TMP/killed")" -ge 3 ] || fail "the gateway was too quick to be killed ($moved of 12 moved)"
+    git annex move -q --to origin-d .
+    git annex get -q --from origin-d .
+    for i in {1..12}; do assert_same "$i" "$TMP/original-$i"; done
 }

@@ -128,6 +128,12 @@ async fn a_directory_whose_place_was_taken_by_another_is_not_asked() {
     assert!(matches!(node.present(&key).await, Err(NodeError::Unreachable(_))));
     assert!(matches!(node.remove(&key).await, Err(NodeError::Unreachable(_))));
     assert!(matches!(node.put(&key).await.map(drop), Err(NodeError::Unreachable(_))));
+    // The same one in another place (as when its disk is mounted anew) is known again.
+    std::fs::remove_dir(&root).unwrap();
+    assert!(Command::new("cp").arg("-r").arg(dir.path().join("away")).arg(&root).status().unwrap().success());
+    assert!(!node.present(&key).await.unwrap());
+    node.put(&key).await.unwrap().commit().await.unwrap();
+    assert!(node.present(&key).await.unwrap());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! DIR/HASHDIRLOWER/KEY/KEY           content; the mixed hash directory is read too. File and folder are not writable
 //! DIR/HASHDIRLOWER/KEY-SnCm/…        chunk m of n bytes each (the last one is shorter)
 //! DIR/tmp/annex-keep-…               uploads on their way
+//! DIR/tmp/annex-keep.id              tells this directory from another one in its place
 //! ```
 //!
 //! git-annex can use the same directory at the same time. It knows no locks there: what it removes itself, nobody can
@@ -12,7 +13,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use annex_protocol::key::Key;
@@ -24,6 +25,9 @@ use crate::disk;
 mod layout;
 mod upload;
 
+/// The file that a directory is known again by, in the directory.
+const MARK: &str = "tmp/annex-keep.id";
+
 /// A directory special remote's directory. Its content belongs to one repository.
 pub struct DirectoryNode(Arc<Place>);
 
@@ -32,7 +36,9 @@ struct Place {
     /// New content is cut into chunks of this many bytes.
     chunk: Option<u64>,
     /// Device and inode of the root: another directory in its place (a disk that is not mounted) proves nothing.
-    identity: (u64, u64),
+    identity: Mutex<(u64, u64)>,
+    /// What stands in the directory's mark, by which it is known again when its disk was mounted anew.
+    mark: Option<String>,
     deadlines: Deadlines,
 }
 
@@ -41,9 +47,10 @@ impl DirectoryNode {
     pub async fn open(root: &Path, chunk: Option<u64>, deadlines: Deadlines) -> Result<Self, NodeError> {
         let root = root.to_path_buf();
         let work = move || {
-            let identity = identity(&root)?;
+            let identity = Mutex::new(identity(&root)?);
             upload::clean(&root);
-            Ok::<_, NodeError>(Self(Arc::new(Place { root, chunk, identity, deadlines })))
+            let mark = mark(&root).or_else(|| make_mark(&root));
+            Ok::<_, NodeError>(Self(Arc::new(Place { root, chunk, identity, mark, deadlines })))
         };
         disk::within(deadlines.connect, work).await
     }
@@ -57,10 +64,34 @@ fn identity(root: &Path) -> Result<(u64, u64), NodeError> {
     }
 }
 
+fn mark(root: &Path) -> Option<String> {
+    fs::read_to_string(root.join(MARK)).ok().filter(|mark| !mark.is_empty())
+}
+
+/// Marks a directory. One that cannot be written to stays without.
+fn make_mark(root: &Path) -> Option<String> {
+    let file = root.join(MARK);
+    let own = root.join(format!("{MARK}-{}", uuid::Uuid::new_v4().simple()));
+    let made = disk::make_folders(root, &root.join("tmp"))
+        .and_then(|()| fs::write(&own, uuid::Uuid::new_v4().to_string()))
+        .and_then(|()| disk::rename_new(&own, &file));
+    if made.is_err() {
+        // Perhaps somebody else has just made one.
+        let _none = fs::remove_file(&own);
+    }
+    mark(root)
+}
+
 impl Place {
     /// Fails when the directory that was opened is not there any more: then nothing can be said about its content.
     fn still_there(&self) -> Result<(), NodeError> {
-        if identity(&self.root)? == self.identity {
+        let now = identity(&self.root)?;
+        let mut known = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        if now == *known {
+            return Ok(());
+        }
+        if self.mark.is_some() && mark(&self.root) == self.mark {
+            *known = now;
             return Ok(());
         }
         let text = "another directory has taken its place: is its disk mounted?";

@@ -11,12 +11,14 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::error::Failure;
 use crate::gateway::{Gateway, Member};
 use crate::keep::{Create, KeepError, KeepStore, Options};
+use crate::node::annex::AnnexNode;
+use crate::node::directory::DirectoryNode;
 use crate::node::keep::KeepNode;
 use crate::node::measured::{Measured, Meters};
-use crate::node::{Lazy, Node, NodeError, Opener};
+use crate::node::{Deadlines, Lazy, Node, NodeError, Opener};
 use crate::repo::Repo;
 use crate::serve::hub::Assemble;
-use crate::site::config::NodeSpec;
+use crate::site::config::{DirectorySpec, NodeSpec};
 use crate::site::{NodeConfig, Site};
 
 /// The stores that are open in this process, each once for all repositories.
@@ -59,6 +61,10 @@ impl Stores {
                 let (stores, path, uuid) = (self.clone(), path.clone(), uuid.clone());
                 Arc::new(Lazy::new(Box::new(KeepOpener { stores, path, uuid })))
             }
+            NodeSpec::Annex(spec) => {
+                Arc::new(Lazy::new(Box::new(AnnexOpener { path: spec.path.clone(), uuid: uuid.clone() })))
+            }
+            NodeSpec::Directory(spec) => Arc::new(Lazy::new(Box::new(DirectoryOpener(spec.clone())))),
         }
     }
 
@@ -84,6 +90,27 @@ impl Opener for KeepOpener {
     }
 }
 
+struct AnnexOpener {
+    path: PathBuf,
+    uuid: annex_protocol::uuid::Uuid,
+}
+
+#[async_trait]
+impl Opener for AnnexOpener {
+    async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
+        Ok(Arc::new(AnnexNode::open(&self.path, &self.uuid, Deadlines::default()).await?))
+    }
+}
+
+struct DirectoryOpener(DirectorySpec);
+
+#[async_trait]
+impl Opener for DirectoryOpener {
+    async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
+        Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, Deadlines::default()).await?))
+    }
+}
+
 /// Makes the stores of a new site.
 pub async fn make_stores(site: &Site) -> Result<(), Failure> {
     for node in site.config().nodes.values() {
@@ -96,6 +123,8 @@ pub async fn make_stores(site: &Site) -> Result<(), Failure> {
 pub async fn make_store(spec: &NodeSpec) -> Result<(), Failure> {
     match spec {
         NodeSpec::Keep(path) => drop(KeepStore::open(path, Create::IfMissing, Options::default()).await?),
+        // These are made by git-annex, or are there already.
+        NodeSpec::Annex(_) | NodeSpec::Directory(_) => {}
     }
     Ok(())
 }

@@ -55,6 +55,8 @@ struct Inner {
     unwanted: Unwanted,
     /// What was last read of the placement logs.
     placement: Mutex<Arc<PlacementState>>,
+    /// Locks that wait for the connection which keeps them.
+    named: lock::Named,
     /// How much each repository holds; built when a size limit first asks for it.
     sizes: Mutex<Sizes>,
 }
@@ -118,8 +120,8 @@ impl Gateway {
     /// Puts a repository together.
     pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>) -> Self {
         let unwanted = site.config().unwanted;
-        let (placement, sizes) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, sizes }))
+        let (placement, sizes, named) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, named, sizes }))
     }
 
     /// Returns the target with this UUID.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use gix::objs::tree::EntryKind;
 use gix::refs::transaction::{PreviousValue, RefEdit};
 
+mod index;
 pub mod program;
 pub mod tree;
 
@@ -68,6 +69,11 @@ impl Git {
         &self.dir
     }
 
+    /// Returns the work tree; a bare repository has none.
+    pub fn work_tree(&self) -> Option<PathBuf> {
+        self.handle().workdir().map(Path::to_path_buf)
+    }
+
     /// Returns a value of the repository's own configuration, as it was when the repository was opened.
     pub fn config(&self, name: &str) -> Option<String> {
         Some(self.handle().config_snapshot().string(name)?.to_string())
@@ -98,6 +104,23 @@ impl Git {
     /// Returns a blob's bytes.
     pub fn read_blob(&self, id: ObjectId) -> Result<Vec<u8>, GitError> {
         self.blob(&self.handle(), id)
+    }
+
+    /// Tells whether a file of the index has this content; a bare repository has no index. Staged files count, others do not.
+    pub fn index_has(&self, content: &[u8]) -> Result<bool, GitError> {
+        let id = gix::objs::compute_hash(self.handle().object_hash(), gix::objs::Kind::Blob, content)
+            .map_err(|e| self.fail("hashing", &e))?;
+        let fail = |error: std::io::Error| self.fail("reading the index", &error);
+        for entry in std::fs::read_dir(&self.dir).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let name = entry.file_name();
+            // A split index keeps most of its entries in a second file.
+            let split = name.as_encoded_bytes().starts_with(b"sharedindex.");
+            if (split || name == "index") && index::mentions(&entry.path(), id.as_bytes()).map_err(fail)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Tells whether `ancestor` is `commit` or comes before it.

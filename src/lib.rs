@@ -7,6 +7,7 @@ pub mod annex;
 pub mod assemble;
 pub mod cli;
 pub mod clock;
+pub mod disk;
 pub mod error;
 pub mod gateway;
 pub mod git;

@@ -3,6 +3,7 @@
 //! A node knows nothing of doors, users or other nodes. Its adapters are the files of the folder `node`.
 
 use std::io;
+use std::path::Path;
 
 use annex_protocol::key::Key;
 use async_trait::async_trait;
@@ -11,10 +12,14 @@ use futures_util::stream::BoxStream;
 
 use crate::stream::Piece;
 
+pub mod annex;
+mod deadlines;
+pub mod directory;
 pub mod keep;
 mod lazy;
 pub mod measured;
 
+pub use deadlines::Deadlines;
 pub use lazy::{Lazy, Opener};
 
 /// Bytes on their way from a node.
@@ -52,6 +57,28 @@ pub enum NodeError {
     /// It was asked, and failed.
     #[error("{0}")]
     Failed(String),
+}
+
+impl NodeError {
+    /// Makes a failure with a file an error that names the file.
+    pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.display().to_string();
+        move |error| match error.into() {
+            Self::Unreachable(cause) => Self::Unreachable(format!("{path}: {cause}")),
+            Self::Full(cause) => Self::Full(format!("{path}: {cause}")),
+            Self::Failed(cause) => Self::Failed(format!("{path}: {cause}")),
+        }
+    }
+}
+
+impl From<io::Error> for NodeError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Unreachable(error.to_string()),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 /// A place that holds content.

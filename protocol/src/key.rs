@@ -127,6 +127,13 @@ impl Key {
         Some((size.value()?, number.value()?))
     }
 
+    /// Returns the key of chunk `number` (from 1) of this key's object, cut into chunks of `size` bytes.
+    pub fn with_chunk(&self, size: u64, number: u64) -> Self {
+        let Ok((name, fields)) = fields(self.parent_bytes()) else { return self.clone() };
+        let (chunk_size, chunk_number) = (Some(Number::from(size)), Some(Number::from(number)));
+        Self::assemble(&Fields { chunk_size, chunk_number, ..fields }, name)
+    }
+
     /// Returns the number of content bytes that this key names: of the chunk for a chunk key, else of the object.
     pub fn content_size(&self) -> Option<u64> {
         let size = self.size()?;
@@ -215,6 +222,12 @@ impl fmt::Display for Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({self})")
+    }
+}
+
+impl From<u64> for Number {
+    fn from(value: u64) -> Self {
+        Self(value.to_string().into_bytes().into())
     }
 }
 

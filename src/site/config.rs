@@ -13,11 +13,13 @@ mod edit;
 mod initial;
 mod limits;
 mod listen;
+mod node_local;
 
 pub(super) use edit::edit;
 pub(super) use initial::initial;
 pub use limits::{Limits, UserLimits};
 pub use listen::{Address, Http, Ssh, Tls};
+pub use node_local::{AnnexSpec, DirectorySpec};
 
 /// The configuration's file name in the site directory.
 pub const FILE: &str = "annex-keep.toml";
@@ -68,6 +70,10 @@ pub struct NodeConfig {
 pub enum NodeSpec {
     /// A Keep store in a directory; a relative one stands in the site directory.
     Keep(PathBuf),
+    /// A git-annex repository on this machine.
+    Annex(AnnexSpec),
+    /// A directory in the layout of git-annex's directory special remote.
+    Directory(DirectorySpec),
 }
 
 /// What happens to a key that no node wants by its preferred content.
@@ -174,17 +180,28 @@ impl RawNode {
         if node.uuid.is_some() && node.repo.is_none() {
             return Err("a node with a UUID of its own belongs to one repository: set repo".to_owned());
         }
+        if matches!(node.store, NodeSpec::Annex(_)) && node.uuid.is_none() {
+            return Err("a git-annex repository is known by its own UUID: set uuid to its annex.uuid".to_owned());
+        }
+        // Its files do not say whose they are: two repositories would take each other's content for their own.
+        if matches!(node.store, NodeSpec::Directory(_)) && node.repo.is_none() {
+            return Err("a directory special remote belongs to one repository: set repo".to_owned());
+        }
         Ok(node)
     }
 }
 
 impl NodeSpec {
-    /// Parses a node spec: `keep:PATH` or just a path.
+    /// Parses a node spec: `keep:PATH` or just a path, `annex:PATH`, `directory:PATH?chunk=SIZE`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let path = match text.split_once(':') {
             Some(("keep", path)) => path,
+            Some(("annex", path)) => return AnnexSpec::parse(path).map(Self::Annex),
+            Some(("directory", text)) => return DirectorySpec::parse(text).map(Self::Directory),
             Some((kind, _)) if !kind.contains('/') => {
-                return Err(format!("this version has no nodes of kind \"{kind}\"; it has keep:PATH"));
+                return Err(format!(
+                    "this version has no nodes of kind \"{kind}\"; it has keep:PATH, annex:PATH, directory:PATH"
+                ));
             }
             _ => text,
         };
@@ -198,6 +215,8 @@ impl NodeSpec {
     pub fn absolute(&self, base: &Path) -> Self {
         match self {
             Self::Keep(path) => Self::Keep(base.join(path)),
+            Self::Annex(spec) => Self::Annex(spec.absolute(base)),
+            Self::Directory(spec) => Self::Directory(spec.absolute(base)),
         }
     }
 }
@@ -206,6 +225,8 @@ impl std::fmt::Display for NodeSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Keep(path) => write!(f, "keep:{}", path.display()),
+            Self::Annex(spec) => spec.fmt(f),
+            Self::Directory(spec) => spec.fmt(f),
         }
     }
 }

@@ -142,6 +142,16 @@ proptest! {
     }
 
     #[test]
+    fn a_chunk_of_a_key_leads_back_to_the_key(key in key(), size: u64, number: u64) {
+        let parent = Key::parse(key.parent_bytes()).unwrap();
+        let chunk = key.with_chunk(size, number);
+        prop_assert_eq!(chunk.chunk(), Some((size, number)));
+        prop_assert_eq!(chunk.parent_bytes(), parent.as_bytes());
+        prop_assert_eq!(Key::parse(chunk.as_bytes()), Ok(chunk.clone()));
+        prop_assert_eq!(parent.with_chunk(size, number), chunk);
+    }
+
+    #[test]
     fn file_names_lead_back_to_the_key(key in key()) {
         let name = key.file_name();
         prop_assert!(!name.contains(&b'/'));

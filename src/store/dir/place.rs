@@ -2,14 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek};
-use std::path::Path;
 use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
 use md5::{Digest, Md5};
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
+use crate::disk::rename_new;
 use crate::store::{Block, Placed, StoreError};
 
 use super::temp::Body;
@@ -45,14 +43,6 @@ pub(super) fn place(volume: &Volume, mut body: Body, block: Block) -> Result<Pla
             }
             Err(error) => return Err(volume.fail("rename to", &path, error)),
         }
-    }
-}
-
-/// Renames without replacing; where the file system knows no such thing, replacing an equal block is harmless.
-pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
-        Err(Errno::EINVAL | Errno::ENOSYS) if !to.exists() => std::fs::rename(from, to),
-        other => other.map_err(Into::into),
     }
 }
 

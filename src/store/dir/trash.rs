@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use annex_protocol::keep::BlockHash;
 use uuid::Uuid;
 
+use crate::disk::rename_new;
 use crate::store::{Condemned, StoreError};
 
-use super::place::rename_new;
 use super::volume::{Volume, is_at, seconds};
 
 /// Marks are seconds before this one, in the year 2001: a deadline that was never given out.

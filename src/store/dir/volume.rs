@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use annex_protocol::keep::BlockHash;
 
+use crate::disk;
 use crate::store::{Block, Space, StoreError};
 
 use super::{Create, OWN};
@@ -96,10 +97,8 @@ impl Volume {
     }
 
     pub(super) fn space(&self) -> Result<Space, StoreError> {
-        let found = nix::sys::statvfs::statvfs(&self.root).map_err(|e| self.fail("look at", &self.root, e.into()))?;
+        let (total, free) = disk::space(&self.root).map_err(|e| self.fail("look at", &self.root, e))?;
         self.still_there()?;
-        let unit = found.fragment_size();
-        let (total, free) = (found.blocks() * unit, found.blocks_available() * unit);
         Ok(Space { total, free: free.saturating_sub(self.reserve) })
     }
 
@@ -132,7 +131,7 @@ impl Volume {
 
     /// Makes the names in a directory durable.
     pub(super) fn sync_folder(&self, folder: &Path) -> Result<(), StoreError> {
-        File::open(folder).and_then(|opened| opened.sync_all()).map_err(|e| self.fail("sync", folder, e))
+        crate::disk::sync_folder(folder).map_err(|e| self.fail("sync", folder, e))
     }
 
     /// Sets a block aside, if its path still leads to `file`; returns whether it did.

@@ -25,15 +25,12 @@ impl Asked {
             request.end(&Outcome::No);
             return Ok(reply::json(&json!({ "locked": false })));
         };
-        match self.gateway.name_lock(&locked).await {
+        match self.gateway.name_lock(locked).await {
             Ok(name) => {
                 request.end(&Outcome::Done(&[]));
                 Ok(reply::json(&json!({ "locked": true, "lockid": name })))
             }
-            Err(error) => {
-                self.give_back(locked).await;
-                Err(failed(request, &error))
-            }
+            Err(error) => Err(failed(request, &error)),
         }
     }
 

@@ -12,7 +12,7 @@ use annex_protocol::uuid::Uuid;
 use crate::annex::placement::PlacementState;
 use crate::annex::sizes::Sizes;
 use crate::annex::{Branch, BranchError};
-use crate::node::{Node, NodeError};
+use crate::node::{Node, NodeError, Way};
 use crate::site::{Site, SiteError, Unwanted};
 use crate::task::blocking;
 
@@ -29,9 +29,9 @@ pub use lock::Locked;
 pub use put::{Put, Receiving};
 pub use remove::Removed;
 
-/// A hosted repository's nodes behind one door. Cloning is cheap.
+/// A hosted repository's nodes behind one door, and those of them that are the cluster for whoever asks. Cloning is cheap.
 #[derive(Clone)]
-pub struct Gateway(Arc<Inner>);
+pub struct Gateway(Arc<Inner>, Arc<[Member]>);
 
 struct Inner {
     site: Site,
@@ -103,7 +103,20 @@ impl Gateway {
     pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>) -> Self {
         let unwanted = site.config().unwanted;
         let (placement, sizes) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, sizes }))
+        let cluster = nodes.iter().cloned().collect();
+        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, sizes }), cluster)
+    }
+
+    /// Returns the gateway for somebody who came through other gateways: their UUIDs, and those of clusters.
+    ///
+    /// Of the cluster, nodes that lead back to one of them are left out, and the others pass the list on.
+    pub fn past(&self, gateways: &BTreeSet<Uuid>) -> Self {
+        let member = |member: &Member| match member.node.way(gateways) {
+            Way::Same => Some(member.clone()),
+            Way::Through(node) => Some(Member { node, ..member.clone() }),
+            Way::Back => None,
+        };
+        Self(Arc::clone(&self.0), self.0.nodes.iter().filter_map(member).collect())
     }
 
     /// Returns the target with this UUID.
@@ -157,7 +170,7 @@ impl Gateway {
     /// Returns the nodes behind a target.
     fn members(&self, target: Target) -> &[Member] {
         match target {
-            Target::Cluster => &self.0.nodes,
+            Target::Cluster => &self.1,
             Target::Gateway => &[],
             Target::Node(position) => self.0.nodes.get(position..=position).unwrap_or_default(),
         }

@@ -2,9 +2,12 @@
 //!
 //! A node knows nothing of doors, users or other nodes. Its adapters are the files of the folder `node`.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use annex_protocol::key::Key;
+use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -13,8 +16,14 @@ use crate::stream::Piece;
 
 pub mod keep;
 mod lazy;
+pub mod p2p;
+pub mod p2p_http;
+mod patience;
+mod peer;
 
 pub use lazy::{Lazy, Opener};
+pub use patience::Patience;
+pub use peer::Peer;
 
 /// Bytes on their way from a node.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
@@ -42,6 +51,31 @@ pub enum NodeError {
     Failed(String),
 }
 
+impl NodeError {
+    /// Makes the error from what a node says of itself, of which a line is kept.
+    fn said(text: &[u8]) -> Self {
+        const ENOUGH: usize = 500;
+        let text = String::from_utf8_lossy(text);
+        let printable = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+        let text: String = printable.take(ENOUGH).collect();
+        let no_room = ["not enough free space", "No space left on device", "Disk quota exceeded"];
+        match no_room.iter().any(|words| text.contains(words)) {
+            true => Self::Full(text),
+            false => Self::Failed(text),
+        }
+    }
+}
+
+/// How a node is asked for somebody who came through other gateways.
+pub enum Way {
+    /// As always.
+    Same,
+    /// As this node, which passes on where the request came from.
+    Through(Arc<dyn Node>),
+    /// Not at all: it leads back to one of these gateways.
+    Back,
+}
+
 /// A place that holds content.
 #[async_trait]
 pub trait Node: Send + Sync {
@@ -62,6 +96,13 @@ pub trait Node: Send + Sync {
     /// The gateway keeps its own removals apart from locks, so a node that nobody else removes from has nothing to do.
     async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
         Ok(self.present(key).await?.then(|| Box::new(OnlyOurs) as Box<dyn Hold>))
+    }
+
+    /// Tells how to ask this node for somebody who came through these gateways (their UUIDs, and those of clusters), so
+    /// that no request goes round in a circle.
+    fn way(&self, gateways: &BTreeSet<Uuid>) -> Way {
+        let _ = gateways;
+        Way::Same
     }
 }
 
@@ -115,6 +156,11 @@ pub trait Upload: Send {
 
     /// Makes the content present and durable: when this returns, the node has it.
     async fn commit(self: Box<Self>) -> Result<(), NodeError>;
+
+    /// Commits, and returns others that the node says store it too: a cluster stores on nodes of its own.
+    async fn commit_and_tell(self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
+        self.commit().await.map(|()| Vec::new())
+    }
 
     /// Keeps what came so far, for a later upload to go on with.
     async fn suspend(self: Box<Self>) -> Result<(), NodeError>;

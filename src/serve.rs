@@ -10,6 +10,5 @@ pub mod notify;
 pub mod p2p;
 pub mod shell;
 pub mod traffic;
-mod wire;
 
 pub use git::{NO_PLACEMENT, POLICY};

@@ -1,0 +1,62 @@
+//! LOCKCONTENT: content kept from being removed.
+//!
+//! Source: spec `p2p-protocol.md` §6.
+
+use annex_protocol::key::Key;
+use annex_protocol::p2p::Message;
+use async_trait::async_trait;
+
+use super::P2pNode;
+use super::connection::unexpected;
+use super::pool::{Lease, Use};
+use crate::node::{Hold, NodeError};
+
+/// A lock with the connection that holds it.
+///
+/// The server keeps it while the connection stands, and for ten minutes from the lock's start when that breaks.
+pub(super) struct P2pHold {
+    node: P2pNode,
+    key: Key,
+    lease: Lease,
+}
+
+impl P2pHold {
+    /// Locks a key; `None` if it is not there, or just being removed.
+    pub(super) async fn take(node: &P2pNode, key: &Key) -> Result<Option<Self>, NodeError> {
+        let (lease, answer) = node.ask(Use::Lock, &Message::LockContent(key.clone())).await?;
+        match answer {
+            Message::Success => Ok(Some(Self { node: node.clone(), key: key.clone(), lease })),
+            Message::Failure => {
+                lease.give_back();
+                Ok(None)
+            }
+            other => Err(unexpected("LOCKCONTENT", &other)),
+        }
+    }
+
+    async fn unlock(mut lease: Lease) -> Result<(), NodeError> {
+        lease.connection.queue(&Message::UnlockContent);
+        lease.connection.flush().await?;
+        lease.give_back();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Hold for P2pHold {
+    /// Locks once more, and only then gives the earlier lock back: ten minutes count from the start of a lock.
+    async fn renew(&mut self) -> Result<(), NodeError> {
+        let Some(fresh) = Self::take(&self.node, &self.key).await? else {
+            return Err(NodeError::Failed("the content can no longer be locked there".to_owned()));
+        };
+        let earlier = std::mem::replace(&mut self.lease, fresh.lease);
+        if let Err(error) = Self::unlock(earlier).await {
+            tracing::debug!("giving back a lock that another has taken the place of: {error}");
+        }
+        Ok(())
+    }
+
+    async fn release(self: Box<Self>) -> Result<(), NodeError> {
+        Self::unlock(self.lease).await
+    }
+}

@@ -20,6 +20,7 @@ pub mod p2p;
 pub mod p2p_http;
 mod patience;
 mod peer;
+mod turns;
 
 pub use lazy::{Lazy, Opener};
 pub use patience::Patience;

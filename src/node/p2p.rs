@@ -11,6 +11,7 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 
+use super::turns::{Follower, Turn, Turns};
 use super::{Content, Hold, Node, NodeError, Patience, Peer, Upload, Way};
 
 mod connection;
@@ -34,12 +35,13 @@ use upload::P2pUpload;
 pub struct P2pNode {
     pool: Arc<Pool>,
     peer: Arc<Peer>,
+    uploads: Arc<Turns>,
 }
 
 impl P2pNode {
     /// Makes the node; nothing is connected yet.
     pub fn new(program: Program, peer: Peer, patience: Patience, bounds: Bounds) -> Self {
-        Self { pool: Arc::new(Pool::new(program, patience, bounds)), peer: Arc::new(peer) }
+        Self { pool: Arc::new(Pool::new(program, patience, bounds)), peer: Arc::new(peer), uploads: Arc::default() }
     }
 
     async fn ask(&self, use_for: Use, request: &Message) -> Result<(Lease, Message), NodeError> {
@@ -100,13 +102,24 @@ impl Node for P2pNode {
     }
 
     async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
-        Ok(Box::new(P2pUpload::start(self, key).await?))
+        match self.uploads.take(key) {
+            Turn::First(turn) => Ok(Box::new(P2pUpload::start(self, key, turn).await?)),
+            Turn::After(first) => {
+                let (node, key, patience) = (Arc::new(self.clone()), key.clone(), self.pool.patience().answer);
+                Ok(Box::new(Follower { node, key, first, patience }))
+            }
+        }
     }
 
     async fn remove(&self, key: &Key) -> Result<(), NodeError> {
-        match self.ask_whether(&Message::Remove(key.clone()), "REMOVE").await? {
-            true => Ok(()),
-            false => Err(NodeError::Failed("it did not remove the content, which may be locked there".to_owned())),
+        match self.ask_whether(&Message::Remove(key.clone()), "REMOVE").await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(NodeError::Failed("it did not remove the content, which may be locked there".to_owned())),
+            // git-annex ends the connection in place of an answer.
+            Err(NodeError::Unreachable(text)) if text.contains("locked") => {
+                Err(NodeError::Failed("the content is locked there against removal".to_owned()))
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
+use super::turns::{Follower, Turn, Turns};
 use super::{ByteStream, Content, Hold, Node, NodeError, Patience, Peer, Upload, Way};
 
 mod body;
@@ -45,6 +46,7 @@ struct Shared {
     patience: Patience,
     /// Made when it is first needed, and again as long as that fails.
     client: OnceCell<Client>,
+    uploads: Turns,
 }
 
 #[derive(Deserialize)]
@@ -60,12 +62,12 @@ struct Removed {
 impl HttpNode {
     /// Makes the node; nothing is read or connected yet.
     pub fn new(server: Server, peer: Peer, patience: Patience) -> Self {
-        let client = OnceCell::new();
-        Self { shared: Arc::new(Shared { server, patience, client }), peer: Arc::new(peer) }
+        let shared = Shared { server, patience, client: OnceCell::new(), uploads: Turns::default() };
+        Self { shared: Arc::new(shared), peer: Arc::new(peer) }
     }
 
     async fn client(&self) -> Result<&Client, NodeError> {
-        let Shared { server, patience, client } = &*self.shared;
+        let Shared { server, patience, client, .. } = &*self.shared;
         client.get_or_try_init(|| Client::new(server, *patience)).await
     }
 }
@@ -102,7 +104,13 @@ impl Node for HttpNode {
     }
 
     async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
-        Ok(Box::new(HttpUpload::start(self, key).await?))
+        match self.shared.uploads.take(key) {
+            Turn::First(turn) => Ok(Box::new(HttpUpload::start(self, key, turn).await?)),
+            Turn::After(first) => {
+                let (node, key, patience) = (Arc::new(self.clone()), key.clone(), self.shared.patience.answer);
+                Ok(Box::new(Follower { node, key, first, patience }))
+            }
+        }
     }
 
     async fn remove(&self, key: &Key) -> Result<(), NodeError> {

@@ -70,6 +70,10 @@ impl Pool {
         Self { program, patience, bounds, idle: Mutex::default(), requests, locks, swept: AtomicBool::new(false) }
     }
 
+    pub(super) fn patience(&self) -> Patience {
+        self.patience
+    }
+
     /// Sends a request and returns its answer, with the connection that it came on.
     ///
     /// A kept connection that turns out to be broken is replaced by a new one, once. So a request that is sent this way

@@ -130,7 +130,9 @@ impl Errors {
         let _ = tokio::time::timeout(Duration::from_millis(500), &mut self.reading).await;
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&text);
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        // git-annex ends with a count of what failed, after the reason.
+        let counts = |line: &str| line.ends_with(" failed") && line.contains(": ");
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !counts(line));
         lines.last().unwrap_or_default().to_owned()
     }
 }

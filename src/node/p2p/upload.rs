@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
+use tokio::sync::watch;
+
 use super::P2pNode;
 use super::connection::{Lost, unexpected};
 use super::pool::{Lease, Use};
@@ -23,6 +25,8 @@ use crate::stream::Piece;
 pub(super) struct P2pUpload {
     node: P2pNode,
     key: Key,
+    /// Uploads of the same content follow this one until it ends.
+    _turn: watch::Sender<()>,
     /// `None` if the server has the content already.
     lease: Option<Lease>,
     /// Where the server wants to go on.
@@ -39,13 +43,14 @@ pub(super) struct P2pUpload {
 }
 
 impl P2pUpload {
-    pub(super) async fn start(node: &P2pNode, key: &Key) -> Result<Self, NodeError> {
+    pub(super) async fn start(node: &P2pNode, key: &Key, turn: watch::Sender<()>) -> Result<Self, NodeError> {
         let request = Message::Put { file: AssociatedFile::default(), key: key.clone() };
         let (lease, answer) = node.ask(Use::Request, &request).await?;
         let (node, key) = (node.clone(), key.clone());
         let new = |lease, offset, others| Self {
             node,
             key,
+            _turn: turn,
             lease,
             offset,
             size: None,

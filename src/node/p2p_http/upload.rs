@@ -10,6 +10,7 @@ use futures_util::{StreamExt, stream};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
+use tokio::sync::watch;
 
 use super::body::Streamed;
 use super::client::Client;
@@ -24,6 +25,8 @@ use crate::stream::Piece;
 pub(super) struct HttpUpload {
     node: HttpNode,
     key: Key,
+    /// Uploads of the same content follow this one until it ends.
+    _turn: watch::Sender<()>,
     /// The server has the content already.
     there: bool,
     /// Where the server wants to go on; what is before that is left out of what is sent.
@@ -52,7 +55,7 @@ struct Stored {
 }
 
 impl HttpUpload {
-    pub(super) async fn start(node: &HttpNode, key: &Key) -> Result<Self, NodeError> {
+    pub(super) async fn start(node: &HttpNode, key: &Key, turn: watch::Sender<()>) -> Result<Self, NodeError> {
         let client = node.client().await?;
         // Version 0 has no way to ask; what version it is, any question tells.
         let from_start = Offset { offset: Some(0), alreadyhave: false, plusuuids: Vec::new() };
@@ -65,7 +68,8 @@ impl HttpUpload {
         };
         let (node, key, offset) = (node.clone(), key.clone(), answer.offset.unwrap_or_default());
         let (there, others) = (answer.alreadyhave, answer.plusuuids);
-        Ok(Self { node, key, there, offset, size: None, position: 0, request: None, held: Bytes::new(), others })
+        let (held, _turn) = (Bytes::new(), turn);
+        Ok(Self { node, key, _turn, there, offset, size: None, position: 0, request: None, held, others })
     }
 
     /// Returns the request under way, and begins it unless that was done.
@@ -83,7 +87,7 @@ impl HttpUpload {
     async fn leave(mut self) -> Result<(), NodeError> {
         if let Some(request) = self.request.take() {
             let patience = self.node.client().await?.patience;
-            request.end(patience.answer).await?;
+            request.end(patience.check(self.size.unwrap_or_default())).await?;
         }
         Ok(())
     }
@@ -175,8 +179,8 @@ impl Upload for HttpUpload {
         self.leave().await
     }
 
-    /// Never lets the server have the whole content, which it could take for good. What it has of it stays there for the
-    /// next upload, which may find it wrong.
+    /// What the server has of the content stays there, and the next upload may find it wrong: the only way to have it
+    /// taken away is to send all, and a server that trusts its clients would store that unread.
     async fn abort(self: Box<Self>) -> Result<(), NodeError> {
         self.leave().await
     }

@@ -150,7 +150,8 @@ impl Gateway {
         }
         if target == Target::Cluster && !unknown.is_empty() {
             let logged = self.logged(key).await?;
-            unknown.retain(|(member, _)| logged.contains(&member.uuid));
+            // A cluster stands in no location log: nobody knows what it has.
+            unknown.retain(|(member, _)| member.uuid.is_cluster() || logged.contains(&member.uuid));
         }
         unknown.pop().map_or(Ok(false), |(member, source)| Err(member.failed(source)))
     }
@@ -202,8 +203,9 @@ impl Gateway {
         }
     }
 
-    /// Records in the location log where a key now is, and is no more.
-    async fn record(&self, key: &Key, changes: Vec<(Uuid, Status)>) -> Result<(), GatewayError> {
+    /// Records in the location log where a key now is, and is no more. A cluster is no place: its nodes are.
+    async fn record(&self, key: &Key, mut changes: Vec<(Uuid, Status)>) -> Result<(), GatewayError> {
+        changes.retain(|(uuid, _)| !uuid.is_cluster());
         if changes.is_empty() {
             return Ok(());
         }
@@ -217,6 +219,18 @@ impl Gateway {
         };
         blocking(record).await?;
         Ok(())
+    }
+}
+
+impl Gateway {
+    /// Returns those of the repositories that a node has named, after itself, that it may speak for.
+    ///
+    /// Only another gateway's cluster has nodes behind it; of this gateway's own nodes nobody else knows better.
+    fn behind(&self, member: &Member, named: Vec<Uuid>) -> Vec<Uuid> {
+        let ours = |uuid: &Uuid| self.target(uuid).is_some();
+        let mut named = if member.uuid.is_cluster() { named } else { Vec::new() };
+        named.retain(|uuid| !ours(uuid) && !uuid.is_cluster());
+        named
     }
 }
 

@@ -25,6 +25,7 @@ mod turns;
 pub use lazy::{Lazy, Opener};
 pub use patience::Patience;
 pub use peer::Peer;
+use turns::{Follower, Turn, Turns};
 
 /// Bytes on their way from a node.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
@@ -91,6 +92,11 @@ pub trait Node: Send + Sync {
 
     /// Removes a key's content. The content not being there is success.
     async fn remove(&self, key: &Key) -> Result<(), NodeError>;
+
+    /// Removes a key's content, and returns others that the node says have lost it too: a cluster has nodes of its own.
+    async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+        self.remove(key).await.map(|()| Vec::new())
+    }
 
     /// Keeps others than this gateway from removing a key's content; `None` if the content is not there.
     ///

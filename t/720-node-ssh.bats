@@ -5,13 +5,14 @@
 
 load lib
 
-# far_repo NAME HOST: a bare git-annex repository, $TMP/NAME, behind sshd: `ssh HOST` is git-annex-shell there.
+# far_repo NAME HOST [DIR]: a bare git-annex repository, $TMP/NAME, behind sshd: `ssh HOST` is git-annex-shell there, the
+# one in DIR.
 far_repo() {
     git init -q --bare "$TMP/$1"
     git -C "$TMP/$1" annex init -q "$1"
     # The command's process id is written down, for tests that stop or kill it.
     printf '#!/bin/sh\necho $$ >>"%s/%s.pids"\nPATH=%s:$PATH\nexport PATH\nexec git-annex-shell -c "$SSH_ORIGINAL_COMMAND"\n' \
-        "$TMP" "$1" "$ANNEX" >"$BIN/far-$1"
+        "$TMP" "$1" "${3:-$ANNEX}" >"$BIN/far-$1"
     chmod +x "$BIN/far-$1"
     authorize "$1-key" "$2" "$BIN/far-$1"
 }
@@ -217,8 +218,7 @@ teardown() {
 }
 
 @test "git-annex of 2023 is a node, too" {
-    ANNEX=$ROOT/.peers/old/usr/bin
-    far_repo older olderhost
+    far_repo older olderhost "$ROOT/.peers/old/usr/bin"
     node older "ssh://olderhost$TMP/older" "$(far_uuid older)"
     begin
     git annex copy -q --to origin file

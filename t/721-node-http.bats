@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # A gateway whose node is a git-annex repository behind `git annex p2phttp`.
 
+# shellcheck disable=SC2153 # sshd.bash sets it
+
 load lib
 
 # serve [ARG]...: `git annex p2phttp` on $TMP/far, on PORT or a free one. Sets PORT, FAR_PID.
@@ -106,6 +108,7 @@ setup() {
 }
 
 # sshd again, on its port, by its configuration as it is now.
+# shellcheck disable=SC2034 # stop_sshd reads it
 restart_sshd() {
     stop_sshd
     "$(PATH="$PATH:/usr/sbin" command -v sshd)" -D -f "$SSHD_DIR/config" -E "$SSHD_DIR/log" 3>&- &

@@ -198,14 +198,15 @@ impl Receiving {
             return Err(GatewayError::Refused("what was sent is not the content of the key".to_owned()));
         }
         let branches = self.groups.into_iter().flat_map(|group| group.branches);
-        let commits = branches.map(|Branch { member, upload }| async move { (member, upload.commit().await) });
+        let commits = branches.map(|Branch { member, upload }| async move { (member, upload.commit_and_tell().await) });
         let mut stored = self.holders;
         let mut failures = self.failures;
         let mut fresh = 0;
         for (member, committed) in join_all(commits).await {
             match committed {
-                Ok(()) => {
+                Ok(others) => {
                     fresh += 1;
+                    stored.extend(self.gateway.behind(&member, others));
                     stored.push(member.uuid);
                 }
                 Err(source) => fail(&self.key, &member, source, &mut failures),

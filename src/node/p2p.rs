@@ -11,8 +11,7 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 
-use super::turns::{Follower, Turn, Turns};
-use super::{Content, Hold, Node, NodeError, Patience, Peer, Upload, Way};
+use super::{Content, Follower, Hold, Node, NodeError, Patience, Peer, Turn, Turns, Upload, Way};
 
 mod connection;
 mod download;
@@ -48,12 +47,13 @@ impl P2pNode {
         self.pool.ask(use_for, &self.peer, request).await
     }
 
-    /// Asks what is answered with yes or no.
-    async fn ask_whether(&self, request: &Message, name: &str) -> Result<bool, NodeError> {
+    /// Asks what is answered with yes or no; a yes may name others.
+    async fn ask_whether(&self, request: &Message, name: &str) -> Result<Option<Vec<Uuid>>, NodeError> {
         let (lease, answer) = self.ask(Use::Request, request).await?;
         let outcome = match answer {
-            Message::Success | Message::SuccessPlus(_) => Ok(true),
-            Message::Failure | Message::FailurePlus(_) => Ok(false),
+            Message::Success => Ok(Some(Vec::new())),
+            Message::SuccessPlus(others) => Ok(Some(others)),
+            Message::Failure | Message::FailurePlus(_) => Ok(None),
             Message::Error(text) => Err(NodeError::said(&text)),
             // Whatever it is, the two sides do not understand each other: the connection is dropped.
             other => return Err(unexpected(name, &other)),
@@ -66,7 +66,7 @@ impl P2pNode {
 #[async_trait]
 impl Node for P2pNode {
     async fn present(&self, key: &Key) -> Result<bool, NodeError> {
-        self.ask_whether(&Message::CheckPresent(key.clone()), "CHECKPRESENT").await
+        self.ask_whether(&Message::CheckPresent(key.clone()), "CHECKPRESENT").await.map(|yes| yes.is_some())
     }
 
     async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
@@ -112,9 +112,13 @@ impl Node for P2pNode {
     }
 
     async fn remove(&self, key: &Key) -> Result<(), NodeError> {
+        self.remove_and_tell(key).await.map(|_others| ())
+    }
+
+    async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
         match self.ask_whether(&Message::Remove(key.clone()), "REMOVE").await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(NodeError::Failed("it did not remove the content, which may be locked there".to_owned())),
+            Ok(Some(others)) => Ok(others),
+            Ok(None) => Err(NodeError::Failed("it did not remove the content, which may be locked there".to_owned())),
             // git-annex ends the connection in place of an answer.
             Err(NodeError::Unreachable(text)) if text.contains("locked") => {
                 Err(NodeError::Failed("the content is locked there against removal".to_owned()))

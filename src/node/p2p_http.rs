@@ -16,8 +16,7 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::turns::{Follower, Turn, Turns};
-use super::{ByteStream, Content, Hold, Node, NodeError, Patience, Peer, Upload, Way};
+use super::{ByteStream, Content, Follower, Hold, Node, NodeError, Patience, Peer, Turn, Turns, Upload, Way};
 
 mod body;
 mod client;
@@ -57,6 +56,8 @@ struct Present {
 #[derive(Deserialize)]
 struct Removed {
     removed: bool,
+    #[serde(default)]
+    plusuuids: Vec<String>,
 }
 
 impl HttpNode {
@@ -114,9 +115,13 @@ impl Node for HttpNode {
     }
 
     async fn remove(&self, key: &Key) -> Result<(), NodeError> {
+        self.remove_and_tell(key).await.map(|_others| ())
+    }
+
+    async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
         let answer: Removed = self.client().await?.ask(&self.peer, "remove", key).await?;
         match answer.removed {
-            true => Ok(()),
+            true => Ok(uuids(&answer.plusuuids)),
             false => Err(NodeError::Failed("it did not remove the content, which may be locked there".to_owned())),
         }
     }
@@ -130,6 +135,11 @@ impl Node for HttpNode {
         let past = self.peer.past(gateways).map(|peer| Self { peer: Arc::new(peer), ..self.clone() });
         past.map_or(Way::Back, |node| Way::Through(Arc::new(node)))
     }
+}
+
+/// Reads UUIDs of an answer; what is none is left out.
+fn uuids(named: &[String]) -> Vec<Uuid> {
+    named.iter().filter_map(|uuid| Uuid::parse(uuid.as_bytes())).collect()
 }
 
 fn announced(response: &Response) -> Result<u64, NodeError> {

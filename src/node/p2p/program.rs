@@ -132,8 +132,8 @@ impl Errors {
         let text = String::from_utf8_lossy(&text);
         // git-annex ends with a count of what failed, after the reason.
         let counts = |line: &str| line.ends_with(" failed") && line.contains(": ");
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !counts(line));
-        lines.last().unwrap_or_default().to_owned()
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !counts(line));
+        lines.next_back().unwrap_or_default().to_owned()
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::body::Streamed;
 use super::client::Client;
 use super::encode::value;
-use super::{DATA_LENGTH, HttpNode};
+use super::{DATA_LENGTH, HttpNode, uuids};
 use crate::node::{ByteStream, Node, NodeError, Upload};
 use crate::stream::Piece;
 
@@ -172,7 +172,7 @@ impl Upload for HttpUpload {
                 Err(error) => return Err(error),
             };
         }
-        Ok(self.others.iter().filter_map(|uuid| Uuid::parse(uuid.as_bytes())).collect())
+        Ok(uuids(&self.others))
     }
 
     async fn suspend(self: Box<Self>) -> Result<(), NodeError> {

@@ -231,7 +231,7 @@ mod tests {
         assert!(config(&format!("{http}{OWN}ca_file = \"ca.pem\"\n")).unwrap_err().contains("https"));
         let ssh = "store = \"ssh://host/x\"\n";
         assert!(config(&format!("{ssh}{OWN}user = \"me\"\npassword_env = \"PW\"\n")).is_err());
-        assert!(config(&format!("store = \"/keep\"\nuser = \"me\"\n")).is_err());
+        assert!(config("store = \"/keep\"\nuser = \"me\"\n").is_err());
     }
 
     #[test]

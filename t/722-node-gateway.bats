@@ -1,0 +1,130 @@
+#!/usr/bin/env bats
+# Gateways whose nodes are other gateways: of ours and of git-annex.
+
+# shellcheck disable=SC2034 # lib.bash reads SITE
+
+load lib
+
+# gateway_site NAME HOST NODE: a site $TMP/NAME with one Keep node, reached as HOST by a user of that name.
+gateway_site() {
+    annex-keep init "$TMP/$1" --node "$3=$TMP/keep-$3"
+    authorize "$1" "$2" "annex-keep shell --site '$TMP/$1' --user $1"
+    annex-keep user add "$1" --site "$TMP/$1" --key "$SSHD_DIR/$1.key.pub" --role write
+}
+
+# node SITE NAME SPEC UUID [LINE]...: a node of the site's repository `data`.
+node() {
+    local site=$TMP/$1 name=$2 spec=$3 uuid=$4
+    shift 4
+    {
+        printf '\n[nodes.%s]\nid = "%s"\nstore = "%s"\nrepo = "data"\nuuid = "%s"\n' \
+            "$name" "$(cat /proc/sys/kernel/random/uuid)" "$spec" "$uuid"
+        [ $# = 0 ] || printf '%s\n' "$@"
+    } >>"$site/annex-keep.toml"
+}
+
+uuid_at() { SITE=$TMP/$1 site_uuid "$2"; }
+
+begin() {
+    SITE=$TMP/near
+    add_user alice testhost --role write
+    clone_site work 2>clone.err
+    cd work || return
+    random_file file 300K
+    cp file "$TMP/original"
+    git annex add -q file
+    git commit -q -m file
+    KEY=$(annex_key file)
+}
+
+setup() {
+    isolate
+    start_ssh_server
+    gateway_site near nearhost n
+    gateway_site far farhost f
+}
+
+@test "a node of another gateway is a node here, by the same UUID" {
+    annex-keep repo create data --site "$TMP/far"
+    node near remote ssh://farhost/data "$(uuid_at far f)" "gateway = \"$(uuid_at far gateway)\""
+    annex-keep repo create data --site "$TMP/near"
+    begin
+    git annex copy -q --to origin file
+    assert_logged "$KEY" n "$(uuid_at far f)"
+    SITE=$TMP/far assert_logged "$KEY" f
+    git annex drop -q file
+    git annex get -q --from origin-remote file
+    assert_same file "$TMP/original"
+    git annex drop -q --from origin-remote file
+    assert_logged "$KEY" n
+    SITE=$TMP/far assert_logged "$KEY"
+}
+
+@test "another gateway's cluster is a node here, and its own nodes are what is recorded" {
+    annex-keep repo create data --site "$TMP/far"
+    node near remote ssh://farhost/data "$(uuid_at far cluster)" "gateway = \"$(uuid_at far gateway)\""
+    annex-keep repo create data --site "$TMP/near"
+    begin
+    git annex copy -q --to origin file
+    assert_logged "$KEY" n "$(uuid_at far f)"
+    SITE=$TMP/far assert_logged "$KEY" f
+    git annex drop -q file
+    git annex get -q file
+    assert_same file "$TMP/original"
+    git annex drop -q --from origin file
+    assert_logged "$KEY"
+    SITE=$TMP/far assert_logged "$KEY"
+}
+
+@test "clusters that are nodes of each other do not ask in a circle" {
+    annex-keep repo create data --site "$TMP/far"
+    annex-keep repo create data --site "$TMP/near"
+    node near remote ssh://farhost/data "$(uuid_at far cluster)" "gateway = \"$(uuid_at far gateway)\""
+    node far remote ssh://nearhost/data "$(uuid_at near cluster)" "gateway = \"$(uuid_at near gateway)\""
+    begin
+    timeout 60 git annex copy -q --to origin file
+    assert_logged "$KEY" n "$(uuid_at far f)"
+    SITE=$TMP/far assert_logged "$KEY" f
+    # What nobody has is absent, and not asked for for ever.
+    CLUSTER=$(site_uuid cluster)
+    p2p <<END
+open one $CLUSTER
+S AUTH-SUCCESS $CLUSTER
+C VERSION 4
+S VERSION 4
+C CHECKPRESENT WORM--nobody
+S FAILURE
+close
+code 0
+END
+    timeout 60 git annex drop -q --from origin file
+    assert_logged "$KEY"
+    SITE=$TMP/far assert_logged "$KEY"
+}
+
+@test "a request that came through a node's gateway leaves that node out" {
+    annex-keep repo create data --site "$TMP/far"
+    node near remote ssh://farhost/data "$(uuid_at far cluster)" "gateway = \"$(uuid_at far gateway)\""
+    annex-keep repo create data --site "$TMP/near"
+    random_file file 1000
+    SITE=$TMP/near
+    CLUSTER=$(site_uuid cluster)
+    KEY=$(sha256_key file)
+    p2p <<END
+open one $CLUSTER
+S AUTH-SUCCESS $CLUSTER
+C VERSION 4
+S VERSION 4
+C BYPASS $(uuid_at far gateway)
+C PUT  $KEY
+S PUT-FROM 0
+C DATA 1000
+send $PWD/file
+C VALID
+S SUCCESS-PLUS $(site_uuid n)
+close
+code 0
+END
+    assert_logged "$KEY" n
+    SITE=$TMP/far assert_logged "$KEY"
+}

@@ -20,11 +20,13 @@ pub mod p2p;
 pub mod p2p_http;
 mod patience;
 mod peer;
+mod relock;
 mod turns;
 
 pub use lazy::{Lazy, Opener};
 pub use patience::Patience;
 pub use peer::Peer;
+use relock::relock;
 use turns::{Follower, Turn, Turns};
 
 /// Bytes on their way from a node.

@@ -119,10 +119,13 @@ impl Node for HttpNode {
     }
 
     async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
-        let answer: Removed = self.client().await?.ask(&self.peer, "remove", key).await?;
-        match answer.removed {
-            true => Ok(uuids(&answer.plusuuids)),
-            false => Err(NodeError::Failed("it did not remove the content, which may be locked there".to_owned())),
+        let kept = || NodeError::Failed("it did not remove the content, which may be locked there".to_owned());
+        match self.client().await?.ask::<Removed>(&self.peer, "remove", key).await {
+            Ok(answer) if answer.removed => Ok(uuids(&answer.plusuuids)),
+            Ok(_) => Err(kept()),
+            // All that git-annex says then.
+            Err(NodeError::Failed(text)) if text == "Something went wrong" => Err(kept()),
+            Err(error) => Err(error),
         }
     }
 

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use annex_keep::node::p2p::{Bounds, P2pNode, Program};
-use annex_keep::node::{Node, NodeError, Patience};
+use annex_keep::node::{Hold, Node, NodeError, Patience};
+
+use annex_protocol::key::Key;
 
 use super::contract::{self, Allow, AnyNode, bytes, get, key_of, put, remove_soon, send};
 use super::peer::{Repository, current, old, patience, peer};
@@ -155,6 +157,18 @@ async fn requests_share_a_connection_and_a_broken_one_is_replaced() {
     }
 }
 
+/// Locks a key that somebody tried to remove until a moment ago.
+async fn lock_soon(node: &AnyNode, key: &Key) -> Box<dyn Hold> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(hold) = node.lock(key).await.unwrap() {
+            return hold;
+        }
+        assert!(Instant::now() < deadline, "it stays locked");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn locked_content_is_not_removed_over_ssh_or_http() {
     let repository = Repository::new(current());
@@ -164,7 +178,7 @@ async fn locked_content_is_not_removed_over_ssh_or_http() {
     let key = key_of(&content);
     put(&nodes[0], &key, &content).await.unwrap();
     for (holder, remover) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-        let mut hold = nodes[holder].lock(&key).await.unwrap().unwrap();
+        let mut hold = lock_soon(&nodes[holder], &key).await;
         for _ in 0..2 {
             let error = nodes[remover].remove(&key).await.unwrap_err();
             assert!(matches!(&error, NodeError::Failed(_)), "{holder} {remover}: {error:?}");
@@ -188,9 +202,74 @@ async fn a_server_that_goes_away_and_comes_back_is_used_again() {
     let stranger: AnyNode = Arc::new(server.node("0bbb1111-2222-3333-4444-555566667777"));
     let error = stranger.present(&key).await.unwrap_err().to_string();
     assert!(error.contains("0bbb1111"), "{error}");
+    let port = server.port;
     drop(server);
     unreachable(node.present(&key).await.unwrap_err());
     unreachable(node.get(&key, 0).await.err().unwrap());
+    unreachable(node.put(&key).await.err().unwrap());
+    let server = repository.serve_http_on(Some(port));
+    assert!(node.present(&key).await.unwrap());
+    assert!(get(&node, &key, 0).await.unwrap().1 == content);
+    // Once more, with the connections to the first one still kept.
+    drop(server);
+    let _server = repository.serve_http_on(Some(port));
+    assert!(node.present(&key).await.unwrap());
+}
+
+/// Sends a signal to the processes that name the repository in their command line, by their process ids.
+fn signal(repository: &Repository, signal: nix::sys::signal::Signal) -> usize {
+    let name = repository.path("repo");
+    let mut found = 0;
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if line.split(|byte| *byte == 0).any(|word| word == name.as_os_str().as_encoded_bytes()) {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+            found += 1;
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_git_annex_shell_that_is_stopped_or_killed_costs_its_requests_and_no_more() {
+    use nix::sys::signal::Signal;
+    let repository = Repository::new(current());
+    let wait = Duration::from_secs(3);
+    let patience = Patience { connect: wait * 10, answer: wait, progress: wait };
+    let node = P2pNode::new(Program::new(repository.shell()), peer(&repository.uuid), patience, Bounds::default());
+    let node: AnyNode = Arc::new(node);
+    let content = bytes(8_000_000, 1);
+    let key = key_of(&content);
+
+    // Stopped while it waits for a request, for content, and while it sends.
+    assert!(!node.present(&key).await.unwrap());
+    assert!(signal(&repository, Signal::SIGSTOP) > 0);
+    unreachable(node.present(&key).await.unwrap_err());
+    let mut upload = node.put(&key).await.unwrap();
+    send(&mut upload, &content, 100_000, 50_000).await.unwrap();
+    assert!(signal(&repository, Signal::SIGSTOP) > 0);
+    unreachable(send(&mut upload, &content, content.len(), 50_000).await.unwrap_err());
+    drop(upload);
+    signal(&repository, Signal::SIGKILL);
+
+    // Killed between two pieces, and before the last byte: never is the content said to be there, and not there.
+    for end in [4_000_000, content.len()] {
+        let mut upload = node.put(&key).await.unwrap();
+        send(&mut upload, &content, end, 50_000).await.unwrap();
+        signal(&repository, Signal::SIGKILL);
+        assert!(upload.commit().await.is_err());
+        assert!(!node.present(&key).await.unwrap());
+    }
+    put(&node, &key, &content).await.unwrap();
+    let mut stream = node.get(&key, 0).await.unwrap().unwrap().stream;
+    signal(&repository, Signal::SIGKILL);
+    let mut last = None;
+    while let Some(part) = futures_util::StreamExt::next(&mut stream).await {
+        last = Some(part);
+    }
+    assert!(last.unwrap().is_err());
+    assert!(get(&node, &key, 0).await.unwrap().1 == content);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -105,9 +105,14 @@ impl Repository {
 
     /// Starts a server that lets everybody do everything.
     pub(crate) fn serve_http(&self) -> HttpServer {
+        self.serve_http_on(None)
+    }
+
+    /// Starts it on a port, or on one that was free a moment ago.
+    pub(crate) fn serve_http_on(&self, port: Option<u16>) -> HttpServer {
         for _ in 0..10 {
-            // A port that was free a moment ago.
-            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = port.unwrap_or_else(free);
             let text = port.to_string();
             let words = ["git-annex", "p2phttp", "--jobs", "8", "--wideopen", "--bind", "127.0.0.1", "--port", &text];
             let mut command = self.command(&words, "repo");

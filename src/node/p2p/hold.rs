@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::P2pNode;
 use super::connection::unexpected;
 use super::pool::{Lease, Use};
-use crate::node::{Hold, NodeError};
+use crate::node::{Hold, NodeError, relock};
 
 /// A lock with the connection that holds it.
 ///
@@ -34,9 +34,11 @@ impl P2pHold {
         }
     }
 
-    async fn unlock(mut lease: Lease) -> Result<(), NodeError> {
+    /// Ends a lock. UNLOCKCONTENT has no answer, so something else is asked: git-annex would keep content locked for ten
+    /// minutes if several of its locks ended at the same moment.
+    async fn unlock(mut lease: Lease, key: &Key) -> Result<(), NodeError> {
         lease.connection.queue(&Message::UnlockContent);
-        lease.connection.flush().await?;
+        lease.connection.ask(&Message::CheckPresent(key.clone())).await?;
         lease.give_back();
         Ok(())
     }
@@ -46,17 +48,16 @@ impl P2pHold {
 impl Hold for P2pHold {
     /// Locks once more, and only then gives the earlier lock back: ten minutes count from the start of a lock.
     async fn renew(&mut self) -> Result<(), NodeError> {
-        let Some(fresh) = Self::take(&self.node, &self.key).await? else {
-            return Err(NodeError::Failed("the content can no longer be locked there".to_owned()));
-        };
+        let (node, key) = (&self.node, &self.key);
+        let fresh = relock(|| Self::take(node, key)).await?;
         let earlier = std::mem::replace(&mut self.lease, fresh.lease);
-        if let Err(error) = Self::unlock(earlier).await {
+        if let Err(error) = Self::unlock(earlier, &self.key).await {
             tracing::debug!("giving back a lock that another has taken the place of: {error}");
         }
         Ok(())
     }
 
     async fn release(self: Box<Self>) -> Result<(), NodeError> {
-        Self::unlock(self.lease).await
+        Self::unlock(self.lease, &self.key).await
     }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::HttpNode;
 use super::body::Streamed;
-use crate::node::{Hold, NodeError};
+use crate::node::{Hold, NodeError, relock};
 
 /// A lock with the request that keeps it.
 ///
@@ -63,9 +63,8 @@ impl HttpHold {
 impl Hold for HttpHold {
     /// Locks once more, and only then gives the earlier lock back: ten minutes count from the start of a lock.
     async fn renew(&mut self) -> Result<(), NodeError> {
-        let Some(fresh) = Self::take(&self.node, &self.key).await? else {
-            return Err(NodeError::Failed("the content can no longer be locked there".to_owned()));
-        };
+        let (node, key) = (&self.node, &self.key);
+        let fresh = relock(|| Self::take(node, key)).await?;
         let earlier = std::mem::replace(self, fresh);
         if earlier.request.is_over() {
             tracing::debug!("a lock was lost before another took its place");

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Gateways whose nodes are other gateways: of ours and of git-annex.
 
-# shellcheck disable=SC2034 # lib.bash reads SITE
+# shellcheck disable=SC2016,SC2034 # a script keeps its own variables; lib.bash reads SITE
 
 load lib
 
@@ -109,14 +109,15 @@ END
     random_file file 1000
     SITE=$TMP/near
     CLUSTER=$(site_uuid cluster)
-    KEY=$(sha256_key file)
+    local key
+    key=$(sha256_key file)
     p2p <<END
 open one $CLUSTER
 S AUTH-SUCCESS $CLUSTER
 C VERSION 4
 S VERSION 4
 C BYPASS $(uuid_at far gateway)
-C PUT  $KEY
+C PUT  $key
 S PUT-FROM 0
 C DATA 1000
 send $PWD/file
@@ -125,6 +126,67 @@ S SUCCESS-PLUS $(site_uuid n)
 close
 code 0
 END
-    assert_logged "$KEY" n
-    SITE=$TMP/far assert_logged "$KEY"
+    assert_logged "$key" n
+    SITE=$TMP/far assert_logged "$key"
+}
+
+# annex_gateway: a gateway of git-annex's own, $TMP/gw, with a cluster of the repositories $TMP/one and $TMP/two, reached
+# as gwhost. Sets THEIRS, the cluster's UUID.
+annex_gateway() {
+    local annex=${ANNEX_KEEP_TEST_GIT_ANNEX:-$ROOT/.peers/venv/bin} name
+    git init -q "$TMP/gw"
+    git -C "$TMP/gw" annex init -q gw
+    for name in one two; do
+        git init -q --bare "$TMP/$name"
+        git -C "$TMP/$name" annex init -q "$name"
+        git -C "$TMP/gw" remote add "$name" "$TMP/$name"
+        git -C "$TMP/gw" config "remote.$name.annex-cluster-node" theirs
+    done
+    (
+        cd "$TMP/gw" || exit
+        git commit -q --allow-empty -m start
+        git annex sync -q --no-content 2>/dev/null || true
+        git annex initcluster -q theirs
+        git annex updatecluster -q
+    )
+    THEIRS=$(git -C "$TMP/gw" config annex.cluster.theirs)
+    printf '#!/bin/sh\nPATH=%s:$PATH\nexport PATH\nexec git-annex-shell -c "$SSH_ORIGINAL_COMMAND"\n' "$annex" >"$BIN/gw-shell"
+    chmod +x "$BIN/gw-shell"
+    authorize gw-key gwhost "$BIN/gw-shell"
+}
+
+their() { git -C "$TMP/$1" config annex.uuid; }
+
+@test "a cluster of git-annex's own gateway is a node here, and so is one of its nodes" {
+    annex_gateway
+    node near theirs "ssh://gwhost$TMP/gw" "$THEIRS" "gateway = \"$(their gw)\""
+    annex-keep repo create data --site "$TMP/near"
+    begin
+    git annex copy -q --to origin file
+    for name in one two; do
+        [ -n "$(find "$TMP/$name/annex/objects" -type f -name "$KEY")" ] || fail "$name lacks the content"
+    done
+    assert_logged "$KEY" n "$(their one)" "$(their two)"
+    git annex drop -q file
+    git annex get -q file
+    assert_same file "$TMP/original"
+    git annex drop -q --from origin file
+    for name in one two; do
+        [ -z "$(find "$TMP/$name/annex/objects" -type f -name "$KEY")" ] || fail "$name has the content"
+    done
+    assert_logged "$KEY"
+}
+
+@test "a node of git-annex's own gateway is a node here" {
+    annex_gateway
+    node near one "ssh://gwhost$TMP/gw" "$(their one)" "gateway = \"$(their gw)\""
+    annex-keep repo create data --site "$TMP/near"
+    begin
+    git annex copy -q --to origin-one file
+    cmp "$(find "$TMP/one/annex/objects" -type f -name "$KEY")" "$TMP/original"
+    assert_logged "$KEY" "$(their one)"
+    git annex drop -q file
+    git annex get -q --from origin-one file
+    git annex drop -q --from origin-one file
+    assert_logged "$KEY"
 }

@@ -190,3 +190,33 @@ their() { git -C "$TMP/$1" config annex.uuid; }
     git annex drop -q --from origin-one file
     assert_logged "$KEY"
 }
+
+@test "a node that names others as holders is not believed" {
+    cat >"$BIN/liar" <<'END'
+#!/bin/sh
+echo "AUTH-SUCCESS $1"
+read -r version
+echo VERSION 4
+while read -r word rest; do
+    case $word in
+        CHECKPRESENT) echo FAILURE ;;
+        PUT) echo PUT-FROM 0 ;;
+        DATA) head -c "$rest" >/dev/null ;;
+        VALID) echo "SUCCESS-PLUS $2" ;;
+    esac
+done
+END
+    chmod +x "$BIN/liar"
+    annex-keep repo create data --site "$TMP/far"
+    LIAR=1b0e07ac-3fb0-4d2c-8b39-7a2a2b4f7a11
+    # As a cluster it may speak for others than this gateway's own nodes; as a repository, for none.
+    node near liar "command:liar {uuid} $(uuid_at far f)" "$LIAR"
+    node near n2 "keep:$TMP/keep-n2" 2c0e07ac-3fb0-4d2c-8b39-7a2a2b4f7a12
+    node near cluster-liar "command:liar {uuid} '2c0e07ac-3fb0-4d2c-8b39-7a2a2b4f7a12 $(uuid_at far f)'" ac0e07ac-3fb0-8d2c-8b39-7a2a2b4f7a11
+    annex-keep repo create data --site "$TMP/near"
+    begin
+    git annex copy -q --to origin-liar file
+    assert_logged "$KEY" "$LIAR"
+    git annex copy -q --to origin-cluster-liar file
+    assert_logged "$KEY" "$LIAR" "$(uuid_at far f)"
+}

@@ -290,3 +290,53 @@ async fn what_a_suspended_upload_left_is_not_sent_again() {
     put(&nodes[0], &key, &content).await.unwrap();
     assert!(get(&nodes[1], &key, 0).await.unwrap().1 == content);
 }
+
+#[tokio::test]
+async fn a_server_without_versions_is_spoken_to_as_it_understands() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("content").display().to_string();
+    let text = format!(
+        "echo AUTH-SUCCESS a-node; read version; echo ERROR unknown command; while read word rest; do case $word in \
+         PUT) echo PUT-FROM 0;; DATA) head -c $rest >{file}; echo SUCCESS;; \
+         CHECKPRESENT) if [ -e {file} ]; then echo SUCCESS; else echo FAILURE; fi;; \
+         GET) echo DATA $(stat -c %s {file}); cat {file}; read outcome; [ \"$outcome\" = SUCCESS ] || exit 1;; \
+         *) echo ERROR $word is unknown; exit 1;; esac; done"
+    );
+    let node: AnyNode = Arc::new(script(&text, patience()));
+    for content in [bytes(100_000, 1), vec![7]] {
+        let _ = std::fs::remove_file(&file);
+        let key = key_of(&content);
+        let mut upload = node.put(&key).await.unwrap();
+        send(&mut upload, &content, content.len(), 30_000).await.unwrap();
+        assert!(std::fs::read(&file).unwrap_or_default().len() < content.len(), "all was sent before the commit");
+        upload.commit().await.unwrap();
+        assert!(node.present(&key).await.unwrap());
+        assert!(get(&node, &key, 0).await == Some((content.len() as u64, content)));
+    }
+}
+
+#[tokio::test]
+async fn connections_are_few_and_idle_ones_are_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let text = format!(
+        "echo start >>{0}; echo AUTH-SUCCESS a-node; read version; echo VERSION 4; \
+         while read request; do sleep 0.05; echo SUCCESS; done; echo end >>{0}",
+        log.display()
+    );
+    let words = ["sh", "-c", &text].map(|word| word.as_bytes().to_vec());
+    let bounds = Bounds { requests: 3, idle_time: Duration::from_millis(300), ..Bounds::default() };
+    let node = P2pNode::new(Program::new(words.to_vec()), peer("a-node"), patience(), bounds);
+    let key = key_of(b"x");
+    let asked = (0..20).map(|_| node.present(&key));
+    for answer in futures_util::future::join_all(asked).await {
+        assert!(answer.unwrap());
+    }
+    let count = |word: &str| std::fs::read_to_string(&log).unwrap().lines().filter(|line| *line == word).count();
+    assert_eq!(count("start"), 3);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while count("end") < 3 {
+        assert!(Instant::now() < deadline, "idle connections stay open");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -26,7 +26,7 @@ mod turns;
 pub use lazy::{Lazy, Opener};
 pub use patience::Patience;
 pub use peer::Peer;
-use relock::relock;
+use relock::lock_again;
 use turns::{Follower, Turn, Turns};
 
 /// Bytes on their way from a node.

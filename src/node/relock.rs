@@ -9,7 +9,7 @@ const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// Locks once more by `take`, which returns `None` if that cannot be done now.
-pub(super) async fn relock<T, F>(take: impl Fn() -> F) -> Result<T, NodeError>
+pub(super) async fn lock_again<T, F>(take: impl Fn() -> F) -> Result<T, NodeError>
 where
     F: Future<Output = Result<Option<T>, NodeError>>,
 {

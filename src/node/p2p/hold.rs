@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::P2pNode;
 use super::connection::unexpected;
 use super::pool::{Lease, Use};
-use crate::node::{Hold, NodeError, relock};
+use crate::node::{Hold, NodeError, lock_again};
 
 /// A lock with the connection that holds it.
 ///
@@ -49,7 +49,7 @@ impl Hold for P2pHold {
     /// Locks once more, and only then gives the earlier lock back: ten minutes count from the start of a lock.
     async fn renew(&mut self) -> Result<(), NodeError> {
         let (node, key) = (&self.node, &self.key);
-        let fresh = relock(|| Self::take(node, key)).await?;
+        let fresh = lock_again(|| Self::take(node, key)).await?;
         let earlier = std::mem::replace(&mut self.lease, fresh.lease);
         if let Err(error) = Self::unlock(earlier, &self.key).await {
             tracing::debug!("giving back a lock that another has taken the place of: {error}");

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::HttpNode;
 use super::body::Streamed;
-use crate::node::{Hold, NodeError, relock};
+use crate::node::{Hold, NodeError, lock_again};
 
 /// A lock with the request that keeps it.
 ///
@@ -64,7 +64,7 @@ impl Hold for HttpHold {
     /// Locks once more, and only then gives the earlier lock back: ten minutes count from the start of a lock.
     async fn renew(&mut self) -> Result<(), NodeError> {
         let (node, key) = (&self.node, &self.key);
-        let fresh = relock(|| Self::take(node, key)).await?;
+        let fresh = lock_again(|| Self::take(node, key)).await?;
         let earlier = std::mem::replace(self, fresh);
         if earlier.request.is_over() {
             tracing::debug!("a lock was lost before another took its place");

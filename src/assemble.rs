@@ -4,21 +4,24 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use annex_protocol::shell::{Action, AnnexCommand, Directory, split};
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::error::Failure;
-use crate::gateway::{Gateway, Member};
+use crate::gateway::{Gateway, Identity, Member};
 use crate::keep::{Create, KeepError, KeepStore, Options};
 use crate::node::annex::AnnexNode;
 use crate::node::directory::DirectoryNode;
 use crate::node::keep::KeepNode;
 use crate::node::measured::{Measured, Meters};
-use crate::node::{Deadlines, Lazy, Node, NodeError, Opener};
+use crate::node::p2p::{Bounds, P2pNode, Program};
+use crate::node::p2p_http::{HttpNode, Password, Server};
+use crate::node::{Deadlines, Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
 use crate::serve::hub::Assemble;
-use crate::site::config::{DirectorySpec, NodeSpec};
+use crate::site::config::{DirectorySpec, NodeSpec, P2pSpec, PasswordSource};
 use crate::site::{NodeConfig, Site};
 
 /// The stores that are open in this process, each once for all repositories.
@@ -33,7 +36,7 @@ impl Assemble for Stores {
     async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway {
         let members = repo.nodes.iter().map(|node| {
             let (name, uuid, draining) = (node.name.clone(), node.uuid.clone(), node.draining);
-            let node = Measured::new(self.node(&node.store, &node.uuid), &name, self.meters.clone());
+            let node = Measured::new(self.node(&node.store, &node.uuid, &repo.identity), &name, self.meters.clone());
             Member { name, uuid, node: Arc::new(node), draining }
         });
         Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), members.collect())
@@ -42,8 +45,9 @@ impl Assemble for Stores {
     fn nodes(&self, site: &Site) -> Vec<(String, Arc<dyn Node>)> {
         // Space is the same for every owner: any UUID will do.
         let node = |(name, node): (&String, &NodeConfig)| {
-            let uuid = Uuid::parse(node.id.to_string().as_bytes())?;
-            Some((name.clone(), self.node(&node.store.absolute(site.root()), &uuid)))
+            let uuid = node.uuid.clone().or_else(|| Uuid::parse(node.id.to_string().as_bytes()))?;
+            let nobody = Identity { gateway: uuid.clone(), cluster: uuid.clone() };
+            Some((name.clone(), self.node(&node.store.absolute(site.root()), &uuid, &nobody)))
         };
         site.config().nodes.iter().filter_map(node).collect()
     }
@@ -55,7 +59,7 @@ impl Assemble for Stores {
 
 impl Stores {
     /// A node that cannot be opened now is no reason to do without the others: it fails when it is asked.
-    fn node(&self, store: &NodeSpec, uuid: &Uuid) -> Arc<dyn Node> {
+    fn node(&self, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
         match store {
             NodeSpec::Keep(path) => {
                 let (stores, path, uuid) = (self.clone(), path.clone(), uuid.clone());
@@ -65,6 +69,7 @@ impl Stores {
                 Arc::new(Lazy::new(Box::new(AnnexOpener { path: spec.path.clone(), uuid: uuid.clone() })))
             }
             NodeSpec::Directory(spec) => Arc::new(Lazy::new(Box::new(DirectoryOpener(spec.clone())))),
+            NodeSpec::P2p { server, gateway } => p2p(server, gateway.clone(), uuid.clone(), identity),
         }
     }
 
@@ -111,6 +116,37 @@ impl Opener for DirectoryOpener {
     }
 }
 
+/// A node that speaks the P2P protocol knows this gateway by the UUID of its repository.
+fn p2p(server: &P2pSpec, gateway: Option<Uuid>, uuid: Uuid, identity: &Identity) -> Arc<dyn Node> {
+    let bypass = [identity.gateway.clone(), identity.cluster.clone()].into();
+    let client = identity.gateway.clone();
+    let peer = Peer { uuid, gateway, client, bypass };
+    let patience = Patience::default();
+    let program = match server {
+        P2pSpec::Ssh(ssh) => {
+            let action = Action::P2pStdio { client: peer.client.clone() };
+            let mut command = AnnexCommand::new(action, Directory::new(ssh.path.as_bytes()));
+            command.uuid = Some(peer.uuid.clone());
+            Program::ssh(&ssh.host, ssh.port, ssh.user.as_deref(), command.to_line())
+        }
+        P2pSpec::Command(line) => {
+            let line = line.replace("{client}", &peer.client.to_string()).replace("{uuid}", &peer.uuid.to_string());
+            // A line that cannot be split does not get past the configuration.
+            Program::new(split(line.as_bytes()).unwrap_or_default())
+        }
+        P2pSpec::Http(http) => {
+            let password = http.password.clone().map(|password| match password {
+                PasswordSource::File(path) => Password::File(path),
+                PasswordSource::Environment(name) => Password::Environment(name),
+            });
+            let (url, user, ca_file) = (http.url.clone(), http.user.clone(), http.ca_file.clone());
+            let server = Server { url, credentials: user.zip(password), ca_file };
+            return Arc::new(HttpNode::new(server, peer, patience));
+        }
+    };
+    Arc::new(P2pNode::new(program, peer, patience, Bounds::default()))
+}
+
 /// Makes the stores of a new site.
 pub async fn make_stores(site: &Site) -> Result<(), Failure> {
     for node in site.config().nodes.values() {
@@ -124,7 +160,7 @@ pub async fn make_store(spec: &NodeSpec) -> Result<(), Failure> {
     match spec {
         NodeSpec::Keep(path) => drop(KeepStore::open(path, Create::IfMissing, Options::default()).await?),
         // These are made by git-annex, or are there already.
-        NodeSpec::Annex(_) | NodeSpec::Directory(_) => {}
+        NodeSpec::Annex(_) | NodeSpec::Directory(_) | NodeSpec::P2p { .. } => {}
     }
     Ok(())
 }

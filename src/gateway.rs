@@ -13,7 +13,7 @@ use annex_protocol::uuid::Uuid;
 use crate::annex::placement::PlacementState;
 use crate::annex::sizes::Sizes;
 use crate::annex::{Branch, BranchError};
-use crate::node::{Node, NodeError};
+use crate::node::{Node, NodeError, Way};
 use crate::site::{Site, SiteError, Unwanted};
 use crate::task::blocking;
 
@@ -42,9 +42,9 @@ pub use put::{Put, Receiving};
 pub use remove::Removed;
 pub use scrub::Copy;
 
-/// A hosted repository's nodes behind one door. Cloning is cheap.
+/// A hosted repository's nodes behind one door, and those of them that are the cluster for whoever asks. Cloning is cheap.
 #[derive(Clone)]
-pub struct Gateway(Arc<Inner>);
+pub struct Gateway(Arc<Inner>, Arc<[Member]>);
 
 struct Inner {
     site: Site,
@@ -121,7 +121,20 @@ impl Gateway {
     pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>) -> Self {
         let unwanted = site.config().unwanted;
         let (placement, sizes, named) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, named, sizes }))
+        let cluster = nodes.iter().cloned().collect();
+        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, named, sizes }), cluster)
+    }
+
+    /// Returns the gateway for somebody who came through other gateways: their UUIDs, and those of clusters.
+    ///
+    /// Of the cluster, nodes that lead back to one of them are left out, and the others pass the list on.
+    pub fn past(&self, gateways: &BTreeSet<Uuid>) -> Self {
+        let member = |member: &Member| match member.node.way(gateways) {
+            Way::Same => Some(member.clone()),
+            Way::Through(node) => Some(Member { node, ..member.clone() }),
+            Way::Back => None,
+        };
+        Self(Arc::clone(&self.0), self.0.nodes.iter().filter_map(member).collect())
     }
 
     /// Returns the target with this UUID.
@@ -155,7 +168,8 @@ impl Gateway {
         }
         if target == Target::Cluster && !unknown.is_empty() {
             let logged = self.logged(key).await?;
-            unknown.retain(|(member, _)| logged.contains(&member.uuid));
+            // A cluster stands in no location log: nobody knows what it has.
+            unknown.retain(|(member, _)| member.uuid.is_cluster() || logged.contains(&member.uuid));
         }
         unknown.pop().map_or(Ok(false), |(member, source)| Err(member.failed(source)))
     }
@@ -175,7 +189,7 @@ impl Gateway {
     /// Returns the nodes behind a target.
     fn members(&self, target: Target) -> &[Member] {
         match target {
-            Target::Cluster => &self.0.nodes,
+            Target::Cluster => &self.1,
             Target::Gateway => &[],
             Target::Node(position) => self.0.nodes.get(position..=position).unwrap_or_default(),
         }
@@ -209,8 +223,9 @@ impl Gateway {
         }
     }
 
-    /// Records in the location log where a key now is, and is no more.
-    async fn record(&self, key: &Key, changes: Vec<(Uuid, Status)>) -> Result<(), GatewayError> {
+    /// Records in the location log where a key now is, and is no more. A cluster is no place: its nodes are.
+    async fn record(&self, key: &Key, mut changes: Vec<(Uuid, Status)>) -> Result<(), GatewayError> {
+        changes.retain(|(uuid, _)| !uuid.is_cluster());
         if changes.is_empty() {
             return Ok(());
         }
@@ -224,6 +239,18 @@ impl Gateway {
         };
         blocking(record).await?;
         Ok(())
+    }
+}
+
+impl Gateway {
+    /// Returns those of the repositories that a node has named, after itself, that it may speak for.
+    ///
+    /// Only another gateway's cluster has nodes behind it; of this gateway's own nodes nobody else knows better.
+    fn behind(&self, member: &Member, named: Vec<Uuid>) -> Vec<Uuid> {
+        let ours = |uuid: &Uuid| self.target(uuid).is_some();
+        let mut named = if member.uuid.is_cluster() { named } else { Vec::new() };
+        named.retain(|uuid| !ours(uuid) && !uuid.is_cluster());
+        named
     }
 }
 

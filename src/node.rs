@@ -2,10 +2,13 @@
 //!
 //! A node knows nothing of doors, users or other nodes. Its adapters are the files of the folder `node`.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use annex_protocol::key::Key;
+use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -18,9 +21,19 @@ pub mod directory;
 pub mod keep;
 mod lazy;
 pub mod measured;
+pub mod p2p;
+pub mod p2p_http;
+mod patience;
+mod peer;
+mod relock;
+mod turns;
 
 pub use deadlines::Deadlines;
 pub use lazy::{Lazy, Opener};
+pub use patience::Patience;
+pub use peer::Peer;
+use relock::lock_again;
+use turns::{Follower, Turn, Turns};
 
 /// Bytes on their way from a node.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
@@ -69,6 +82,19 @@ impl NodeError {
             Self::Failed(cause) => Self::Failed(format!("{path}: {cause}")),
         }
     }
+
+    /// Makes the error from what a node says of itself, of which a line is kept.
+    fn said(text: &[u8]) -> Self {
+        const ENOUGH: usize = 500;
+        let text = String::from_utf8_lossy(text);
+        let printable = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+        let text: String = printable.take(ENOUGH).collect();
+        let no_room = ["not enough free space", "No space left on device", "Disk quota exceeded"];
+        match no_room.iter().any(|words| text.contains(words)) {
+            true => Self::Full(text),
+            false => Self::Failed(text),
+        }
+    }
 }
 
 impl From<io::Error> for NodeError {
@@ -79,6 +105,22 @@ impl From<io::Error> for NodeError {
             _ => Self::Failed(error.to_string()),
         }
     }
+}
+
+/// How a node is asked for somebody who came through other gateways.
+pub enum Way {
+    /// As always.
+    Same,
+    /// As this node, which passes on where the request came from.
+    Through(Arc<dyn Node>),
+    /// Not at all: it leads back to one of these gateways.
+    Back,
+}
+
+/// Returns a key to ask a node about that can do nothing but answer; it is that of empty content.
+fn probe_key() -> Result<Key, NodeError> {
+    let text = b"SHA256-s0--e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    Key::parse(text).map_err(|error| NodeError::Failed(error.to_string()))
 }
 
 /// A place that holds content.
@@ -105,11 +147,23 @@ pub trait Node: Send + Sync {
         self.remove(key).await
     }
 
+    /// Removes a key's content, and returns others that the node says have lost it too: a cluster has nodes of its own.
+    async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+        self.remove(key).await.map(|()| Vec::new())
+    }
+
     /// Keeps others than this gateway from removing a key's content; `None` if the content is not there.
     ///
     /// The gateway keeps its own removals apart from locks, so a node that nobody else removes from has nothing to do.
     async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
         Ok(self.present(key).await?.then(|| Box::new(OnlyOurs) as Box<dyn Hold>))
+    }
+
+    /// Tells how to ask this node for somebody who came through these gateways (their UUIDs, and those of clusters), so
+    /// that no request goes round in a circle.
+    fn way(&self, gateways: &BTreeSet<Uuid>) -> Way {
+        let _ = gateways;
+        Way::Same
     }
 }
 
@@ -163,6 +217,11 @@ pub trait Upload: Send + Sync {
 
     /// Makes the content present and durable: when this returns, the node has it.
     async fn commit(self: Box<Self>) -> Result<(), NodeError>;
+
+    /// Commits, and returns others that the node says store it too: a cluster stores on nodes of its own.
+    async fn commit_and_tell(self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
+        self.commit().await.map(|()| Vec::new())
+    }
 
     /// Keeps what came so far, for a later upload to go on with.
     async fn suspend(self: Box<Self>) -> Result<(), NodeError>;

@@ -14,7 +14,6 @@ pub mod socket;
 pub mod ssh;
 pub mod status;
 pub mod traffic;
-mod wire;
 pub mod worker;
 
 pub use git::{NO_PLACEMENT, POLICY};

@@ -1,4 +1,4 @@
-//! Content on its way: byte streams cut into blocks and hashed while they flow.
+//! Content on its way: byte streams cut into blocks and hashed while they flow; P2P lines and data over streams.
 //!
 //! Nothing here knows where bytes come from or go to. Work that would stall the runtime (hashing, writing files) runs
 //! on a [`Lane`]: in order, on blocking threads, and only while there is something to do, so that a stalled peer holds
@@ -7,7 +7,9 @@
 mod budget;
 mod cutter;
 mod lane;
+mod wire;
 
 pub use budget::{Budget, Counted};
 pub use cutter::{BlockDigest, Cutter, Digest, DigestLost, MAX_BLOCK, Piece};
 pub use lane::{Lane, Work};
+pub use wire::{Wire, WireError};

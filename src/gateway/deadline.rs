@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use annex_protocol::key::Key;
+use annex_protocol::uuid::Uuid;
 
 use super::Member;
 use crate::node::{Content, Hold, NodeError, Upload};
@@ -43,6 +44,10 @@ impl Member {
 
     pub(super) async fn remove(&self, key: &Key) -> Result<(), NodeError> {
         answered(COMMIT, self.node.remove(key)).await
+    }
+
+    pub(super) async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+        answered(COMMIT, self.node.remove_and_tell(key)).await
     }
 
     pub(super) async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {

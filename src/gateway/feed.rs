@@ -110,9 +110,9 @@ impl Feed {
     }
 
     /// Ends the upload in one of the three ways of [`Upload`].
-    pub(super) async fn end<F>(self, end: impl FnOnce(Box<dyn Upload>) -> F) -> (Member, Result<(), NodeError>)
+    pub(super) async fn end<T, F>(self, end: impl FnOnce(Box<dyn Upload>) -> F) -> (Member, Result<T, NodeError>)
     where
-        F: Future<Output = Result<(), NodeError>> + Send,
+        F: Future<Output = Result<T, NodeError>> + Send,
     {
         let (member, ended) = self.drained().await;
         let outcome = match ended {

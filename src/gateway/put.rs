@@ -235,14 +235,15 @@ impl Receiving {
             return Err(GatewayError::Refused("what was sent is not the content of the key".to_owned()));
         }
         let feeds = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.feeds);
-        let commits = feeds.map(|feed| feed.end(|upload| upload.commit()));
+        let commits = feeds.map(|feed| feed.end(|upload| upload.commit_and_tell()));
         let mut stored = self.holders;
         let mut failures = self.failures;
         let mut fresh = 0;
         for (member, committed) in join_all(commits).await {
             match committed {
-                Ok(()) => {
+                Ok(others) => {
                     fresh += 1;
+                    stored.extend(self.gateway.behind(&member, others));
                     stored.push(member.uuid);
                 }
                 Err(source) => fail(&self.key, &member, source, &mut failures),

@@ -36,7 +36,10 @@ impl Gateway {
         let mut removed = Removed { gone: Vec::new(), failures: Vec::new() };
         for (member, outcome) in join_all(each).await {
             match outcome {
-                Ok(()) => removed.gone.push(member.uuid.clone()),
+                Ok(others) => {
+                    removed.gone.push(member.uuid.clone());
+                    removed.gone.extend(others);
+                }
                 Err(Kept::Locked) => {
                     removed.failures.push(format!("node {}: the content is locked against removal", member.name));
                 }
@@ -52,10 +55,10 @@ impl Gateway {
         Ok(removed)
     }
 
-    async fn remove_from(&self, member: &Member, key: &Key, before: Option<u64>) -> Result<(), Kept> {
+    async fn remove_from(&self, member: &Member, key: &Key, before: Option<u64>) -> Result<Vec<Uuid>, Kept> {
         // Presence comes before time and locks: what is not there is gone, whenever that is asked.
         match member.present(key).await {
-            Ok(false) => return Ok(()),
+            Ok(false) => return Ok(Vec::new()),
             Ok(true) => {}
             Err(source) => return Err(Kept::Failed(member.failed(source))),
         }
@@ -66,7 +69,10 @@ impl Gateway {
         let outcome = match (before, self.now().await) {
             (_, Err(error)) => Err(Kept::Failed(error)),
             (Some(before), Ok(now)) if now >= before => Err(Kept::TooLate),
-            _ => member.remove(key).await.map_err(|source| Kept::Failed(member.failed(source))),
+            _ => match member.remove_and_tell(key).await {
+                Ok(others) => Ok(self.behind(member, others)),
+                Err(source) => Err(Kept::Failed(member.failed(source))),
+            },
         };
         let site = self.0.site.clone();
         blocking(move || site.end_removal(&removal)).await.map_err(site_failed)?;

@@ -1,10 +1,11 @@
 //! A node that counts what is asked of it, one account for all repositories that use it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use annex_protocol::key::Key;
+use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -13,7 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::{ByteStream, Content, Hold, Node, NodeError, Space, Upload};
+use super::{ByteStream, Content, Hold, Node, NodeError, Space, Upload, Way};
 use crate::stream::Piece;
 
 /// The accounts of all nodes of a site. Cloning shares them.
@@ -183,6 +184,17 @@ impl Node for Measured {
         self.node.space().await
     }
 
+    async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+        self.meters.count(&self.name, "remove", self.node.remove_and_tell(key)).await
+    }
+
+    fn way(&self, gateways: &BTreeSet<Uuid>) -> Way {
+        match self.node.way(gateways) {
+            Way::Through(node) => Way::Through(Arc::new(Self::new(node, &self.name, self.meters.clone()))),
+            way => way,
+        }
+    }
+
     async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
         self.meters.count(&self.name, "remove", self.node.set_aside(key)).await
     }
@@ -230,6 +242,10 @@ impl Upload for MeasuredUpload {
 
     async fn commit(self: Box<Self>) -> Result<(), NodeError> {
         self.meters.count(&self.name, "commit", self.upload.commit()).await
+    }
+
+    async fn commit_and_tell(self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
+        self.meters.count(&self.name, "commit", self.upload.commit_and_tell()).await
     }
 
     async fn suspend(self: Box<Self>) -> Result<(), NodeError> {

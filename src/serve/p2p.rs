@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::hub::COMMIT_AFTER;
 use super::traffic::{Operation, Outcome, Request, Scope};
-use super::wire::Wire;
-pub use super::wire::WireError;
 use crate::gateway::{Gateway, GatewayError, Locked, Removed, Target};
+use crate::stream::Wire;
+pub use crate::stream::WireError;
 
 mod get;
 mod put;
@@ -129,7 +129,10 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
                 self.version = Version::negotiate(*offered);
                 Message::Version(self.version.number())
             }
-            Message::Bypass(_) => return Ok(Next::Request),
+            Message::Bypass(gateways) => {
+                self.service.gateway = gateway.past(&gateways.iter().cloned().collect());
+                return Ok(Next::Request);
+            }
             Message::CheckPresent(key) => {
                 let request = self.service.scope.request(Operation::CheckPresent, key);
                 ended(request, yes_or_no(gateway.present(target, key).await))

@@ -14,12 +14,14 @@ mod initial;
 mod limits;
 mod listen;
 mod node_local;
+mod node_p2p;
 
 pub(super) use edit::edit;
 pub(super) use initial::initial;
 pub use limits::{Limits, UserLimits};
 pub use listen::{Address, Http, Ssh, Tls};
 pub use node_local::{AnnexSpec, DirectorySpec};
+pub use node_p2p::{HttpSpec, P2pSpec, PasswordSource, SshSpec};
 
 /// The configuration's file name in the site directory.
 pub const FILE: &str = "annex-keep.toml";
@@ -74,6 +76,13 @@ pub enum NodeSpec {
     Annex(AnnexSpec),
     /// A directory in the layout of git-annex's directory special remote.
     Directory(DirectorySpec),
+    /// A git-annex repository, or another gateway, that is reached by the P2P protocol.
+    P2p {
+        /// How it is reached.
+        server: P2pSpec,
+        /// The gateway that it is reached through, if that is not the node itself.
+        gateway: Option<Uuid>,
+    },
 }
 
 /// What happens to a key that no node wants by its preferred content.
@@ -114,6 +123,11 @@ struct RawNode {
     cost: Option<u32>,
     #[serde(default)]
     drain: bool,
+    gateway: Option<String>,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+    password_env: Option<String>,
+    ca_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]
@@ -168,10 +182,13 @@ impl Config {
 impl RawNode {
     fn check(self) -> Result<NodeConfig, String> {
         let repo = self.repo.map(|name| RepoName::parse(name.as_bytes()).map_err(|error| error.to_string()));
+        let Self { user, password_file, password_env, ca_file, .. } = self;
+        let access = node_p2p::RawAccess { user, password_file, password_env, ca_file };
+        let gateway = self.gateway.as_deref().map(node_p2p::gateway).transpose()?;
         let uuid = self.uuid.map(|text| Uuid::parse(text.as_bytes()).ok_or(format!("uuid: \"{text}\" is no UUID")));
         let node = NodeConfig {
             id: self.id,
-            store: NodeSpec::parse(&self.store)?,
+            store: NodeSpec::parse(&self.store)?.with(access, gateway)?,
             repo: repo.transpose()?,
             uuid: uuid.transpose()?,
             cost: self.cost.unwrap_or(DEFAULT_COST),
@@ -187,20 +204,28 @@ impl RawNode {
         if matches!(node.store, NodeSpec::Directory(_)) && node.repo.is_none() {
             return Err("a directory special remote belongs to one repository: set repo".to_owned());
         }
+        if node.uuid.is_none() && matches!(node.store, NodeSpec::P2p { .. }) {
+            return Err("a git-annex repository as a node has a UUID of its own: set uuid and repo".to_owned());
+        }
         Ok(node)
     }
 }
 
 impl NodeSpec {
-    /// Parses a node spec: `keep:PATH` or just a path, `annex:PATH`, `directory:PATH?chunk=SIZE`.
+    /// Parses a node spec: `keep:PATH` or just a path, `annex:PATH`, `directory:PATH?chunk=SIZE`, `ssh://HOST/PATH`,
+    /// `command:PROGRAM ARGS`, `annex+http(s)://…`.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(server) = P2pSpec::parse(text) {
+            return Ok(Self::P2p { server: server?, gateway: None });
+        }
         let path = match text.split_once(':') {
             Some(("keep", path)) => path,
             Some(("annex", path)) => return AnnexSpec::parse(path).map(Self::Annex),
             Some(("directory", text)) => return DirectorySpec::parse(text).map(Self::Directory),
             Some((kind, _)) if !kind.contains('/') => {
                 return Err(format!(
-                    "this version has no nodes of kind \"{kind}\"; it has keep:PATH, annex:PATH, directory:PATH"
+                    "this version has no nodes of kind \"{kind}\"; it has keep:PATH, annex:PATH, directory:PATH, ssh://, \
+                     command: and annex+http(s)://"
                 ));
             }
             _ => text,
@@ -211,12 +236,22 @@ impl NodeSpec {
         Ok(Self::Keep(path.into()))
     }
 
+    /// Adds what the node's section says besides.
+    fn with(self, access: node_p2p::RawAccess, gateway: Option<Uuid>) -> Result<Self, String> {
+        match self {
+            Self::P2p { server, .. } => Ok(Self::P2p { server: server.with(access)?, gateway }),
+            other if access.is_none() && gateway.is_none() => Ok(other),
+            _ => Err("gateway, user, password_file, password_env and ca_file are for nodes reached by P2P".to_owned()),
+        }
+    }
+
     /// Returns the spec with a relative path made absolute by `base`.
     pub fn absolute(&self, base: &Path) -> Self {
         match self {
             Self::Keep(path) => Self::Keep(base.join(path)),
             Self::Annex(spec) => Self::Annex(spec.absolute(base)),
             Self::Directory(spec) => Self::Directory(spec.absolute(base)),
+            Self::P2p { server, gateway } => Self::P2p { server: server.absolute(base), gateway: gateway.clone() },
         }
     }
 }
@@ -227,6 +262,7 @@ impl std::fmt::Display for NodeSpec {
             Self::Keep(path) => write!(f, "keep:{}", path.display()),
             Self::Annex(spec) => spec.fmt(f),
             Self::Directory(spec) => spec.fmt(f),
+            Self::P2p { server, .. } => server.fmt(f),
         }
     }
 }

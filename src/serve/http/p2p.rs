@@ -96,6 +96,7 @@ async fn understand(hub: &Hub, uuid: Uuid, needed: Role, parts: &Parts) -> Resul
     let query = query.map_err(|error| Refused::bad_request(error.to_string()))?;
     let gateway = hub.gateway(&hosted).await;
     let target = gateway.target(&uuid).ok_or_else(unknown)?;
+    let gateway = if query.bypass.is_empty() { gateway } else { gateway.past(&query.bypass.iter().cloned().collect()) };
     let scope = Scope { traffic: hub.traffic().clone(), who, repo: hosted.repo.name.clone(), door: "http" };
     Ok(Asked { hub: hub.clone(), hosted, gateway, uuid, target, query, scope, headers: parts.headers.clone() })
 }

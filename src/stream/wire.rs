@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// One end of a P2P conversation.
-pub(super) struct Wire<R, W> {
+pub struct Wire<R, W> {
     reader: R,
     writer: W,
     input: BytesMut,
@@ -21,7 +21,7 @@ pub(super) struct Wire<R, W> {
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
     /// It closed its side in the middle of announced data, or of a line.
-    #[error("the client closed the connection in the middle of a message")]
+    #[error("the connection was closed in the middle of a message")]
     Cut,
     /// Nothing moved for as long as the site allows a transfer to stand still.
     #[error("the transfer stood still for too long")]
@@ -40,14 +40,15 @@ const READ_BYTES: usize = 256 << 10;
 const LINE_BYTES: usize = 4 << 10;
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
-    pub(super) fn new(reader: R, writer: W) -> Self {
+    /// Makes an end that reads and writes these; nothing is read yet.
+    pub fn new(reader: R, writer: W) -> Self {
         Self { reader, writer, input: BytesMut::new(), decoder: Decoder::default(), output: Vec::new() }
     }
 
     /// Returns the next message, or `None` when the other side closed the connection between two.
     ///
     /// Cancelling loses nothing.
-    pub(super) async fn receive(&mut self) -> Result<Option<Result<Message, ParseError>>, WireError> {
+    pub async fn receive(&mut self) -> Result<Option<Result<Message, ParseError>>, WireError> {
         loop {
             if !self.input.is_empty() {
                 let (used, event) = self.decoder.next(&self.input)?;
@@ -68,12 +69,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
     }
 
     /// Announces that `length` bytes of data come next.
-    pub(super) fn expect_data(&mut self, length: u64) {
+    pub fn expect_data(&mut self, length: u64) {
         self.decoder.expect_data(length);
     }
 
     /// Returns the next piece of announced data, or `None` after the last.
-    pub(super) async fn data(&mut self) -> Result<Option<Bytes>, WireError> {
+    pub async fn data(&mut self) -> Result<Option<Bytes>, WireError> {
         if self.decoder.data_left() == 0 {
             return Ok(None);
         }
@@ -87,18 +88,18 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
     }
 
     /// Adds a message to what is sent by the next [`Wire::flush`].
-    pub(super) fn queue(&mut self, message: &Message) {
+    pub fn queue(&mut self, message: &Message) {
         message.write_to(&mut self.output);
     }
 
     /// Sends a message now.
-    pub(super) async fn send(&mut self, message: &Message) -> Result<(), WireError> {
+    pub async fn send(&mut self, message: &Message) -> Result<(), WireError> {
         self.queue(message);
         self.flush().await
     }
 
     /// Sends data that was announced. An error if nothing of it moves for as long as `stalled`.
-    pub(super) async fn send_data(&mut self, bytes: &[u8], stalled: Duration) -> Result<(), WireError> {
+    pub async fn send_data(&mut self, bytes: &[u8], stalled: Duration) -> Result<(), WireError> {
         if self.output.len() + bytes.len() <= LINE_BYTES {
             self.output.extend_from_slice(bytes);
             return Ok(());
@@ -114,7 +115,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
         Ok(())
     }
 
-    pub(super) async fn flush(&mut self) -> Result<(), WireError> {
+    /// Sends what was queued.
+    pub async fn flush(&mut self) -> Result<(), WireError> {
         self.write_queued().await?;
         Ok(self.writer.flush().await?)
     }

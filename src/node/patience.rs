@@ -1,0 +1,32 @@
+//! How long a node that lies elsewhere may take.
+
+use std::time::Duration;
+
+/// How long a node may be silent before it counts as not reachable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Until a connection stands and the peer has greeted.
+    pub connect: Duration,
+    /// Until a request is answered.
+    pub answer: Duration,
+    /// Until the next bytes of content come, or are taken.
+    pub progress: Duration,
+}
+
+/// A peer that has all of a content may still have to read it once before it answers: no disk is slower than this, in
+/// bytes a second.
+const SLOWEST_CHECK: u64 = 20_000_000;
+
+impl Patience {
+    /// Returns how long the answer to an upload of `size` bytes may take.
+    pub fn check(&self, size: u64) -> Duration {
+        self.answer + Duration::from_secs(size / SLOWEST_CHECK)
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self { connect: Duration::from_secs(20), answer: minute, progress: minute }
+    }
+}

@@ -10,23 +10,30 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::error::Failure;
 use crate::gateway::{Gateway, Member};
 use crate::keep::{Create, KeepError, KeepStore, Options};
+use crate::node::external::{self, ExternalNode, Times};
 use crate::node::keep::KeepNode;
 use crate::node::{Lazy, Node, NodeError, Opener};
 use crate::repo::{Repo, RepoNode};
 use crate::serve::hub::Assemble;
 use crate::site::Site;
-use crate::site::config::NodeSpec;
+use crate::site::config::{External, NodeSpec, Secret};
+use crate::stream::Spool;
+use crate::task::blocking;
 
 /// The stores that are open in this process, each once for all repositories.
-#[derive(Default)]
-pub struct Stores(Arc<Mutex<HashMap<PathBuf, Arc<OnceCell<KeepStore>>>>>);
+#[derive(Default, Clone)]
+pub struct Stores {
+    keep: Arc<Mutex<HashMap<PathBuf, Arc<OnceCell<KeepStore>>>>>,
+    /// Temporary files for external programs.
+    spool: Arc<OnceCell<Spool>>,
+}
 
 #[async_trait]
 impl Assemble for Stores {
     async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway {
         let members = repo.nodes.iter().map(|node| {
             let (name, uuid) = (node.name.clone(), node.uuid.clone());
-            Member { name, uuid, node: self.node(node) }
+            Member { name, uuid, node: self.node(site, node) }
         });
         Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), members.collect())
     }
@@ -34,17 +41,20 @@ impl Assemble for Stores {
 
 impl Stores {
     /// A node that cannot be opened now is no reason to do without the others: it fails when it is asked.
-    fn node(&self, node: &RepoNode) -> Arc<dyn Node> {
-        match &node.store {
-            NodeSpec::Keep(path) => {
-                let (stores, path, uuid) = (Self(Arc::clone(&self.0)), path.clone(), node.uuid.clone());
-                Arc::new(Lazy::new(Box::new(KeepOpener { stores, path, uuid })))
+    fn node(&self, site: &Site, node: &RepoNode) -> Arc<dyn Node> {
+        let (stores, uuid) = (self.clone(), node.uuid.clone());
+        let opener: Box<dyn Opener> = match &node.store {
+            NodeSpec::Keep(path) => Box::new(KeepOpener { stores, path: path.clone(), uuid }),
+            NodeSpec::External(external) => {
+                let (site, name, external) = (site.clone(), node.name.clone(), external.clone());
+                Box::new(ExternalOpener { stores, site, name, external, uuid })
             }
-        }
+        };
+        Arc::new(Lazy::new(opener))
     }
 
     async fn keep(&self, path: &Path) -> Result<KeepStore, KeepError> {
-        let cell = Arc::clone(self.0.lock().await.entry(path.into()).or_default());
+        let cell = Arc::clone(self.keep.lock().await.entry(path.into()).or_default());
         cell.get_or_try_init(|| KeepStore::open(path, Create::Never, Options::default())).await.cloned()
     }
 }
@@ -65,11 +75,46 @@ impl Opener for KeepOpener {
     }
 }
 
+struct ExternalOpener {
+    stores: Stores,
+    site: Site,
+    name: String,
+    external: External,
+    uuid: annex_protocol::uuid::Uuid,
+}
+
+#[async_trait]
+impl Opener for ExternalOpener {
+    async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
+        let root = self.site.root();
+        let (dir, reserve) = (root.join("run/spool"), self.site.config().limits.spool_reserve);
+        let open = || async move { blocking(move || Spool::open(&dir, reserve)).await };
+        let spool = self.stores.spool.get_or_try_init(open).await?.clone();
+        let External { kind, settings, secrets, processes, deadline } = self.external.clone();
+        let times = deadline.map_or_else(Times::default, |silence| Times::default().with_silence(silence));
+        let node = ExternalNode::open(external::Options {
+            name: self.name.clone(),
+            program: format!("git-annex-remote-{kind}").into(),
+            kind,
+            uuid: self.uuid.clone(),
+            settings,
+            secrets: Arc::new(move |name| secrets.get(name).map(Secret::read).transpose()),
+            // Named by the UUID, which stays when the node is called something else.
+            dir: root.join("nodes").join(format!("{}.state", self.uuid)),
+            spool,
+            processes,
+            times,
+        });
+        Ok(Arc::new(node.await?))
+    }
+}
+
 /// Makes the stores of a new site.
 pub async fn make_stores(site: &Site) -> Result<(), Failure> {
     for node in site.config().nodes.values() {
         match node.store.absolute(site.root()) {
             NodeSpec::Keep(path) => drop(KeepStore::open(&path, Create::IfMissing, Options::default()).await?),
+            NodeSpec::External(_) => {}
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use futures_util::stream::BoxStream;
 
 use crate::stream::Piece;
 
+pub mod external;
 pub mod keep;
 mod lazy;
 

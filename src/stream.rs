@@ -7,7 +7,9 @@
 mod budget;
 mod cutter;
 mod lane;
+mod spool;
 
 pub use budget::{Budget, Counted};
 pub use cutter::{BlockDigest, Cutter, Digest, DigestLost, MAX_BLOCK, Piece};
 pub use lane::{Lane, Work};
+pub use spool::{Spool, SpoolError, SpoolFile};

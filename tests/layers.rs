@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("gateway", &["node", "annex", "site", "stream", "task", "clock"]),
     ("remote", &["keep", "stream"]),
     ("node/keep", &["keep", "stream"]),
-    ("node", &["stream"]),
+    ("node", &["stream", "task"]),
     ("keep", &["index", "store", "stream"]),
     ("annex", &["git", "clock"]),
     ("git", &["stream"]),

@@ -12,10 +12,12 @@ use super::{RepoName, SiteError};
 mod initial;
 mod limits;
 mod listen;
+mod node_external;
 
 pub(super) use initial::initial;
 pub use limits::{Limits, UserLimits};
 pub use listen::{Address, Http, Ssh, Tls};
+pub use node_external::{External, Secret};
 
 /// The configuration's file name in the site directory.
 pub const FILE: &str = "annex-keep.toml";
@@ -59,6 +61,8 @@ pub struct NodeConfig {
 pub enum NodeSpec {
     /// A Keep store in a directory; a relative one stands in the site directory.
     Keep(PathBuf),
+    /// A program that is an external special remote.
+    External(External),
 }
 
 /// What happens to a key that no node wants by its preferred content.
@@ -96,6 +100,8 @@ struct RawNode {
     store: String,
     repo: Option<String>,
     uuid: Option<String>,
+    #[serde(flatten)]
+    external: node_external::RawExternal,
 }
 
 #[derive(Deserialize, Default)]
@@ -153,10 +159,13 @@ impl RawNode {
         let uuid = self.uuid.map(|text| Uuid::parse(text.as_bytes()).ok_or(format!("uuid: \"{text}\" is no UUID")));
         let node = NodeConfig {
             id: self.id,
-            store: NodeSpec::parse(&self.store)?,
+            store: self.external.complete(NodeSpec::parse(&self.store)?)?,
             repo: repo.transpose()?,
             uuid: uuid.transpose()?,
         };
+        if matches!(node.store, NodeSpec::External(_)) && node.repo.is_none() {
+            return Err("a special remote knows no repositories, so it can serve only one: set repo".to_owned());
+        }
         if node.uuid.is_some() && node.repo.is_none() {
             return Err("a node with a UUID of its own belongs to one repository: set repo".to_owned());
         }
@@ -165,12 +174,13 @@ impl RawNode {
 }
 
 impl NodeSpec {
-    /// Parses a node spec: `keep:PATH` or just a path.
+    /// Parses a node spec: `keep:PATH`, just a path, or `external:TYPE?…`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let path = match text.split_once(':') {
             Some(("keep", path)) => path,
+            Some(("external", rest)) => return External::parse(rest).map(Self::External),
             Some((kind, _)) if !kind.contains('/') => {
-                return Err(format!("this version has no nodes of kind \"{kind}\"; it has keep:PATH"));
+                return Err(format!("this version has no nodes of kind \"{kind}\"; it has keep:PATH and external:TYPE"));
             }
             _ => text,
         };
@@ -184,6 +194,7 @@ impl NodeSpec {
     pub fn absolute(&self, base: &Path) -> Self {
         match self {
             Self::Keep(path) => Self::Keep(base.join(path)),
+            Self::External(external) => Self::External(external.absolute(base)),
         }
     }
 }
@@ -192,6 +203,7 @@ impl std::fmt::Display for NodeSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Keep(path) => write!(f, "keep:{}", path.display()),
+            Self::External(external) => write!(f, "external:{external}"),
         }
     }
 }

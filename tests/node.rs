@@ -1,6 +1,12 @@
 //! The promises of the port `Node`, run for every adapter, and what single kinds have to stand.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
 
 use std::sync::{Arc, Mutex};
 

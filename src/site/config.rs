@@ -180,7 +180,9 @@ impl NodeSpec {
             Some(("keep", path)) => path,
             Some(("external", rest)) => return External::parse(rest).map(Self::External),
             Some((kind, _)) if !kind.contains('/') => {
-                return Err(format!("this version has no nodes of kind \"{kind}\"; it has keep:PATH and external:TYPE"));
+                return Err(format!(
+                    "this version has no nodes of kind \"{kind}\"; it has keep:PATH and external:TYPE"
+                ));
             }
             _ => text,
         };

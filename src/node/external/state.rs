@@ -92,10 +92,8 @@ impl State {
         let (name, value) = (name.as_ref().to_vec(), value.as_ref().to_vec());
         let upsert = "INSERT INTO item (kind, name, value) VALUES (?1, ?2, ?3)
             ON CONFLICT (kind, name) DO UPDATE SET value = ?3 WHERE value != ?3";
-        self.run(move |connection| {
-            connection.prepare_cached(upsert)?.execute((kind.word(), name, value)).map(drop)
-        })
-        .await
+        self.run(move |connection| connection.prepare_cached(upsert)?.execute((kind.word(), name, value)).map(drop))
+            .await
     }
 
     pub(super) async fn unset(&self, kind: Kind, name: impl AsRef<[u8]>) -> Result<(), NodeError> {

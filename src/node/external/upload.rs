@@ -116,7 +116,9 @@ impl Upload for ExternalUpload {
         }
         // One more question a key: a client drops its copy on the strength of this answer.
         if !self.node.has(&self.key).await? {
-            return Err(NodeError::Failed("the program said that it had stored it, and now that it has not".to_owned()));
+            return Err(NodeError::Failed(
+                "the program said that it had stored it, and now that it has not".to_owned(),
+            ));
         }
         self.node.state.unset(Kind::Bad, self.key.as_bytes()).await
     }

@@ -22,6 +22,7 @@ use annex_protocol::external::Response;
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
+use md5::{Digest, Md5};
 
 use super::{Content, Node, NodeError, Upload};
 use crate::stream::{Spool, SpoolError};
@@ -164,6 +165,14 @@ impl Inner {
             Response::CheckPresentUnknown { message, .. } => Err(failed("CHECKPRESENT", message.as_bytes())),
             other => Err(unusable("CHECKPRESENT", &other)),
         }
+    }
+
+    /// Returns the name under which the spool keeps what came of a transfer that broke off. The node's own: what one
+    /// repository got is nothing to another.
+    fn kept_name(&self, direction: &str, key: &Key) -> String {
+        let digest = Md5::digest(key.as_bytes());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{direction}-{}-{hex}", self.uuid)
     }
 
     /// Remembers that what a key's content should be is not: it counts as gone until it is stored again.

@@ -109,7 +109,18 @@ impl SpoolFile {
     }
 
     /// Sees to it that the disk has room for the file to grow to `size` bytes.
+    ///
+    /// What is kept makes room for it, the oldest first.
     pub fn promise(&self, size: u64) -> Result<(), SpoolError> {
+        loop {
+            match self.try_promise(size) {
+                Err(SpoolError::Full { .. }) if self.spool.forget_oldest() => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn try_promise(&self, size: u64) -> Result<(), SpoolError> {
         let own = &self.spool.own;
         let found = nix::sys::statvfs::statvfs(own).map_err(|e| fail(own)(e.into()))?;
         let mut promised = self.spool.promised();
@@ -125,8 +136,8 @@ impl SpoolFile {
         Ok(())
     }
 
-    /// Keeps the file for a day, for who asks for the name.
-    pub fn keep(self, name: &str) -> Result<(), SpoolError> {
+    /// Gives the file away: it is kept for a day for who asks for the name, unless its room is needed.
+    pub fn keep(&self, name: &str) -> Result<(), SpoolError> {
         fs::rename(&self.path, self.spool.kept.join(name)).map_err(fail(&self.path))
     }
 }
@@ -141,6 +152,12 @@ impl Drop for SpoolFile {
 impl Inner {
     fn promised(&self) -> MutexGuard<'_, HashMap<PathBuf, u64>> {
         self.promised.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes the oldest of what is kept; false if nothing is.
+    fn forget_oldest(&self) -> bool {
+        let oldest = entries(&self.kept).min_by_key(|path| fs::metadata(path).and_then(|found| found.modified()).ok());
+        oldest.is_some_and(|path| fs::remove_file(path).is_ok())
     }
 }
 
@@ -248,5 +265,13 @@ mod tests {
         assert!(matches!(two.promise(free / 3), Err(SpoolError::Full { .. })));
         drop(one);
         two.promise(free / 3).unwrap();
+        // What is kept goes first.
+        for name in ["a", "b"] {
+            let file = spool.file();
+            fs::write(file.path(), name).unwrap();
+            file.keep(name).unwrap();
+        }
+        assert!(spool.file().promise(free).is_err());
+        assert!(spool.take("a").is_none() && spool.take("b").is_none());
     }
 }

@@ -300,19 +300,108 @@ async fn an_ordered_program_is_streamed_while_it_writes() {
 }
 
 #[tokio::test]
-async fn a_download_that_nobody_waits_for_stops_the_program() {
-    let place = Place::new();
-    let node = place.open(shell(), &[("ordered", "yes")]).await;
-    let content = vec![7; 400_000];
-    let key = put(&node, &content).await.unwrap();
-    place.fault("RETRIEVE:slow-once");
-    drop(node.get(&key, 0).await.unwrap().unwrap());
+async fn a_download_that_broke_off_goes_on_where_it_was() {
+    for ordered in ["", "yes"] {
+        let place = Place::new();
+        let node = place.open(shell(), &[("ordered", ordered)]).await;
+        let content = vec![7; 400_000];
+        let key = put(&node, &content).await.unwrap();
+        place.fault("RETRIEVE:slow-once");
+        if ordered == "yes" {
+            drop(node.get(&key, 0).await.unwrap().unwrap());
+        } else {
+            let given_up = tokio::time::timeout(Duration::from_secs(2), node.get(&key, 0)).await;
+            assert!(given_up.is_err(), "the program waits for more than a test does");
+        }
+        wait_until(|| walk(&place.path("spool/kept")).len() == 1).await;
+        assert!(get(&node, &key).await.unwrap().unwrap() == content);
+        assert_eq!(std::fs::read_to_string(place.shelf(".resumed")).unwrap(), "200000\n");
+        assert_eq!(place.spooled(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_of_a_download_and_is_wrong_does_no_harm() {
+    for ordered in ["", "yes"] {
+        let place = Place::new();
+        let node = place.open(shell(), &[("ordered", ordered)]).await;
+        let content = vec![7; 400_000];
+        let key = put(&node, &content).await.unwrap();
+        place.fault("RETRIEVE:slow-once");
+        let _given_up = tokio::time::timeout(Duration::from_secs(2), get(&node, &key)).await;
+        wait_until(|| walk(&place.path("spool/kept")).len() == 1).await;
+        std::fs::write(&walk(&place.path("spool/kept"))[0], vec![8; 200_000]).unwrap();
+        // Of a file that is sent as it grows only its end can be held back.
+        assert_eq!(get(&node, &key).await.is_err(), ordered == "yes");
+        assert!(node.present(&key).await.unwrap(), "the copy is good");
+        assert!(get(&node, &key).await.unwrap().unwrap() == content);
+    }
+}
+
+async fn wait_until(mut happens: impl FnMut() -> bool) {
     let start = Instant::now();
-    while place.spooled() > 0 {
-        assert!(start.elapsed() < Duration::from_secs(20), "the temporary file stays");
+    while !happens() {
+        assert!(start.elapsed() < Duration::from_secs(60), "it does not happen");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(get(&node, &key).await.unwrap().unwrap() == content);
+}
+
+fn jobs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("t/git-annex-remote-jobshelf")
+}
+
+async fn put_as(node: &Arc<dyn Node>, name: &str, content: &[u8]) -> Result<Key, NodeError> {
+    let key = Key::parse(format!("WORM-s{}-m1--{name}", content.len()).as_bytes()).unwrap();
+    let mut upload = node.put(&key).await?;
+    upload.announce(content.len() as u64).await?;
+    upload.piece(Piece::Data(Bytes::copy_from_slice(content))).await?;
+    upload.commit().await.map(|()| key)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_of_many_jobs_is_started_once() {
+    let place = Place::new();
+    let node = place.open(jobs(), &[]).await;
+    let stored = futures_util::future::join_all((0..20u32).map(|at| {
+        let node = Arc::clone(&node);
+        async move { put_as(&node, &format!("file{at}"), &at.to_le_bytes()).await.unwrap() }
+    }));
+    for (at, key) in stored.await.into_iter().enumerate() {
+        assert_eq!(get(&node, &key).await.unwrap().unwrap(), (at as u32).to_le_bytes());
+    }
+    assert_eq!(place.starts(), 1, "one process does all");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_job_that_goes_wrong_hurts_no_other() {
+    for bad in ["HANG", "OTHER", "DIE", "GARBAGE"] {
+        let place = Place::new();
+        let node = place.open(jobs(), &[]).await;
+        let slow = put_as(&node, "SLOW", b"content").await.unwrap();
+        let running = {
+            let node = Arc::clone(&node);
+            tokio::spawn(async move { get(&node, &slow).await })
+        };
+        let bad_key = Key::parse(format!("WORM-s1-m1--{bad}").as_bytes()).unwrap();
+        if bad == "DIE" {
+            // The second time it lives, or there would be no end for the others either.
+            std::fs::write(place.shelf(".die-once"), "").unwrap();
+            std::fs::write(place.shelf(".live"), "").unwrap();
+            assert!(!node.present(&bad_key).await.unwrap());
+        } else {
+            let error = node.present(&bad_key).await.unwrap_err();
+            assert!(matches!(error, NodeError::Unreachable(_)), "{bad}: {error}");
+        }
+        // Others are served meanwhile.
+        let other = put_as(&node, "other", b"more").await.unwrap();
+        assert_eq!(get(&node, &other).await.unwrap().unwrap(), b"more", "{bad}");
+        std::fs::write(place.shelf(".go"), "").unwrap();
+        assert_eq!(running.await.unwrap().unwrap().unwrap(), b"content", "{bad}");
+        // What was given up ends when its last job has.
+        let pids = std::fs::read_to_string(place.shelf(".started")).unwrap();
+        drop(node);
+        wait_until(|| !pids.lines().any(|pid| Path::new("/proc").join(pid).join("exe").exists())).await;
+    }
 }
 
 #[tokio::test]

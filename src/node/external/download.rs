@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use annex_protocol::external::{Direction, Response};
 use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::io::AsyncSeekExt;
 use tokio::task::JoinHandle;
 use tokio_util::io::ReaderStream;
@@ -26,9 +27,19 @@ use crate::task::blocking;
 struct Retrieval {
     node: Arc<Inner>,
     key: Key,
-    file: Arc<SpoolFile>,
+    landing: Arc<Landing>,
+    /// The program found a part of the file that an earlier one left.
+    resumed: bool,
     running: Option<JoinHandle<Result<Response, NodeError>>>,
     _cancel: DropGuard,
+}
+
+/// Where a program leaves what it retrieves. What is not used up is kept for who asks next: a program that can goes on
+/// from there.
+struct Landing {
+    file: SpoolFile,
+    name: String,
+    used_up: AtomicBool,
 }
 
 /// Content that is sent while it is retrieved.
@@ -42,6 +53,13 @@ struct Growing {
     size: u64,
 }
 
+/// Whether a program may go on from what an earlier one left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Resume {
+    IfKept,
+    Never,
+}
+
 const READ: usize = 256 << 10;
 
 /// How often a growing file is looked at.
@@ -50,7 +68,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// Retrieves a key. A file that is complete before its first byte is sent is checked against the key's hash first; of
 /// one that is sent as it grows the last bytes are held back until it is known to be right.
 pub(super) async fn get(node: &Arc<Inner>, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
-    let Some(mut retrieval) = Retrieval::start(node, key).await? else { return Ok(None) };
+    let Some(mut retrieval) = Retrieval::start(node, key, Resume::IfKept).await? else { return Ok(None) };
     if let Some(size) = key.content_size().filter(|size| *size > 0)
         && node.pool.is_ordered().await?
         && retrieval.has_begun().await
@@ -59,33 +77,47 @@ pub(super) async fn get(node: &Arc<Inner>, key: &Key, offset: u64) -> Result<Opt
         let growing = Growing { retrieval, hasher, position: 0, offset, size };
         return Ok(Some(Content { size, stream: growing.stream() }));
     }
-    if let Err(error) = retrieval.finish().await {
-        // A failure says nothing about presence.
-        return if let Ok(false) = node.has(key).await { Ok(None) } else { Err(error) };
-    }
-    let (path, checked_key) = (Arc::clone(&retrieval.file), key.clone());
-    match blocking(move || check(path.path(), &checked_key)).await {
-        Ok(Ok(size)) => Ok(Some(Content { size, stream: retrieval.stream(offset.min(size)).await? })),
-        Ok(Err(reason)) => {
-            node.condemn(key, reason).await?;
-            Err(NodeError::Failed(reason.to_owned()))
+    loop {
+        if let Err(error) = retrieval.finish().await {
+            // A failure says nothing about presence.
+            return if let Ok(false) = node.has(key).await { Ok(None) } else { Err(error) };
         }
-        Err(error) => Err(retrieval.fail(&error)),
+        let (landing, checked_key) = (Arc::clone(&retrieval.landing), key.clone());
+        match blocking(move || check(landing.file.path(), &checked_key)).await {
+            Ok(Ok(size)) => return Ok(Some(Content { size, stream: retrieval.stream(offset.min(size), size).await? })),
+            // What was there before may be to blame.
+            Ok(Err(_)) if retrieval.resumed => {
+                retrieval.landing.use_up();
+                let Some(fresh) = Retrieval::start(node, key, Resume::Never).await? else { return Ok(None) };
+                retrieval = fresh;
+            }
+            Ok(Err(reason)) => {
+                retrieval.bad(reason).await?;
+                return Err(NodeError::Failed(reason.to_owned()));
+            }
+            Err(error) => return Err(retrieval.fail(&error)),
+        }
     }
 }
 
 impl Retrieval {
-    async fn start(node: &Arc<Inner>, key: &Key) -> Result<Option<Self>, NodeError> {
+    async fn start(node: &Arc<Inner>, key: &Key, resume: Resume) -> Result<Option<Self>, NodeError> {
         let (spool, size) = (node.spool.clone(), key.content_size().unwrap_or_default());
-        let file = blocking(move || {
-            let file = spool.file();
-            file.promise(size).map(|()| file)
+        let name = node.kept_name("get", key);
+        let placed = blocking(move || {
+            let kept = spool.take(&name).filter(|_| resume == Resume::IfKept);
+            let resumed = kept.is_some();
+            let file = kept.unwrap_or_else(|| spool.file());
+            file.promise(size)?;
+            Ok::<_, NodeError>((Landing { file, name, used_up: AtomicBool::new(false) }, resumed))
         });
-        let file = Arc::new(file.await?);
+        let (landing, resumed) = placed.await?;
+        let landing = Arc::new(landing);
+        let file = &landing.file;
         let Some(ask) = node.layout.transfer(Direction::Retrieve, key, file.path()) else { return Ok(None) };
         let watch = Watch { size, file: Some(file.path().into()), ..Watch::default() };
         let cancel = watch.cancelled.clone().drop_guard();
-        let (pool, kept) = (Arc::clone(&node.pool), Arc::clone(&file));
+        let (pool, kept) = (Arc::clone(&node.pool), Arc::clone(&landing));
         let running = tokio::spawn(async move {
             let done = pool.run(ask, watch).await;
             // The program may write to the end, even when nobody reads.
@@ -93,13 +125,13 @@ impl Retrieval {
             done
         });
         let (node, key) = (Arc::clone(node), key.clone());
-        Ok(Some(Self { node, key, file, running: Some(running), _cancel: cancel }))
+        Ok(Some(Self { node, key, landing, resumed, running: Some(running), _cancel: cancel }))
     }
 
     /// Waits for the first byte; false when the program has ended its work, or failed, instead.
     async fn has_begun(&self) -> bool {
         while self.running.as_ref().is_some_and(|running| !running.is_finished()) {
-            if self.file.size() > 0 {
+            if self.landing.file.size() > 0 {
                 return true;
             }
             tokio::time::sleep(POLL).await;
@@ -119,28 +151,50 @@ impl Retrieval {
         }
     }
 
-    /// Returns the bytes of the complete file.
-    async fn stream(self, offset: u64) -> Result<ByteStream, NodeError> {
+    /// Returns the bytes of the complete file of `size` bytes.
+    async fn stream(self, offset: u64, size: u64) -> Result<ByteStream, NodeError> {
+        if offset == size {
+            self.landing.use_up();
+            return Ok(stream::empty().boxed());
+        }
         let opened = async {
-            let mut file = tokio::fs::File::open(self.file.path()).await?;
+            let mut file = tokio::fs::File::open(self.landing.file.path()).await?;
             file.seek(SeekFrom::Start(offset)).await?;
             Ok(file)
         };
-        match opened.await {
-            Ok(file) => Ok(ReaderStream::with_capacity(file, READ)
-                .map(move |bytes| {
-                    let _lives_until_all_is_read = &self.file;
-                    bytes
-                })
-                .boxed()),
-            // A program need not make a file for no bytes.
-            Err(error) if is_absent(&error) => Ok(stream::empty().boxed()),
-            Err(error) => Err(self.fail(&error)),
-        }
+        let file = opened.await.map_err(|error| self.fail(&error))?;
+        let mut left = size - offset;
+        let bytes = ReaderStream::with_capacity(file, READ).inspect_ok(move |bytes| {
+            left = left.saturating_sub(bytes.len() as u64);
+            if left == 0 {
+                self.landing.use_up();
+            }
+        });
+        Ok(bytes.boxed())
+    }
+
+    /// Counts the key as gone, unless what was there before the program began may be to blame.
+    async fn bad(&self, reason: &'static str) -> Result<(), NodeError> {
+        self.landing.use_up();
+        if self.resumed { Ok(()) } else { self.node.condemn(&self.key, reason).await }
     }
 
     fn fail(&self, error: &io::Error) -> NodeError {
-        NodeError::Failed(format!("{}: {error}", self.file.path().display()))
+        NodeError::Failed(format!("{}: {error}", self.landing.file.path().display()))
+    }
+}
+
+impl Landing {
+    fn use_up(&self) {
+        self.used_up.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        if !self.used_up.load(Ordering::Relaxed) && self.file.size() > 0 {
+            let _done_without = self.file.keep(&self.name);
+        }
     }
 }
 
@@ -164,6 +218,7 @@ impl Growing {
             if self.position == self.size {
                 self.retrieval.finish().await.map_err(io::Error::other)?;
                 self.verify().await?;
+                self.retrieval.landing.use_up();
             }
             let wanted = self.position.saturating_sub(self.offset).min(bytes.len() as u64);
             if wanted > 0 {
@@ -176,11 +231,11 @@ impl Growing {
 
     /// Reads what the file has at the position, and hashes it.
     async fn read(&mut self) -> io::Result<Bytes> {
-        let (file, position, hasher) = (Arc::clone(&self.retrieval.file), self.position, self.hasher.take());
+        let (landing, position, hasher) = (Arc::clone(&self.retrieval.landing), self.position, self.hasher.take());
         let limit = usize::try_from(self.size - position).unwrap_or(READ).min(READ);
         let (hasher, read) = blocking(move || {
             let mut hasher = hasher;
-            let read = read_at(file.path(), position, limit);
+            let read = read_at(landing.file.path(), position, limit);
             if let (Ok(bytes), Some(hasher)) = (&read, &mut hasher) {
                 hasher.update(bytes);
             }
@@ -206,7 +261,7 @@ impl Growing {
     }
 
     async fn verify(&mut self) -> io::Result<()> {
-        if self.retrieval.file.size() != self.size {
+        if self.retrieval.landing.file.size() != self.size {
             return Err(self.bad(LONG).await);
         }
         let right = self.hasher.take().is_none_or(|hasher| hasher.matches(&self.retrieval.key));
@@ -214,7 +269,7 @@ impl Growing {
     }
 
     async fn bad(&self, reason: &'static str) -> io::Error {
-        match self.retrieval.node.condemn(&self.retrieval.key, reason).await {
+        match self.retrieval.bad(reason).await {
             Ok(()) => io::Error::other(reason),
             Err(error) => io::Error::other(error),
         }

@@ -36,7 +36,7 @@ struct Shared {
 struct Jobs {
     /// Lines carry job numbers: ASYNC was agreed to.
     tagged: bool,
-    open: HashMap<u64, mpsc::Sender<ProgramMessage>>,
+    open: HashMap<u64, mpsc::Sender<Line>>,
     /// Numbers whose job will never end: they are not used again.
     abandoned: u64,
     /// Why the program can be asked no more.
@@ -47,10 +47,13 @@ struct Jobs {
 pub(super) struct Channel {
     pub(super) process: Arc<Process>,
     number: u64,
-    lines: mpsc::Receiver<ProgramMessage>,
+    lines: mpsc::Receiver<Line>,
     /// The program still owes an answer.
     pub(super) busy: bool,
 }
+
+/// A message for a job, or what came in place of one.
+type Line = Result<ProgramMessage, String>;
 
 /// The first job number.
 const FIRST: u64 = 1;
@@ -69,8 +72,9 @@ impl Process {
     pub(super) fn start(node: &str, program: &OsStr, dir: &Path) -> Result<Channel, Trouble> {
         let mut command = Command::new(program);
         command.current_dir(dir).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own, so that what a script started ends with it.
-        command.process_group(0).kill_on_drop(true);
+        // A group of its own, so that what a script started ends with it. When the gateway ends, the program reads the
+        // end of its input: it may have something to put in order.
+        command.process_group(0);
         let mut child = command.spawn().map_err(|error| {
             let reason = match error.kind() {
                 std::io::ErrorKind::NotFound => "there is no such program in PATH".to_owned(),
@@ -170,7 +174,7 @@ impl Channel {
     /// Returns the program's next message for this conversation.
     pub(super) async fn receive(&mut self) -> Result<ProgramMessage, Trouble> {
         match self.lines.recv().await {
-            Some(message) => Ok(message),
+            Some(message) => message.map_err(Trouble::Broken),
             None => Err(self.reason()),
         }
     }
@@ -255,26 +259,28 @@ impl Shared {
             }
             let unreadable = |what: &str| {
                 let shown = line.get(..80).unwrap_or(&line);
-                Some(format!("it sent {what}: \"{}\"", shown.escape_ascii()))
+                format!("it sent {what}: \"{}\"", shown.escape_ascii())
             };
             let (job, text) = match Job::parse(&line).filter(|_| self.jobs().tagged) {
                 Some((job, text)) => (Some(job), text),
                 None => (None, &line[..]),
             };
-            let message = match ProgramMessage::parse(text) {
-                Ok(ProgramMessage::Error(text)) => {
+            let message = match (ProgramMessage::parse(text), job) {
+                (Ok(ProgramMessage::Error(text)), None) => {
                     let text = String::from_utf8_lossy(text.as_bytes()).into_owned();
                     return Some(format!("it says: {text}"));
                 }
-                Ok(message) => message,
-                Err(error) => return unreadable(&format!("what is no message ({error})")),
+                (Ok(message), _) => Ok(message),
+                // What has a job number is that job's own trouble.
+                (Err(error), Some(_)) => Err(unreadable(&format!("what is no message ({error})"))),
+                (Err(error), None) => return Some(unreadable(&format!("what is no message ({error})"))),
             };
             let receiver = {
                 let jobs = self.jobs();
                 match job {
                     Some(job) => jobs.open.get(&job.0).cloned().ok_or(job.0 <= jobs.abandoned),
-                    None if jobs.tagged => return unreadable("a line without a job number"),
-                    None => jobs.open.values().next().cloned().ok_or(is_remark(&message)),
+                    None if jobs.tagged => return Some(unreadable("a line without a job number")),
+                    None => jobs.open.values().next().cloned().ok_or(message.as_ref().is_ok_and(is_remark)),
                 }
             };
             match receiver {
@@ -282,7 +288,7 @@ impl Shared {
                 Ok(receiver) => drop(receiver.send(message).await),
                 // A remark after the work, or the late answer of a job that was given up.
                 Err(true) => {}
-                Err(false) => return unreadable("a line that nobody asked for"),
+                Err(false) => return Some(unreadable("a line that nobody asked for")),
             }
         }
     }

@@ -8,7 +8,6 @@ use annex_protocol::external::{Direction, Response};
 use annex_protocol::key::Key;
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use md5::{Digest, Md5};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
@@ -35,7 +34,7 @@ pub(super) struct ExternalUpload {
 
 impl ExternalUpload {
     pub(super) async fn start(node: &Arc<Inner>, key: &Key) -> Result<Self, NodeError> {
-        let (spool, name) = (node.spool.clone(), kept_name(node, key));
+        let (spool, name) = (node.spool.clone(), node.kept_name("put", key));
         let (file, offset) = blocking(move || {
             let file = spool.take(&name).unwrap_or_else(|| spool.file());
             let offset = file.size();
@@ -128,18 +127,11 @@ impl Upload for ExternalUpload {
             return Ok(());
         }
         self.close().await?;
-        let (name, file) = (kept_name(&self.node, &self.key), self.file);
+        let (name, file) = (self.node.kept_name("put", &self.key), self.file);
         Ok(blocking(move || file.keep(&name)).await?)
     }
 
     async fn abort(self: Box<Self>) -> Result<(), NodeError> {
         Ok(())
     }
-}
-
-/// Where the spool keeps what came of an upload. The node's own: what one repository got is nothing to another.
-fn kept_name(node: &Inner, key: &Key) -> String {
-    let digest = Md5::digest(key.as_bytes());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{hex}", node.uuid)
 }

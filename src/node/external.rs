@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -207,6 +208,11 @@ impl Node for ExternalNode {
             other => Err(unusable("REMOVE", &other)),
         }
     }
+}
+
+/// Returns what git-annex calls the file of a key: there are programs that store a file under the name that it has.
+fn file_name(key: &Key) -> OsString {
+    OsString::from_vec(key.file_name())
 }
 
 /// What a program says of its failure.

@@ -4,6 +4,7 @@
 //! one that opens the spool. What a spool takes leaves a reserve free on its disk.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
@@ -32,6 +33,7 @@ struct Inner {
 #[derive(Debug)]
 pub struct SpoolFile {
     spool: Arc<Inner>,
+    dir: PathBuf,
     path: PathBuf,
 }
 
@@ -66,6 +68,9 @@ const MAKING: &str = ".new-";
 /// How long what an upload left is kept, and a directory in the making.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
+/// What file systems take; leaves room for an ending.
+const LONGEST_NAME: usize = 240;
+
 const LOCK: &str = "lock";
 const KEPT: &str = "kept";
 
@@ -84,16 +89,19 @@ impl Spool {
         Ok(Self(Arc::new(Inner { own, kept, reserve, promised: Mutex::default(), _alive: alive })))
     }
 
-    /// Makes a place for a temporary file; nothing stands there yet.
-    pub fn file(&self) -> SpoolFile {
-        let path = self.0.own.join(uuid::Uuid::new_v4().simple().to_string());
-        SpoolFile { spool: Arc::clone(&self.0), path }
+    /// Makes a place for a temporary file of this name; nothing stands there yet.
+    ///
+    /// It has a directory of its own, in which whoever works on it may leave things: all goes with the file.
+    pub fn file(&self, name: &OsStr) -> Result<SpoolFile, SpoolError> {
+        let dir = self.0.own.join(uuid::Uuid::new_v4().simple().to_string());
+        make(&dir)?;
+        let name = if (1..=LONGEST_NAME).contains(&name.len()) { name } else { OsStr::new("content") };
+        Ok(SpoolFile { spool: Arc::clone(&self.0), path: dir.join(name), dir })
     }
 
-    /// Returns what was kept under a name, which from now on is the caller's alone.
-    pub fn take(&self, name: &str) -> Option<SpoolFile> {
-        let file = self.file();
-        fs::rename(self.0.kept.join(name), &file.path).ok().map(|()| file)
+    /// Moves what was kept as `kept` to a place that is free; false if nothing is.
+    pub fn take(&self, kept: &str, file: &SpoolFile) -> bool {
+        fs::rename(self.0.kept.join(kept), &file.path).is_ok()
     }
 }
 
@@ -136,7 +144,7 @@ impl SpoolFile {
         Ok(())
     }
 
-    /// Gives the file away: it is kept for a day for who asks for the name, unless its room is needed.
+    /// Gives the file away: it is kept for a day for who [takes](Spool::take) it, unless its room is needed.
     pub fn keep(&self, name: &str) -> Result<(), SpoolError> {
         fs::rename(&self.path, self.spool.kept.join(name)).map_err(fail(&self.path))
     }
@@ -145,7 +153,7 @@ impl SpoolFile {
 impl Drop for SpoolFile {
     fn drop(&mut self) {
         self.spool.promised().remove(&self.path);
-        let _gone_already_or_cleaned_later = fs::remove_file(&self.path);
+        let _cleaned_later = fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -217,11 +225,15 @@ fn is_stale(path: &Path) -> bool {
 mod tests {
     use super::*;
 
+    fn file(spool: &Spool) -> SpoolFile {
+        spool.file(OsStr::new("name")).unwrap()
+    }
+
     #[test]
     fn files_go_with_their_owner_and_a_dead_process_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let first = Spool::open(dir.path(), 0).unwrap();
-        let (dropped, held) = (first.file(), first.file());
+        let (dropped, held) = (file(&first), file(&first));
         fs::write(dropped.path(), "dropped").unwrap();
         fs::write(held.path(), "held").unwrap();
         let path = dropped.path().to_path_buf();
@@ -243,14 +255,16 @@ mod tests {
     fn what_is_kept_is_taken_once() {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::open(dir.path(), 0).unwrap();
-        let file = spool.file();
-        fs::write(file.path(), "part").unwrap();
-        file.keep("key").unwrap();
+        let part = file(&spool);
+        fs::write(part.path(), "part").unwrap();
+        part.keep("key").unwrap();
+        drop(part);
         drop(spool);
         let spool = Spool::open(dir.path(), 0).unwrap();
-        let taken = spool.take("key").unwrap();
+        let taken = file(&spool);
+        assert!(spool.take("key", &taken));
         assert_eq!(fs::read(taken.path()).unwrap(), b"part");
-        assert!(spool.take("key").is_none());
+        assert!(!spool.take("key", &file(&spool)));
     }
 
     #[test]
@@ -260,18 +274,18 @@ mod tests {
         let free = found.blocks_available() * found.fragment_size();
         // Others use the disk too: half of it is far from what they change.
         let spool = Spool::open(dir.path(), free / 2).unwrap();
-        let (one, two) = (spool.file(), spool.file());
+        let (one, two) = (file(&spool), file(&spool));
         one.promise(free / 3).unwrap();
         assert!(matches!(two.promise(free / 3), Err(SpoolError::Full { .. })));
         drop(one);
         two.promise(free / 3).unwrap();
         // What is kept goes first.
         for name in ["a", "b"] {
-            let file = spool.file();
-            fs::write(file.path(), name).unwrap();
-            file.keep(name).unwrap();
+            let kept = file(&spool);
+            fs::write(kept.path(), name).unwrap();
+            kept.keep(name).unwrap();
         }
-        assert!(spool.file().promise(free).is_err());
-        assert!(spool.take("a").is_none() && spool.take("b").is_none());
+        assert!(file(&spool).promise(free).is_err());
+        assert_eq!(entries(&spool.0.kept).count(), 0);
     }
 }

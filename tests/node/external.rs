@@ -444,6 +444,19 @@ async fn changed_settings_reach_the_program() {
 }
 
 #[tokio::test]
+async fn files_for_a_program_are_called_as_their_keys() {
+    // git-annex-remote-rclone stores a file under the name that it has.
+    let place = Place::new();
+    let node = place.shell().await;
+    let key = put(&node, b"content").await.unwrap();
+    get(&node, &key).await.unwrap().unwrap();
+    let log = std::fs::read_to_string(place.shelf(".log")).unwrap();
+    let files: Vec<&str> = log.lines().filter(|line| line.starts_with("TRANSFER ")).collect();
+    assert_eq!(files.len(), 2);
+    assert!(files.iter().all(|line| line.ends_with(&format!("/{key}"))), "{files:?}");
+}
+
+#[tokio::test]
 async fn keys_that_the_protocol_cannot_carry_are_refused_before_anything_is_sent() {
     let place = Place::new();
     let node = place.shell().await;

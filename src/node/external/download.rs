@@ -18,7 +18,7 @@ use tokio_util::io::ReaderStream;
 use tokio_util::sync::DropGuard;
 
 use super::ask::Watch;
-use super::{Inner, failed, unusable};
+use super::{Inner, failed, file_name, unusable};
 use crate::node::{ByteStream, Content, NodeError};
 use crate::stream::SpoolFile;
 use crate::task::blocking;
@@ -68,9 +68,13 @@ const POLL: Duration = Duration::from_millis(50);
 /// Retrieves a key. A file that is complete before its first byte is sent is checked against the key's hash first; of
 /// one that is sent as it grows the last bytes are held back until it is known to be right.
 pub(super) async fn get(node: &Arc<Inner>, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
+    if node.layout.check_present(key).is_none() {
+        return Ok(None);
+    }
+    let ordered = node.pool.is_ordered().await?;
     let Some(mut retrieval) = Retrieval::start(node, key, Resume::IfKept).await? else { return Ok(None) };
     if let Some(size) = key.content_size().filter(|size| *size > 0)
-        && node.pool.is_ordered().await?
+        && ordered
         && retrieval.has_begun().await
     {
         let hasher = Hasher::for_key(key);
@@ -103,11 +107,10 @@ pub(super) async fn get(node: &Arc<Inner>, key: &Key, offset: u64) -> Result<Opt
 impl Retrieval {
     async fn start(node: &Arc<Inner>, key: &Key, resume: Resume) -> Result<Option<Self>, NodeError> {
         let (spool, size) = (node.spool.clone(), key.content_size().unwrap_or_default());
-        let name = node.kept_name("get", key);
+        let (name, file_name) = (node.kept_name("get", key), file_name(key));
         let placed = blocking(move || {
-            let kept = spool.take(&name).filter(|_| resume == Resume::IfKept);
-            let resumed = kept.is_some();
-            let file = kept.unwrap_or_else(|| spool.file());
+            let file = spool.file(&file_name)?;
+            let resumed = resume == Resume::IfKept && spool.take(&name, &file);
             file.promise(size)?;
             Ok::<_, NodeError>((Landing { file, name, used_up: AtomicBool::new(false) }, resumed))
         });

@@ -37,8 +37,8 @@ struct State {
     shared: Option<Arc<Process>>,
     /// Programs that do one job at a time, and have none.
     idle: Vec<Arc<Process>>,
-    /// RETRIEVE writes its file from front to back.
-    ordered: bool,
+    /// RETRIEVE writes its file from front to back, by what the last one said that was started.
+    ordered: Option<bool>,
     /// How often starting one has failed since it last did not.
     failures: u32,
     /// Nothing is started before, and why.
@@ -46,7 +46,7 @@ struct State {
 }
 
 /// Short requests at once.
-const QUESTIONS: usize = 2;
+const QUESTIONS: usize = 4;
 
 /// The first wait after a failure to start; doubled with each.
 const BACK_OFF: Duration = Duration::from_millis(500);
@@ -83,6 +83,9 @@ impl Pool {
         let _turn = turn.map_err(|error| NodeError::Unreachable(error.to_string()))?;
         let mut last = String::new();
         for _ in 0..2 {
+            if watch.cancelled.is_cancelled() {
+                return Err(NodeError::Failed(Trouble::Cancelled.to_string()));
+            }
             let mut channel = self.channel().await?;
             match channel.ask(ask, &self.host, &self.times, watch).await {
                 Ok(response) => {
@@ -95,8 +98,8 @@ impl Pool {
                     return Err(self.unreachable(ask.what(), &text));
                 }
                 Err(Trouble::Cancelled) => {
-                    self.give_up(&channel, "nobody wants the content any more");
-                    return Err(NodeError::Failed("nobody waited for it".to_owned()));
+                    self.give_up(&channel, &Trouble::Cancelled.to_string());
+                    return Err(NodeError::Failed(Trouble::Cancelled.to_string()));
                 }
             }
             self.give_up(&channel, &last);
@@ -112,9 +115,13 @@ impl Pool {
 
     /// Tells whether RETRIEVE writes its file from front to back; starts a program if none has been asked.
     pub(super) async fn is_ordered(&self) -> Result<bool, NodeError> {
+        let known = self.state().ordered;
+        if let Some(ordered) = known {
+            return Ok(ordered);
+        }
         let channel = self.channel().await?;
         self.give_back(channel);
-        Ok(self.state().ordered)
+        Ok(self.state().ordered.unwrap_or_default())
     }
 
     /// Returns a conversation with a program that is ready.
@@ -136,7 +143,7 @@ impl Pool {
         let mut state = self.state();
         match started {
             Ok((channel, ordered)) => {
-                (state.failures, state.barred, state.ordered) = (0, None, ordered);
+                (state.failures, state.barred, state.ordered) = (0, None, Some(ordered));
                 if channel.process.is_tagged() {
                     state.shared = Some(Arc::clone(&channel.process));
                 }

@@ -59,10 +59,10 @@ type Line = Result<ProgramMessage, String>;
 const FIRST: u64 = 1;
 
 /// Lines that wait for a job. One that is not read holds up the program, not our memory.
-const QUEUE: usize = 64;
+const QUEUE: usize = 16;
 
 /// The longest line that a program may send.
-const LONGEST_LINE: usize = 1 << 20;
+const LONGEST_LINE: usize = 256 << 10;
 
 /// How long a program may take to end when its input is closed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -311,7 +311,7 @@ async fn relay(node: String, errors: ChildStderr) {
     let mut errors = BufReader::new(errors);
     let mut line = Vec::new();
     while let Ok(true) = next_line(&mut errors, &mut line, 8 << 10).await {
-        tracing::warn!("node {node}: program: {}", String::from_utf8_lossy(line.trim_ascii_end()));
+        tracing::info!("node {node}: program: {}", String::from_utf8_lossy(line.trim_ascii_end()));
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_util::io::ReaderStream;
 use super::ask::Watch;
 use super::layout::Ask;
 use super::state::Kind;
-use super::{Inner, failed, unusable};
+use super::{Inner, failed, file_name, unusable};
 use crate::node::{ByteStream, NodeError, Upload};
 use crate::stream::{Piece, SpoolFile};
 use crate::task::blocking;
@@ -35,12 +35,14 @@ pub(super) struct ExternalUpload {
 impl ExternalUpload {
     pub(super) async fn start(node: &Arc<Inner>, key: &Key) -> Result<Self, NodeError> {
         let (spool, name) = (node.spool.clone(), node.kept_name("put", key));
-        let (file, offset) = blocking(move || {
-            let file = spool.take(&name).unwrap_or_else(|| spool.file());
+        let file_name = file_name(key);
+        let placed = blocking(move || {
+            let file = spool.file(&file_name)?;
+            spool.take(&name, &file);
             let offset = file.size();
-            (file, offset)
-        })
-        .await;
+            Ok::<_, NodeError>((file, offset))
+        });
+        let (file, offset) = placed.await?;
         let store = node.layout.transfer(Direction::Store, key, file.path());
         let store = store.ok_or_else(|| {
             NodeError::Failed("its name holds a space, which the protocol of special remotes cannot carry".to_owned())

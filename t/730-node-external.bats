@@ -36,7 +36,7 @@ start_shelf() {
 }
 
 # The usual program, with little patience.
-start_usual() { start_shelf "shelf?directory=$SHELF" 'deadline_seconds = 4'; }
+start_usual() { start_shelf "shelf?directory=$SHELF" 'deadline_seconds = 6'; }
 
 fault() { echo "$1" >"$SHELF/.fault"; }
 

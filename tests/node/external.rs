@@ -18,11 +18,16 @@ use tempfile::TempDir;
 use super::{UUID, contract};
 
 /// A directory with a node, its program and what that keeps.
-struct Place(TempDir);
+struct Place(TempDir, Duration);
 
 impl Place {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(tempfile::tempdir().unwrap(), Duration::from_secs(30))
+    }
+
+    /// One whose programs are given up soon.
+    fn impatient() -> Self {
+        Self(tempfile::tempdir().unwrap(), Duration::from_secs(5))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -49,7 +54,7 @@ impl Place {
             dir: self.path("state"),
             spool: Spool::open(&self.path("spool"), 0).unwrap(),
             processes: 3,
-            times: Times { slowest: 100 << 20, ..Times::default().with_silence(Duration::from_secs(5)) },
+            times: Times { slowest: 100 << 20, ..Times::default().with_silence(self.1) },
         };
         Arc::new(ExternalNode::open(options).await.unwrap())
     }
@@ -221,7 +226,7 @@ async fn a_lie_about_storing_is_found_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_hangs_is_given_up_and_hurts_nobody_else() {
-    let place = Place::new();
+    let place = Place::impatient();
     let node = place.shell().await;
     let first = put(&node, b"first").await.unwrap();
     for request in ["RETRIEVE", "STORE", "CHECKPRESENT", "REMOVE"] {
@@ -307,12 +312,7 @@ async fn a_download_that_broke_off_goes_on_where_it_was() {
         let content = vec![7; 400_000];
         let key = put(&node, &content).await.unwrap();
         place.fault("RETRIEVE:slow-once");
-        if ordered == "yes" {
-            drop(node.get(&key, 0).await.unwrap().unwrap());
-        } else {
-            let given_up = tokio::time::timeout(Duration::from_secs(2), node.get(&key, 0)).await;
-            assert!(given_up.is_err(), "the program waits for more than a test does");
-        }
+        give_up_half_way(&place, &node, &key).await;
         wait_until(|| walk(&place.path("spool/kept")).len() == 1).await;
         assert!(get(&node, &key).await.unwrap().unwrap() == content);
         assert_eq!(std::fs::read_to_string(place.shelf(".resumed")).unwrap(), "200000\n");
@@ -328,13 +328,22 @@ async fn what_was_left_of_a_download_and_is_wrong_does_no_harm() {
         let content = vec![7; 400_000];
         let key = put(&node, &content).await.unwrap();
         place.fault("RETRIEVE:slow-once");
-        let _given_up = tokio::time::timeout(Duration::from_secs(2), get(&node, &key)).await;
+        give_up_half_way(&place, &node, &key).await;
         wait_until(|| walk(&place.path("spool/kept")).len() == 1).await;
         std::fs::write(&walk(&place.path("spool/kept"))[0], vec![8; 200_000]).unwrap();
         // Of a file that is sent as it grows only its end can be held back.
         assert_eq!(get(&node, &key).await.is_err(), ordered == "yes");
         assert!(node.present(&key).await.unwrap(), "the copy is good");
         assert!(get(&node, &key).await.unwrap().unwrap() == content);
+    }
+}
+
+/// Starts a download, and leaves it when the program has written the half after which it waits.
+async fn give_up_half_way(place: &Place, node: &Arc<dyn Node>, key: &Key) {
+    let half = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|found| found.len() == 200_000);
+    tokio::select! {
+        got = get(node, key) => panic!("the program does not wait: {:?}", got.map(drop)),
+        () = wait_until(|| walk(&place.path("spool")).iter().any(half)) => {}
     }
 }
 
@@ -375,7 +384,7 @@ async fn a_program_of_many_jobs_is_started_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_job_that_goes_wrong_hurts_no_other() {
     for bad in ["HANG", "OTHER", "DIE", "GARBAGE"] {
-        let place = Place::new();
+        let place = Place::impatient();
         let node = place.open(jobs(), &[]).await;
         let slow = put_as(&node, "SLOW", b"content").await.unwrap();
         let running = {

@@ -18,20 +18,24 @@ use tempfile::TempDir;
 use super::{UUID, contract};
 
 /// A directory with a node, its program and what that keeps.
-struct Place(TempDir, Duration);
+struct Place {
+    dir: TempDir,
+    times: Times,
+}
 
 impl Place {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap(), Duration::from_secs(30))
+        Self::with_silence(30)
     }
 
-    /// One whose programs are given up soon.
-    fn impatient() -> Self {
-        Self(tempfile::tempdir().unwrap(), Duration::from_secs(5))
+    /// One whose programs are given up after so many seconds without a sign of life.
+    fn with_silence(seconds: u64) -> Self {
+        let times = Times::default().with_silence(Duration::from_secs(seconds));
+        Self { dir: tempfile::tempdir().unwrap(), times: Times { slowest: 100 << 20, ..times } }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.dir.path().join(name)
     }
 
     /// Where the program keeps its things.
@@ -54,7 +58,7 @@ impl Place {
             dir: self.path("state"),
             spool: Spool::open(&self.path("spool"), 0).unwrap(),
             processes: 3,
-            times: Times { slowest: 100 << 20, ..Times::default().with_silence(self.1) },
+            times: self.times,
         };
         Arc::new(ExternalNode::open(options).await.unwrap())
     }
@@ -226,7 +230,7 @@ async fn a_lie_about_storing_is_found_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_hangs_is_given_up_and_hurts_nobody_else() {
-    let place = Place::impatient();
+    let place = Place::with_silence(5);
     let node = place.shell().await;
     let first = put(&node, b"first").await.unwrap();
     for request in ["RETRIEVE", "STORE", "CHECKPRESENT", "REMOVE"] {
@@ -262,6 +266,24 @@ async fn a_program_that_hangs_is_given_up_and_hurts_nobody_else() {
         assert!(start.elapsed() < Duration::from_secs(60), "programs outlive their node");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn only_a_transfer_that_shows_progress_is_held_to_it() {
+    let mut place = Place::with_silence(5);
+    place.times.slowest = 10_000;
+    let node = place.shell().await;
+    let content = vec![7; 400_000];
+    place.fault("STORE:slow");
+    let start = Instant::now();
+    let key = put(&node, &content).await.unwrap();
+    assert!(start.elapsed() > place.times.answer, "it was slow");
+    place.fault("STORE:stall");
+    let start = Instant::now();
+    assert!(put(&node, &content).await.is_err());
+    assert!(start.elapsed() < Duration::from_secs(30), "the time for all its bytes was waited for");
+    place.mend();
+    assert!(node.present(&key).await.unwrap());
 }
 
 #[tokio::test]
@@ -384,7 +406,7 @@ async fn a_program_of_many_jobs_is_started_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_job_that_goes_wrong_hurts_no_other() {
     for bad in ["HANG", "OTHER", "DIE", "GARBAGE"] {
-        let place = Place::impatient();
+        let place = Place::with_silence(5);
         let node = place.open(jobs(), &[]).await;
         let slow = put_as(&node, "SLOW", b"content").await.unwrap();
         let running = {

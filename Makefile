@@ -9,7 +9,7 @@ SECONDS ?= 10
 JOBS ?= $(shell nproc)
 TESTS ?= $(wildcard t/*.bats)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-SCRIPTS := script/bootstrap script/demo script/test-dir .ci/run $(wildcard t/*.bash) $(wildcard t/*.bats)
+SCRIPTS := script/bootstrap script/demo script/test-dir .ci/run $(wildcard t/*.bash) $(wildcard t/*.bats) t/git-annex-remote-shelf
 BIN = $(DESTDIR)$(PREFIX)/bin
 SHARE = $(DESTDIR)$(PREFIX)/share
 

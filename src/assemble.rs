@@ -14,6 +14,7 @@ use crate::gateway::{Gateway, Identity, Member};
 use crate::keep::{Create, KeepError, KeepStore, Options};
 use crate::node::annex::AnnexNode;
 use crate::node::directory::DirectoryNode;
+use crate::node::external::{self, ExternalNode, Times};
 use crate::node::keep::KeepNode;
 use crate::node::measured::{Measured, Meters};
 use crate::node::p2p::{Bounds, P2pNode, Program};
@@ -21,13 +22,19 @@ use crate::node::p2p_http::{HttpNode, Password, Server};
 use crate::node::{Deadlines, Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
 use crate::serve::hub::Assemble;
-use crate::site::config::{DirectorySpec, NodeSpec, P2pSpec, PasswordSource};
+use crate::site::config::{DirectorySpec, External, NodeSpec, P2pSpec, PasswordSource, Secret};
 use crate::site::{NodeConfig, Site};
+use crate::stream::Spool;
+use crate::task::blocking;
 
 /// The stores that are open in this process, each once for all repositories.
 #[derive(Clone, Default)]
 pub struct Stores {
     open: Arc<Mutex<HashMap<PathBuf, Arc<OnceCell<KeepStore>>>>>,
+    /// Nodes that serve one repository, by name: whoever asks after them asks the one that works.
+    single: Arc<std::sync::Mutex<HashMap<String, Arc<dyn Node>>>>,
+    /// Temporary files for external programs.
+    spool: Arc<OnceCell<Spool>>,
     meters: Meters,
 }
 
@@ -36,8 +43,11 @@ impl Assemble for Stores {
     async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway {
         let members = repo.nodes.iter().map(|node| {
             let (name, uuid, draining) = (node.name.clone(), node.uuid.clone(), node.draining);
-            let node = Measured::new(self.node(&node.store, &node.uuid, &repo.identity), &name, self.meters.clone());
-            Member { name, uuid, node: Arc::new(node), draining }
+            let made = self.node(site, &name, &node.store, &uuid, &repo.identity);
+            if matches!(node.store, NodeSpec::External(_)) {
+                self.single().insert(name.clone(), Arc::clone(&made));
+            }
+            Member { node: Arc::new(Measured::new(made, &name, self.meters.clone())), name, uuid, draining }
         });
         Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), members.collect())
     }
@@ -47,7 +57,12 @@ impl Assemble for Stores {
         let node = |(name, node): (&String, &NodeConfig)| {
             let uuid = node.uuid.clone().or_else(|| Uuid::parse(node.id.to_string().as_bytes()))?;
             let nobody = Identity { gateway: uuid.clone(), cluster: uuid.clone() };
-            Some((name.clone(), self.node(&node.store.absolute(site.root()), &uuid, &nobody)))
+            let store = node.store.absolute(site.root());
+            // A program is not started only to be asked how it is.
+            if matches!(store, NodeSpec::External(_)) {
+                return self.single().get(name).map(|made| (name.clone(), Arc::clone(made)));
+            }
+            Some((name.clone(), self.node(site, name, &store, &uuid, &nobody)))
         };
         site.config().nodes.iter().filter_map(node).collect()
     }
@@ -59,18 +74,23 @@ impl Assemble for Stores {
 
 impl Stores {
     /// A node that cannot be opened now is no reason to do without the others: it fails when it is asked.
-    fn node(&self, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
-        match store {
-            NodeSpec::Keep(path) => {
-                let (stores, path, uuid) = (self.clone(), path.clone(), uuid.clone());
-                Arc::new(Lazy::new(Box::new(KeepOpener { stores, path, uuid })))
+    fn node(&self, site: &Site, name: &str, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
+        let uuid = uuid.clone();
+        let opener: Box<dyn Opener> = match store {
+            NodeSpec::Keep(path) => Box::new(KeepOpener { stores: self.clone(), path: path.clone(), uuid }),
+            NodeSpec::Annex(spec) => Box::new(AnnexOpener { path: spec.path.clone(), uuid }),
+            NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone())),
+            NodeSpec::External(external) => {
+                let (stores, site, external) = (self.clone(), site.clone(), external.clone());
+                Box::new(ExternalOpener { stores, site, name: name.to_owned(), external, uuid })
             }
-            NodeSpec::Annex(spec) => {
-                Arc::new(Lazy::new(Box::new(AnnexOpener { path: spec.path.clone(), uuid: uuid.clone() })))
-            }
-            NodeSpec::Directory(spec) => Arc::new(Lazy::new(Box::new(DirectoryOpener(spec.clone())))),
-            NodeSpec::P2p { server, gateway } => p2p(server, gateway.clone(), uuid.clone(), identity),
-        }
+            NodeSpec::P2p { server, gateway } => return p2p(server, gateway.clone(), uuid, identity),
+        };
+        Arc::new(Lazy::new(opener))
+    }
+
+    fn single(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<dyn Node>>> {
+        self.single.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     async fn keep(&self, path: &Path) -> Result<KeepStore, KeepError> {
@@ -113,6 +133,40 @@ struct DirectoryOpener(DirectorySpec);
 impl Opener for DirectoryOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
         Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, Deadlines::default()).await?))
+    }
+}
+
+struct ExternalOpener {
+    stores: Stores,
+    site: Site,
+    name: String,
+    external: External,
+    uuid: annex_protocol::uuid::Uuid,
+}
+
+#[async_trait]
+impl Opener for ExternalOpener {
+    async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
+        let root = self.site.root();
+        let (dir, reserve) = (root.join("run/spool"), self.site.config().limits.spool_reserve);
+        let open = || async move { blocking(move || Spool::open(&dir, reserve)).await };
+        let spool = self.stores.spool.get_or_try_init(open).await?.clone();
+        let External { kind, settings, secrets, processes, deadline } = self.external.clone();
+        let times = deadline.map_or_else(Times::default, |silence| Times::default().with_silence(silence));
+        let node = ExternalNode::open(external::Options {
+            name: self.name.clone(),
+            program: format!("git-annex-remote-{kind}").into(),
+            kind,
+            uuid: self.uuid.clone(),
+            settings,
+            secrets: Arc::new(move |name| secrets.get(name).map(Secret::read).transpose()),
+            // Named by the UUID, which stays when the node is called something else.
+            dir: root.join("nodes").join(format!("{}.state", self.uuid)),
+            spool,
+            processes,
+            times,
+        });
+        Ok(Arc::new(node.await?))
     }
 }
 
@@ -160,7 +214,7 @@ pub async fn make_store(spec: &NodeSpec) -> Result<(), Failure> {
     match spec {
         NodeSpec::Keep(path) => drop(KeepStore::open(path, Create::IfMissing, Options::default()).await?),
         // These are made by git-annex, or are there already.
-        NodeSpec::Annex(_) | NodeSpec::Directory(_) | NodeSpec::P2p { .. } => {}
+        NodeSpec::Annex(_) | NodeSpec::Directory(_) | NodeSpec::External(_) | NodeSpec::P2p { .. } => {}
     }
     Ok(())
 }

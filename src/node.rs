@@ -18,6 +18,7 @@ use crate::stream::Piece;
 pub mod annex;
 mod deadlines;
 pub mod directory;
+pub mod external;
 pub mod keep;
 mod lazy;
 pub mod measured;

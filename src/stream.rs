@@ -7,9 +7,11 @@
 mod budget;
 mod cutter;
 mod lane;
+mod spool;
 mod wire;
 
 pub use budget::{Budget, Counted};
 pub use cutter::{BlockDigest, Cutter, Digest, DigestLost, MAX_BLOCK, Piece};
 pub use lane::{Lane, Work};
+pub use spool::{Spool, SpoolError, SpoolFile};
 pub use wire::{Wire, WireError};

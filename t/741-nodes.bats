@@ -76,5 +76,5 @@ setup() {
     authorize reader loghost "env ANNEX_KEEP_LOG=info annex-keep shell --site '$SITE' --user alice 2>>'$TMP/log'"
     git remote set-url origin ssh://loghost/data
     git annex get -q file1
-    grep -F 'operation=get' "$TMP/log" | grep -F "$(site_uuid b)" || fail "$(cat "$TMP/log")"
+    grep -F 'operation=get' "$TMP/log" | grep -F 'nodes="b"' || fail "$(cat "$TMP/log")"
 }

@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("remote", &["keep", "stream"]),
     ("node/keep", &["keep", "stream"]),
     ("node/annex", &["annex", "git", "disk", "stream", "clock"]),
-    ("node", &["disk", "stream"]),
+    ("node", &["disk", "stream", "task"]),
     ("keep", &["index", "store", "stream"]),
     ("annex", &["git", "disk", "clock"]),
     ("git", &["stream"]),

@@ -4,6 +4,8 @@
 
 #[path = "contract/node.rs"]
 mod contract;
+#[path = "node/external.rs"]
+mod external;
 #[path = "node/local.rs"]
 mod local;
 #[path = "node/p2p.rs"]

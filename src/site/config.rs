@@ -13,6 +13,7 @@ mod edit;
 mod initial;
 mod limits;
 mod listen;
+mod node_external;
 mod node_local;
 mod node_p2p;
 
@@ -20,6 +21,7 @@ pub(super) use edit::edit;
 pub(super) use initial::initial;
 pub use limits::{Limits, UserLimits};
 pub use listen::{Address, Http, Ssh, Tls};
+pub use node_external::{External, Secret};
 pub use node_local::{AnnexSpec, DirectorySpec};
 pub use node_p2p::{HttpSpec, P2pSpec, PasswordSource, SshSpec};
 
@@ -83,6 +85,8 @@ pub enum NodeSpec {
         /// The gateway that it is reached through, if that is not the node itself.
         gateway: Option<Uuid>,
     },
+    /// A program that is an external special remote.
+    External(External),
 }
 
 /// What happens to a key that no node wants by its preferred content.
@@ -128,6 +132,8 @@ struct RawNode {
     password_file: Option<PathBuf>,
     password_env: Option<String>,
     ca_file: Option<PathBuf>,
+    #[serde(flatten)]
+    external: node_external::RawExternal,
 }
 
 #[derive(Deserialize, Default)]
@@ -188,12 +194,15 @@ impl RawNode {
         let uuid = self.uuid.map(|text| Uuid::parse(text.as_bytes()).ok_or(format!("uuid: \"{text}\" is no UUID")));
         let node = NodeConfig {
             id: self.id,
-            store: NodeSpec::parse(&self.store)?.with(access, gateway)?,
+            store: self.external.complete(NodeSpec::parse(&self.store)?.with(access, gateway)?)?,
             repo: repo.transpose()?,
             uuid: uuid.transpose()?,
             cost: self.cost.unwrap_or(DEFAULT_COST),
             drain: self.drain,
         };
+        if matches!(node.store, NodeSpec::External(_)) && node.repo.is_none() {
+            return Err("a special remote knows no repositories, so it can serve only one: set repo".to_owned());
+        }
         if node.uuid.is_some() && node.repo.is_none() {
             return Err("a node with a UUID of its own belongs to one repository: set repo".to_owned());
         }
@@ -212,8 +221,8 @@ impl RawNode {
 }
 
 impl NodeSpec {
-    /// Parses a node spec: `keep:PATH` or just a path, `annex:PATH`, `directory:PATH?chunk=SIZE`, `ssh://HOST/PATH`,
-    /// `command:PROGRAM ARGS`, `annex+http(s)://…`.
+    /// Parses a node spec: `keep:PATH` or just a path, `annex:PATH`, `directory:PATH?chunk=SIZE`, `external:TYPE?…`,
+    /// `ssh://HOST/PATH`, `command:PROGRAM ARGS`, `annex+http(s)://…`.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(server) = P2pSpec::parse(text) {
             return Ok(Self::P2p { server: server?, gateway: None });
@@ -222,10 +231,11 @@ impl NodeSpec {
             Some(("keep", path)) => path,
             Some(("annex", path)) => return AnnexSpec::parse(path).map(Self::Annex),
             Some(("directory", text)) => return DirectorySpec::parse(text).map(Self::Directory),
+            Some(("external", rest)) => return External::parse(rest).map(Self::External),
             Some((kind, _)) if !kind.contains('/') => {
                 return Err(format!(
-                    "this version has no nodes of kind \"{kind}\"; it has keep:PATH, annex:PATH, directory:PATH, ssh://, \
-                     command: and annex+http(s)://"
+                    "this version has no nodes of kind \"{kind}\"; it has keep:PATH, annex:PATH, directory:PATH, \
+                     external:TYPE, ssh://, command: and annex+http(s)://"
                 ));
             }
             _ => text,
@@ -252,6 +262,7 @@ impl NodeSpec {
             Self::Annex(spec) => Self::Annex(spec.absolute(base)),
             Self::Directory(spec) => Self::Directory(spec.absolute(base)),
             Self::P2p { server, gateway } => Self::P2p { server: server.absolute(base), gateway: gateway.clone() },
+            Self::External(external) => Self::External(external.absolute(base)),
         }
     }
 }
@@ -263,6 +274,7 @@ impl std::fmt::Display for NodeSpec {
             Self::Annex(spec) => spec.fmt(f),
             Self::Directory(spec) => spec.fmt(f),
             Self::P2p { server, .. } => server.fmt(f),
+            Self::External(external) => write!(f, "external:{external}"),
         }
     }
 }

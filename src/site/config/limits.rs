@@ -24,6 +24,8 @@ pub struct Limits {
     pub largest_key: Option<u64>,
     /// What one repository may hold on all its nodes together.
     pub repository_quota: Option<u64>,
+    /// What temporary files for external programs leave free on the site's disk.
+    pub spool_reserve: u64,
     each_user: UserLimits,
     user: BTreeMap<String, UserLimits>,
 }
@@ -54,6 +56,7 @@ pub(super) struct RawLimits {
     bytes_per_second: Option<Size>,
     largest_key: Option<Size>,
     repository_quota: Option<Size>,
+    spool_reserve: Option<Size>,
     each_user: RawUserLimits,
     user: BTreeMap<String, RawUserLimits>,
 }
@@ -84,6 +87,7 @@ impl RawLimits {
             bytes_per_second: rate(self.bytes_per_second)?,
             largest_key: bytes("largest_key", self.largest_key)?,
             repository_quota: bytes("repository_quota", self.repository_quota)?,
+            spool_reserve: bytes("spool_reserve", self.spool_reserve)?.unwrap_or(1_000_000_000),
             each_user: self.each_user.check()?,
             user: self.user.into_iter().map(user).collect::<Result<_, String>>()?,
         })

@@ -104,7 +104,8 @@ closed() { timeout 20 cat <&"$1" >"$TMP/said"; }
         http://localhost/data/config >config
     assert_equal "$(git config -f config annex.url)" annex+https://keep.example.org:443/git-annex/
     # Another daemon does not take it away.
-    run annex-keep serve "$SITE" --http "unix:$SITE/http.socket" --ssh 127.0.0.1:0
+    annex-keep init "$TMP/other"
+    run annex-keep serve "$TMP/other" --http "unix:$SITE/http.socket" --ssh 127.0.0.1:0
     assert_equal "$status" 1
     assert_output 'another process listens there'
     kill -KILL "$DAEMON_PID"

@@ -38,7 +38,7 @@ async fn an_old_git_annex_shell_keeps_the_promises_of_a_node() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn git_annex_p2phttp_keeps_the_promises_of_a_node() {
     let repositories = Mutex::new(Vec::new());
-    contract::suite(Allow { a_failure_after_an_abort: true }, async || {
+    contract::suite(Allow { a_failure_after_an_abort: true, ..Allow::default() }, async || {
         let repository = Repository::new(current());
         let server = repository.serve_http();
         let node: AnyNode = Arc::new(server.node(&repository.uuid));

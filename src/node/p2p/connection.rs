@@ -108,10 +108,10 @@ impl Connection {
     pub(super) async fn send(&mut self, mut bytes: Bytes) -> Result<(), Lost> {
         while !bytes.is_empty() {
             let part = bytes.split_to(bytes.len().min(WRITE_BYTES));
-            match timeout(self.patience.progress, self.wire.send_data(&part, self.patience.progress)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(self.lost(error.into()).await),
-                Err(_elapsed) => return Err(self.hung("took no content", self.patience.progress).await),
+            match self.wire.send_data(&part, self.patience.progress).await {
+                Ok(()) => {}
+                Err(WireError::Stalled) => return Err(self.hung("took no content", self.patience.progress).await),
+                Err(error) => return Err(self.lost(error.into()).await),
             }
         }
         Ok(())

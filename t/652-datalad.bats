@@ -57,6 +57,22 @@ datalad_story() {
     datalad_story ssh://testhost/data
 }
 
+@test "a dataset goes to the cluster and comes back, over the built-in ssh" {
+    with_datalad
+    new_site
+    start_daemon
+    ssh_user alice annexhost --role write
+    datalad_story ssh://annexhost/data
+}
+
+@test "a dataset goes to the cluster and comes back, over http" {
+    with_datalad
+    new_site
+    start_daemon
+    http_user alice secret --role write
+    datalad_story "http://alice@127.0.0.1:$HTTP_PORT/data"
+}
+
 @test "a repository that git's first push made is a sibling like any other" {
     with_datalad
     start_site

@@ -19,7 +19,7 @@ use crate::node::keep::KeepNode;
 use crate::node::measured::{Measured, Meters};
 use crate::node::p2p::{Bounds, P2pNode, Program};
 use crate::node::p2p_http::{HttpNode, Password, Server};
-use crate::node::{Deadlines, Lazy, Node, NodeError, Opener, Patience, Peer};
+use crate::node::{Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
 use crate::serve::hub::Assemble;
 use crate::site::config::{DirectorySpec, External, NodeSpec, P2pSpec, PasswordSource, Secret};
@@ -123,7 +123,7 @@ struct AnnexOpener {
 #[async_trait]
 impl Opener for AnnexOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        Ok(Arc::new(AnnexNode::open(&self.path, &self.uuid, Deadlines::default()).await?))
+        Ok(Arc::new(AnnexNode::open(&self.path, &self.uuid, Patience::default()).await?))
     }
 }
 
@@ -132,7 +132,7 @@ struct DirectoryOpener(DirectorySpec);
 #[async_trait]
 impl Opener for DirectoryOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, Deadlines::default()).await?))
+        Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, Patience::default()).await?))
     }
 }
 

@@ -16,7 +16,6 @@ use futures_util::stream::BoxStream;
 use crate::stream::Piece;
 
 pub mod annex;
-mod deadlines;
 pub mod directory;
 pub mod external;
 pub mod keep;
@@ -28,13 +27,14 @@ mod patience;
 mod peer;
 mod relock;
 mod turns;
+mod window;
 
-pub use deadlines::Deadlines;
 pub use lazy::{Lazy, Opener};
 pub use patience::Patience;
 pub use peer::Peer;
 use relock::lock_again;
 use turns::{Follower, Turn, Turns};
+use window::Window;
 
 /// Bytes on their way from a node.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;

@@ -14,8 +14,16 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// Content moves on within this time.
 pub(super) const PROGRESS: Duration = Duration::from_secs(60);
 
-/// What was sent is made durable within this time.
+/// What was sent is made durable within this time, or what [`all_of`] adds to it.
 pub(super) const COMMIT: Duration = Duration::from_secs(300);
+
+/// The slowest node that goes through a whole content before it answers, in bytes a second.
+const SLOWEST: u64 = 1 << 20;
+
+/// Returns how long a node may need to go through all of a content: to check it, or to fetch it as a file.
+pub(super) fn all_of(size: Option<u64>) -> Duration {
+    size.map_or(Duration::from_secs(3600), |size| Duration::from_secs(size / SLOWEST))
+}
 
 /// Waits for a node's answer. A node that gives none in time counts as one that cannot be asked.
 pub(super) async fn answered<T>(
@@ -35,7 +43,7 @@ impl Member {
     }
 
     pub(super) async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
-        answered(ANSWER, self.node.get(key, offset)).await
+        answered(ANSWER + all_of(key.content_size()), self.node.get(key, offset)).await
     }
 
     pub(super) async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {

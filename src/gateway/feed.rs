@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Member;
-use super::deadline::{COMMIT, PROGRESS, answered};
+use super::deadline::{COMMIT, PROGRESS, all_of, answered};
 use crate::node::{NodeError, Upload};
 use crate::stream::{Budget, Counted, Piece};
 
@@ -25,6 +25,7 @@ pub(super) struct Feed {
     pub(super) member: Member,
     queue: mpsc::Sender<Order>,
     budget: Budget,
+    size: Option<u64>,
     task: JoinHandle<Ended>,
 }
 
@@ -41,11 +42,12 @@ impl Feed {
     pub(super) fn new(member: Member, upload: Box<dyn Upload>) -> Self {
         let (queue, orders) = mpsc::channel(QUEUE_PIECES);
         let task = tokio::spawn(work(upload, orders));
-        Self { member, queue, budget: Budget::new(QUEUE_BYTES), task }
+        Self { member, queue, budget: Budget::new(QUEUE_BYTES), size: None, task }
     }
 
     /// Tells the node how large the whole content will be.
     pub(super) async fn announce(&mut self, size: u64) -> Result<(), NodeError> {
+        self.size = Some(size);
         self.order(Order::Announce(size)).await
     }
 
@@ -114,9 +116,10 @@ impl Feed {
     where
         F: Future<Output = Result<T, NodeError>> + Send,
     {
+        let limit = COMMIT + all_of(self.size);
         let (member, ended) = self.drained().await;
         let outcome = match ended {
-            Ok(upload) => answered(COMMIT, end(upload)).await,
+            Ok(upload) => answered(limit, end(upload)).await,
             Err(error) => Err(error),
         };
         (member, outcome)

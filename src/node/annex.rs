@@ -26,7 +26,7 @@ use annex_protocol::log::{Clock, LocationLog, Status, record_locations};
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 
-use super::{Content, Deadlines, Hold, Node, NodeError, Space, Upload};
+use super::{Content, Hold, Node, NodeError, Patience, Space, Upload};
 use crate::annex::{Branch, BranchError};
 use crate::disk::{self, Part};
 
@@ -51,7 +51,7 @@ struct Repository {
     over: Mutex<BTreeSet<(PathBuf, Clock)>>,
     /// A commit of the journal is on its way.
     committing: AtomicBool,
-    deadlines: Deadlines,
+    deadlines: Patience,
 }
 
 /// How long records gather in the journal before they are committed.
@@ -59,7 +59,7 @@ const GATHER: Duration = Duration::from_secs(1);
 
 impl AnnexNode {
     /// Opens the repository at `path`, whose `annex.uuid` must be `uuid`.
-    pub async fn open(path: &Path, uuid: &Uuid, deadlines: Deadlines) -> Result<Self, NodeError> {
+    pub async fn open(path: &Path, uuid: &Uuid, deadlines: Patience) -> Result<Self, NodeError> {
         let (path, uuid) = (path.to_path_buf(), uuid.clone());
         let work = move || {
             let (git, settings) = Settings::read(&path, &uuid)?;

@@ -19,7 +19,7 @@ use std::time::Duration;
 use annex_protocol::key::Key;
 use async_trait::async_trait;
 
-use super::{Content, Deadlines, Node, NodeError, Space, Upload};
+use super::{Content, Node, NodeError, Patience, Space, Upload};
 use crate::disk;
 
 mod layout;
@@ -39,12 +39,12 @@ struct Place {
     identity: Mutex<(u64, u64)>,
     /// What stands in the directory's mark, by which it is known again when its disk was mounted anew.
     mark: Option<String>,
-    deadlines: Deadlines,
+    deadlines: Patience,
 }
 
 impl DirectoryNode {
     /// Opens the directory, which must be there; new content is stored in chunks of `chunk` bytes, or whole.
-    pub async fn open(root: &Path, chunk: Option<u64>, deadlines: Deadlines) -> Result<Self, NodeError> {
+    pub async fn open(root: &Path, chunk: Option<u64>, deadlines: Patience) -> Result<Self, NodeError> {
         let root = root.to_path_buf();
         let work = move || {
             let identity = Mutex::new(identity(&root)?);

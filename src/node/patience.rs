@@ -1,4 +1,4 @@
-//! How long a node that lies elsewhere may take.
+//! How long a node is waited for.
 
 use std::time::Duration;
 

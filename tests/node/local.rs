@@ -11,7 +11,7 @@ use annex_keep::keep::{Create, KeepStore, Options};
 use annex_keep::node::annex::AnnexNode;
 use annex_keep::node::directory::DirectoryNode;
 use annex_keep::node::keep::KeepNode;
-use annex_keep::node::{Deadlines, Node, NodeError};
+use annex_keep::node::{Node, NodeError, Patience};
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 
@@ -79,14 +79,14 @@ async fn a_repository_of_version_8_keeps_the_promises_of_a_node() {
 }
 
 async fn directory(folder: &Path, chunk: Option<u64>) -> DirectoryNode {
-    DirectoryNode::open(folder, chunk, Deadlines::default()).await.unwrap()
+    DirectoryNode::open(folder, chunk, Patience::default()).await.unwrap()
 }
 
 async fn repository(folder: &Path, how: &[&str], version: &str) -> AnnexNode {
     git(folder, &[&["init", "--quiet"], how].concat());
     git(folder, &["config", "annex.uuid", UUID]);
     git(folder, &["config", "annex.version", version]);
-    AnnexNode::open(folder, &uuid(), Deadlines::default()).await.unwrap()
+    AnnexNode::open(folder, &uuid(), Patience::default()).await.unwrap()
 }
 
 fn git(folder: &Path, arguments: &[&str]) {
@@ -96,7 +96,7 @@ fn git(folder: &Path, arguments: &[&str]) {
 #[tokio::test]
 async fn a_repository_that_does_not_answer_is_not_reachable() {
     let dir = tempfile::tempdir().unwrap();
-    let deadlines = Deadlines { answer: Duration::from_millis(300), ..Deadlines::default() };
+    let deadlines = Patience { answer: Duration::from_millis(300), ..Patience::default() };
     drop(repository(dir.path(), &["--bare"], "10").await);
     let node = AnnexNode::open(dir.path(), &uuid(), deadlines).await.unwrap();
     let key = Key::parse(b"WORM-s0--empty").unwrap();
@@ -138,7 +138,7 @@ async fn the_end_of_one_hold_takes_nothing_from_another() {
     let dir = tempfile::tempdir().unwrap();
     let node = repository(dir.path(), &[], "10").await;
     // As another process has it.
-    let other = AnnexNode::open(dir.path(), &uuid(), Deadlines::default()).await.unwrap();
+    let other = AnnexNode::open(dir.path(), &uuid(), Patience::default()).await.unwrap();
     let key = Key::parse(b"WORM-s0--empty").unwrap();
     let store = async || node.put(&key).await.unwrap().commit().await.unwrap();
     store().await;

@@ -15,13 +15,10 @@ use tokio::sync::watch;
 use super::P2pNode;
 use super::connection::{Lost, unexpected};
 use super::pool::{Lease, Use};
-use crate::node::{ByteStream, Node, NodeError, Upload};
+use crate::node::{ByteStream, Node, NodeError, Upload, Window};
 use crate::stream::Piece;
 
 /// An upload on one connection.
-///
-/// What the server kept of an earlier upload cannot be read back, so those bytes are asked for and left out of what is
-/// sent. The last byte waits for the commit: a server may store what came whole, whether somebody vouches for it or not.
 pub(super) struct P2pUpload {
     node: P2pNode,
     key: Key,
@@ -29,15 +26,9 @@ pub(super) struct P2pUpload {
     _turn: watch::Sender<()>,
     /// `None` if the server has the content already.
     lease: Option<Lease>,
-    /// Where the server wants to go on.
-    offset: u64,
-    /// The whole content's size, once announced.
-    size: Option<u64>,
-    /// How much of the content was handed to us.
-    position: u64,
+    window: Window,
     /// DATA was sent.
     begun: bool,
-    held: Bytes,
     /// Others that the server says have the content.
     others: Vec<Uuid>,
 }
@@ -52,11 +43,8 @@ impl P2pUpload {
             key,
             _turn: turn,
             lease,
-            offset,
-            size: None,
-            position: 0,
+            window: Window::new(offset),
             begun: false,
-            held: Bytes::new(),
             others,
         };
         match answer {
@@ -75,16 +63,16 @@ impl P2pUpload {
     }
 
     /// Announces the data, unless that was done.
-    fn begin(&mut self, size: u64) {
+    fn begin(&mut self) {
         if let Some(lease) = self.lease.as_mut().filter(|_| !self.begun) {
-            lease.connection.queue(&Message::Data(size.saturating_sub(self.offset)));
+            lease.connection.queue(&Message::Data(self.window.length()));
             self.begun = true;
         }
     }
 
     /// Sends the end of the content, and what is said of it; returns the answer with the connection.
     async fn end(&mut self, size: u64, end: Bytes, valid: bool) -> Result<Option<(Lease, Message)>, Lost> {
-        self.begin(size);
+        self.begin();
         let Some(mut lease) = self.lease.take() else { return Ok(None) };
         lease.connection.send(end).await?;
         if lease.connection.version().has_validity() {
@@ -125,26 +113,17 @@ impl Upload for P2pUpload {
     }
 
     async fn announce(&mut self, size: u64) -> Result<(), NodeError> {
-        self.size = Some(size);
+        self.window.announce(size);
         Ok(())
     }
 
     async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
-        let Piece::Data(mut bytes) = piece else { return Ok(()) };
-        let size = self.size.unwrap_or_default();
-        let skipped = self.offset.saturating_sub(self.position).min(bytes.len() as u64);
-        self.position += bytes.len() as u64;
-        if self.position > size {
-            return Err(NodeError::Failed("more content came than was announced".to_owned()));
-        }
-        drop(bytes.split_to(usize::try_from(skipped).unwrap_or(usize::MAX).min(bytes.len())));
-        if bytes.is_empty() || self.lease.is_none() {
+        let Piece::Data(bytes) = piece else { return Ok(()) };
+        let bytes = self.window.take(bytes)?;
+        if bytes.is_empty() && self.window.held().is_none() {
             return Ok(());
         }
-        if self.position == size {
-            self.held = bytes.split_off(bytes.len() - 1);
-        }
-        self.begin(size);
+        self.begin();
         if let Some(lease) = &mut self.lease {
             lease.connection.send(bytes).await?;
         }
@@ -156,11 +135,8 @@ impl Upload for P2pUpload {
     }
 
     async fn commit_and_tell(mut self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
-        let size = self.size.unwrap_or_default();
-        if self.position != size {
-            return Err(NodeError::Failed(format!("{} of {size} bytes came", self.position)));
-        }
-        let held = std::mem::take(&mut self.held);
+        let held = self.window.last()?;
+        let size = self.window.size();
         match self.end(size, held, true).await {
             Ok(None) => Ok(std::mem::take(&mut self.others)),
             Ok(Some((lease, answer))) => match answer {
@@ -195,8 +171,8 @@ impl Upload for P2pUpload {
     /// Leaves nothing behind if all content came, and the key has a hash by which the server finds it wrong; otherwise
     /// what the server has stays there for the next upload, which may find it wrong.
     async fn abort(mut self: Box<Self>) -> Result<(), NodeError> {
-        let size = self.size.unwrap_or_default();
-        let (true, Some(last)) = (Hasher::for_key(&self.key).is_some(), self.held.first().copied()) else {
+        let size = self.window.size();
+        let (true, Some(last)) = (Hasher::for_key(&self.key).is_some(), self.window.held()) else {
             return self.leave().await;
         };
         // Never the content's own last byte: it may be right, and is not wanted.

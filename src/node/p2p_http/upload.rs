@@ -5,7 +5,6 @@
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
@@ -16,12 +15,10 @@ use super::body::Streamed;
 use super::client::Client;
 use super::encode::value;
 use super::{DATA_LENGTH, HttpNode, uuids};
-use crate::node::{ByteStream, Node, NodeError, Upload};
+use crate::node::{ByteStream, Node, NodeError, Upload, Window};
 use crate::stream::Piece;
 
 /// An upload in one request.
-///
-/// A body shorter than announced is what the server keeps for later, so the last byte waits for the commit.
 pub(super) struct HttpUpload {
     node: HttpNode,
     key: Key,
@@ -29,12 +26,8 @@ pub(super) struct HttpUpload {
     _turn: watch::Sender<()>,
     /// The server has the content already.
     there: bool,
-    /// Where the server wants to go on; what is before that is left out of what is sent.
-    offset: u64,
-    size: Option<u64>,
-    position: u64,
+    window: Window,
     request: Option<Streamed>,
-    held: Bytes,
     others: Vec<String>,
 }
 
@@ -68,16 +61,15 @@ impl HttpUpload {
         };
         let (node, key, offset) = (node.clone(), key.clone(), answer.offset.unwrap_or_default());
         let (there, others) = (answer.alreadyhave, answer.plusuuids);
-        let (held, _turn) = (Bytes::new(), turn);
-        Ok(Self { node, key, _turn, there, offset, size: None, position: 0, request: None, held, others })
+        Ok(Self { node, key, _turn: turn, there, window: Window::new(offset), request: None, others })
     }
 
     /// Returns the request under way, and begins it unless that was done.
-    fn request(&mut self, client: &Client, size: u64) -> &mut Streamed {
+    fn request(&mut self, client: &Client) -> &mut Streamed {
         self.request.get_or_insert_with(|| {
-            let query = [("key", value(self.key.as_bytes())), ("offset", self.offset.to_string())];
+            let query = [("key", value(self.key.as_bytes())), ("offset", self.window.offset().to_string())];
             let request = client.request(Method::POST, &self.node.peer, "put", &query);
-            let length = size.saturating_sub(self.offset).to_string();
+            let length = self.window.length().to_string();
             let request = request.header(DATA_LENGTH, length).header(CONTENT_TYPE, "application/octet-stream");
             Streamed::start(request)
         })
@@ -87,7 +79,7 @@ impl HttpUpload {
     async fn leave(mut self) -> Result<(), NodeError> {
         if let Some(request) = self.request.take() {
             let patience = self.node.client().await?.patience;
-            request.end(patience.check(self.size.unwrap_or_default())).await?;
+            request.end(patience.check(self.window.size())).await?;
         }
         Ok(())
     }
@@ -108,28 +100,19 @@ impl Upload for HttpUpload {
     }
 
     async fn announce(&mut self, size: u64) -> Result<(), NodeError> {
-        self.size = Some(size);
+        self.window.announce(size);
         Ok(())
     }
 
     async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
-        let Piece::Data(mut bytes) = piece else { return Ok(()) };
-        let size = self.size.unwrap_or_default();
-        let skipped = self.offset.saturating_sub(self.position).min(bytes.len() as u64);
-        self.position += bytes.len() as u64;
-        if self.position > size {
-            return Err(NodeError::Failed("more content came than was announced".to_owned()));
-        }
-        drop(bytes.split_to(usize::try_from(skipped).unwrap_or(usize::MAX).min(bytes.len())));
-        if bytes.is_empty() || self.there {
+        let Piece::Data(bytes) = piece else { return Ok(()) };
+        let bytes = self.window.take(bytes)?;
+        if self.there || bytes.is_empty() && self.window.held().is_none() {
             return Ok(());
-        }
-        if self.position == size {
-            self.held = bytes.split_off(bytes.len() - 1);
         }
         let node = self.node.clone();
         let client = node.client().await?;
-        if !self.request(client, size).send(bytes, client.patience.progress).await?
+        if !self.request(client).send(bytes, client.patience.progress).await?
             && let Some(request) = self.request.take()
         {
             // It may have got the content from somebody else meanwhile.
@@ -147,17 +130,14 @@ impl Upload for HttpUpload {
     }
 
     async fn commit_and_tell(mut self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
-        let size = self.size.unwrap_or_default();
-        if self.position != size {
-            return Err(NodeError::Failed(format!("{} of {size} bytes came", self.position)));
-        }
+        let held = self.window.last()?;
+        let size = self.window.size();
         if !self.there {
             let node = self.node.clone();
             let client = node.client().await?;
-            let held = std::mem::take(&mut self.held);
             let end = async {
                 // Whether it took the last byte, its answer tells.
-                let _ = self.request(client, size).send(held, client.patience.progress).await?;
+                let _ = self.request(client).send(held, client.patience.progress).await?;
                 let Some(request) = self.request.take() else { return Ok(Vec::new()) };
                 let answer: Stored = client.read(request.end(client.patience.check(size)).await?).await?;
                 if answer.stored { Ok(answer.plusuuids) } else { Err(NodeError::Failed(NOT_STORED.to_owned())) }

@@ -59,7 +59,7 @@ closed() { timeout 20 cat <&"$1" >"$TMP/said"; }
     certificate second
     kill -HUP "$DAEMON_PID"
     wait_until 20 serves_certificate second
-    ! serves_certificate first
+    run ! serves_certificate first
     printf 'GET /data/config HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n' >&"$held"
     wait_until 20 grep -q other "$TMP/held"
     exec {held}>&-

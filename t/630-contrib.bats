@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # What is in contrib/, each with the real program in front of the real daemon.
+# shellcheck disable=SC2034,SC2153 # SSHD_PID and SSHD_DIR are those of t/sshd.bash
 load lib
 
 CONTRIB=$ROOT/contrib
@@ -31,7 +32,7 @@ on_free_port() {
 configured() {
     sed -e "s|/run/annex-keep-http.socket|$SOCKET|" -e "s|/etc/ssl/private/.*\.example\.org\.key|$TMP/key.pem|" \
         -e "s|/etc/ssl/.*\.example\.org\.pem|$TMP/cert.pem|" "$1" >"$2"
-    ! grep -qE '/run/|/etc/' <(grep -v '#' "$2")
+    run ! grep -qE '/run/|/etc/' <(grep -v '#' "$2")
 }
 
 answers() { curl -sS -o /dev/null --cacert "$TMP/cert.pem" "$1" 2>/dev/null || ! kill -0 "$PROXY_PID" 2>/dev/null; }

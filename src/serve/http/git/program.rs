@@ -60,8 +60,8 @@ const HEARD_OUT: usize = 256 << 20;
 /// The end of what the program says to its standard error is kept.
 const MESSAGES: usize = 4096;
 
-/// A program that is told to end has this long to clear up.
-const CLEARING_UP: Duration = Duration::from_secs(10);
+/// A program that is told to end has this long to do so.
+const CLEARING_UP: Duration = Duration::from_secs(3);
 
 /// Runs the program. Returns when the program has said the first thing, or failed without a word.
 pub(super) async fn run(hub: &Hub, mut run: Run) -> Result<Body, Refused> {
@@ -88,13 +88,14 @@ async fn attend(hub: Hub, run: Run, mut child: Child, pieces: Pieces) {
     let Run { service, who, hosted, head, input, .. } = run;
     let stalled = hub.site().config().limits.stalled;
     let (mut messages, mut said) = (Vec::new(), 0);
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    // Open until the program has ended: it is not to be ended by a signal about them.
+    let (stdin, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let talked = {
         let talk = async {
             tokio::try_join!(
                 feed(stdin, input, stalled),
-                pass_on(head, stdout, &pieces, stalled, &mut said),
-                listen(stderr, &mut messages),
+                pass_on(head, stdout.as_mut(), &pieces, stalled, &mut said),
+                listen(stderr.as_mut(), &mut messages),
             )
         };
         tokio::select! {
@@ -103,7 +104,7 @@ async fn attend(hub: Hub, run: Run, mut child: Child, pieces: Pieces) {
             () = hub.shutdown().stop.cancelled() => Err(Broken::Ending),
         }
     };
-    let status = end(&mut child, talked.is_ok()).await;
+    let status = end(&mut child, talked.is_ok(), service).await;
     let name = &hosted.repo.name;
     if let Err(failure) = git::after(service, &hosted).await {
         tracing::error!("{name}: {}", failure.text);
@@ -164,12 +165,12 @@ async fn feed(stdin: Option<ChildStdin>, input: Option<Input>, stalled: Duration
 /// Passes on what the program says; counts its bytes.
 async fn pass_on(
     mut head: Bytes,
-    stdout: Option<ChildStdout>,
+    stdout: Option<&mut ChildStdout>,
     pieces: &Pieces,
     stalled: Duration,
     said: &mut usize,
 ) -> Result<(), Broken> {
-    let Some(mut stdout) = stdout else { return Ok(()) };
+    let Some(stdout) = stdout else { return Ok(()) };
     loop {
         let mut buffer = BytesMut::with_capacity(PIECE);
         let count = stdout.read_buf(&mut buffer).await.map_err(Broken::Program)?;
@@ -189,9 +190,9 @@ async fn pass_on(
 }
 
 /// Keeps the end of what the program complains about.
-async fn listen(stderr: Option<ChildStderr>, messages: &mut Vec<u8>) -> Result<(), Broken> {
-    let Some(mut stderr) = stderr else { return Ok(()) };
-    read_end(&mut stderr, messages).await.map_err(Broken::Program)
+async fn listen(stderr: Option<&mut ChildStderr>, messages: &mut Vec<u8>) -> Result<(), Broken> {
+    let Some(stderr) = stderr else { return Ok(()) };
+    read_end(stderr, messages).await.map_err(Broken::Program)
 }
 
 async fn read_end(from: &mut (impl AsyncRead + Unpin), kept: &mut Vec<u8>) -> std::io::Result<()> {
@@ -202,13 +203,18 @@ async fn read_end(from: &mut (impl AsyncRead + Unpin), kept: &mut Vec<u8>) -> st
     Ok(())
 }
 
-/// Waits for the program to end. One that is not to go on gets the chance to remove what it made for itself.
-async fn end(child: &mut Child, by_itself: bool) -> std::io::Result<ExitStatus> {
-    if !by_itself && let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
+/// Waits for the program to end. One that is not to go on is told.
+///
+/// A push hears that by the end of its input: only then git removes what it received. A fetch has nothing to remove.
+async fn end(child: &mut Child, by_itself: bool, service: GitService) -> std::io::Result<ExitStatus> {
+    if by_itself || (service == GitService::ReceivePack && timeout(CLEARING_UP, child.wait()).await.is_ok()) {
+        return child.wait().await;
+    }
+    if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
         let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
-        if timeout(CLEARING_UP, child.wait()).await.is_err() {
-            child.start_kill()?;
-        }
+    }
+    if timeout(CLEARING_UP, child.wait()).await.is_err() {
+        child.start_kill()?;
     }
     child.wait().await
 }

@@ -200,11 +200,13 @@ listening http http://127.0.0.1:$PORT/"
     # Makes the key, and ssh's configuration; what it authorizes is in a file that the snippet takes no notice of.
     authorize alice testhost 'echo wrong way in'
     stop_sshd
+    # shellcheck disable=SC2153 # start_sshd sets it
     annex-keep user add alice --site "$SITE" --role write --key "$SSHD_DIR/alice.key.pub" >"$SITE/authorized_keys"
     sed -e "s|^Match User annex-keep|Match User $(id -un)|" -e "s|/var/lib/annex-keep|$SITE|" \
         "$CONTRIB/sshd_config.snippet" >>"$SSHD_DIR/config"
     : >"$SSHD_DIR/log"
     "$(PATH="$PATH:/usr/sbin" command -v sshd)" -D -f "$SSHD_DIR/config" -E "$SSHD_DIR/log" 3>&- &
+    # shellcheck disable=SC2034 # for stop_sshd
     SSHD_PID=$!
     wait_until 20 sshd_has_answered
     git clone -q ssh://testhost/data work

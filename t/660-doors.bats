@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # One story through every door: what users do with a remote works the same over the built-in ssh, over sshd with a
 # daemon behind it, over HTTP and over HTTPS.
-# shellcheck disable=SC2030,SC2031 # each test has a shell of its own
+# shellcheck disable=SC2030,SC2031,SC2103 # each test has a shell of its own, and goes from directory to directory
 
 load lib
 
@@ -55,7 +55,7 @@ whereis_names() {
 # The whole story. Leaves two clones, `work` and `other`.
 story() {
     git clone -q "$URL" work 2>/dev/null
-    cd work
+    cd work || return
     git annex init -q work
     assert_equal "$(git config remote.origin.annex-uuid)" "$(site_uuid cluster)"
     random_file small 10K
@@ -97,18 +97,18 @@ story() {
     # Without this, what is not there is not noticed by a client that only reads its own log.
     cd ..
     git clone -q "$URL" other 2>/dev/null
-    cd other
+    cd other || return
     git annex init -q other
     git annex get -q
     cmp small "$TMP/small"
     cmp big "$TMP/big"
     [ -e empty ]
-    echo more >more
-    git annex add -q more
-    git commit -q -m more
+    echo later >extra
+    git annex add -q extra
+    git commit -q -m extra
     git annex push -q
     git -C ../work annex pull -q
-    assert_equal "$(cat ../work/more)" more
+    assert_equal "$(cat ../work/extra)" later
 }
 
 testremote() {
@@ -163,7 +163,7 @@ resumes() {
     cut_at "$port" 30000000
     "$2"
     git clone -q "$URL" work 2>/dev/null
-    cd work
+    cd work || return
     git annex init -q work
     random_file file "$size"
     cp file "$TMP/file"

@@ -9,7 +9,7 @@ setup() {
     start_daemon
     ssh_user alice annexhost --role write
     git clone -q ssh://annexhost/data work 2>/dev/null
-    cd work
+    cd work || return
     git annex init -q work
 }
 

@@ -7,7 +7,7 @@ setup() {
     isolate
     start_site
     clone_site work
-    cd work
+    cd work || return
     random_file file 300K
     git annex add -q file
     git commit -q -m file

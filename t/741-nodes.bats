@@ -7,7 +7,7 @@ setup() {
     isolate
     start_site
     clone_site work
-    cd work
+    cd work || return
     for i in 1 2 3 4 5; do random_file "file$i" 100K; done
     git annex add -q .
     git commit -q -m files

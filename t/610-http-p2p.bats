@@ -310,7 +310,7 @@ refute() { ! "$@"; }
         chunk $'\n'
         refute removed
         api "$A/v4/remove" "key=$KEY"
-        expect 500
+        expect 409
         assert_output "node a: the content is locked against removal"
         # No answer yet.
         refute timeout 1 head -c 1 <&5
@@ -412,7 +412,7 @@ END
     expect 200
     now=$(jq -e .timestamp <<<"$output")
     api "$A/v4/remove-before" "key=$KEY&timestamp=$now"
-    expect 500
+    expect 409
     assert_output "node a: the time allowed for the removal is over"
     api "$CLUSTER/v4/checkpresent" "key=$KEY"
     expect 200 '{"present":true}'
@@ -426,7 +426,7 @@ END
     api "$CLUSTER/v4/remove" "key=$KEY"
     expect 200 "{\"plusuuids\":[\"$B\",\"$C\"],\"removed\":false}"
     api "$CLUSTER/v1/remove" "key=$KEY"
-    expect 500
+    expect 409
     assert_output "node a: "
     assert_on "$KEY" file a
 }

@@ -236,3 +236,18 @@ END
     wait_until 20 status_is '.connections == 0'
     ssh testhost true
 }
+
+@test "over HTTP a full queue is 503, with a time to come again" {
+    limits 'transfers = 1' 'waiting = 0'
+    start_daemon
+    http_user carol secret --role write
+    random_file large 60M
+    curl -fsS -u carol:secret -H 'X-git-annex-data-length: 60000000' -T large -X POST -o "$TMP/stored" --limit-rate 100k \
+        "$HTTP/git-annex/$CLUSTER/v4/put?key=$(sha256_key large)&clientuuid=$CLUSTER&offset=0" 3>&- &
+    wait_until 20 status_is '.transfers | length == 1'
+    run -0 curl -sS -u carol:secret -o "$TMP/body" -D "$TMP/head" -w '%{http_code}' \
+        "$HTTP/git-annex/$CLUSTER/key/$(sha256_key one)"
+    assert_equal "$output" 503
+    grep -qi '^retry-after: [0-9]' "$TMP/head"
+    grep -q 'busy' "$TMP/body"
+}

@@ -59,13 +59,22 @@ there_and_back() {
 }
 
 @test "eight jobs are faster than one" {
-    local one eight
-    files one 60
-    files eight 60
-    one=$(seconds git annex copy -q --to origin one*)
-    eight=$(seconds git annex copy -q -J8 --to origin eight*)
-    echo "# 60 files: -J1 $one s, -J8 $eight s" >&3
-    awk -v one="$one" -v eight="$eight" 'BEGIN { exit !(eight < one) }'
+    local round one=() eight=()
+    # The quickest of three, in turns: others use this machine, too.
+    for round in 1 2 3; do
+        files "one$round-" 80
+        files "eight$round-" 80
+        one+=("$(seconds git annex copy -q --to origin "one$round-"*)")
+        eight+=("$(seconds git annex copy -q -J8 --to origin "eight$round-"*)")
+    done
+    echo "# 80 files: -J1 ${one[*]} s, -J8 ${eight[*]} s" >&3
+    awk -v one="${one[*]}" -v eight="${eight[*]}" 'function least(list, numbers, i, n, low) {
+        n = split(list, numbers, " ")
+        low = numbers[1]
+        for (i = 2; i <= n; i++) if (numbers[i] < low) low = numbers[i]
+        return low
+    }
+    BEGIN { exit !(least(eight) < least(one)) }'
 }
 
 # A user who stores, drops, fetches and moves all the time, and notes what was done for sure.

@@ -15,6 +15,8 @@ pub struct Removed {
     pub gone: Vec<Uuid>,
     /// Why it is not gone everywhere; empty if it is. Each text names its node.
     pub failures: Vec<String>,
+    /// No node failed: what stays is locked, or the time allowed is over.
+    pub only_refused: bool,
 }
 
 /// Why a node keeps its content.
@@ -33,7 +35,7 @@ impl Gateway {
             .members(target)
             .iter()
             .map(|member| async move { (member, self.remove_from(member, key, before).await) });
-        let mut removed = Removed { gone: Vec::new(), failures: Vec::new() };
+        let mut removed = Removed { gone: Vec::new(), failures: Vec::new(), only_refused: true };
         for (member, outcome) in join_all(each).await {
             match outcome {
                 Ok(others) => {
@@ -46,7 +48,10 @@ impl Gateway {
                 Err(Kept::TooLate) => {
                     removed.failures.push(format!("node {}: the time allowed for the removal is over", member.name));
                 }
-                Err(Kept::Failed(error)) => removed.failures.push(error.to_string()),
+                Err(Kept::Failed(error)) => {
+                    removed.only_refused = false;
+                    removed.failures.push(error.to_string());
+                }
             }
         }
         let changes = removed.gone.iter().map(|uuid| (uuid.clone(), Status::Missing));

@@ -219,7 +219,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
 
     async fn remove(&mut self, key: &Key, before: Option<u64>) -> Message {
         let request = self.service.scope.request(Operation::Remove, key);
-        let Removed { gone, failures } = match self.service.gateway.remove(self.service.target, key, before).await {
+        let Removed { gone, failures, .. } = match self.service.gateway.remove(self.service.target, key, before).await {
             Ok(removed) => removed,
             Err(error) => return ended(request, failure(&error)),
         };

@@ -55,6 +55,11 @@ impl Refused {
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, text) }
     }
 
+    /// What is asked goes against something that holds now, such as a lock.
+    pub(super) fn conflict(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, text)
+    }
+
     /// So much is going on that the client should come again later.
     pub(super) fn busy(text: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, text)

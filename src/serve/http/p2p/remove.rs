@@ -13,7 +13,7 @@ impl Asked {
     pub(super) async fn remove(&self, version: Version, before: Option<u64>) -> Result<Response, Refused> {
         let key = self.key()?;
         let request = self.scope.request(Operation::Remove, key);
-        let Removed { gone, failures } = match self.gateway.remove(self.target, key, before).await {
+        let Removed { gone, failures, only_refused } = match self.gateway.remove(self.target, key, before).await {
             Ok(removed) => removed,
             Err(error) => return Err(failed(request, &error)),
         };
@@ -30,6 +30,7 @@ impl Asked {
             }
             true => Ok(reply::json(&json!({ "removed": true }))),
             // The client shows this to its user, but would not know the reason from a plain no.
+            false if only_refused => Err(Refused::conflict(failure)),
             false => Err(Refused::failed(failure)),
         }
     }

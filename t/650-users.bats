@@ -146,7 +146,7 @@ END
     clone_site copy bobhost
     cd copy
     git annex get -q kept
-    assert_same kept ../work/kept
+    assert_same kept "../work"/kept
     git annex fsck -q --fast --from origin-a kept
     fresh_file mine
     run -1 git annex copy --to origin mine
@@ -160,7 +160,7 @@ END
     assert_output "Could not read from remote repository"
     # A copy locked by a reader counts: dropping here relies on it.
     git annex drop -q kept
-    assert_on "$(annex_key kept)" ../work/kept a b c
+    assert_on "$(annex_key kept)" "../work"/kept a b c
     assert_logged "$(annex_key kept)" a b c "$(git -C ../work config annex.uuid)"
 }
 
@@ -179,7 +179,7 @@ END
     assert_output "append-only"
     run -1 git annex drop --from origin-b --force spare
     assert_output "append-only"
-    assert_on "$(annex_key spare)" ../work/spare a b c
+    assert_on "$(annex_key spare)" "../work"/spare a b c
     assert_equal "$(git -C "$SITE/repos/data.git" rev-parse main)" "$(git rev-parse main)"
 }
 

@@ -139,7 +139,7 @@ END
     cd ../copy
     git fetch -q
     git annex get -q --from origin file
-    assert_same file ../work/file
+    assert_same file "../work"/file
     # What goes in one stays in the other.
     git -C ../work annex drop -q --from fork --force file
     run -1 git annex checkpresentkey "$key" origin

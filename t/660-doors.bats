@@ -108,7 +108,7 @@ story() {
     git commit -q -m extra
     git annex push -q
     git -C ../work annex pull -q
-    assert_equal "$(cat ../work/extra)" later
+    assert_equal "$(cat "../work"/extra)" later
 }
 
 testremote() {

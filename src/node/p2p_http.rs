@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p_http::{encode_value, percent_encode};
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,7 +29,6 @@ mod upload;
 
 use client::Client;
 pub use client::{Password, Server};
-use encode::{escape, value};
 use hold::HttpHold;
 use upload::HttpUpload;
 
@@ -84,7 +84,7 @@ impl Node for HttpNode {
 
     async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
         let client = self.client().await?;
-        let call = format!("key/{}", escape(&value(key.as_bytes())));
+        let call = format!("key/{}", percent_encode(encode_value(key.as_bytes()).as_bytes()));
         let response = client.send(Method::GET, &self.peer, &call, &[("offset", offset.to_string())]).await?;
         let expected = key.content_size();
         if let Some(response) = response {

@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p_http::{encode_value, percent_encode};
 use futures_util::StreamExt;
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::encode::{base, basic, escape, value};
+use super::encode::{base, basic};
 use crate::node::{NodeError, Patience, Peer};
 
 /// Where a server is, and how it is asked.
@@ -95,12 +96,20 @@ impl Client {
         call: &str,
         query: &[(&str, String)],
     ) -> RequestBuilder {
-        let mut url = format!("{}/git-annex/{}/v{version}/{call}", self.base, escape(&value(peer.uuid.as_bytes())));
-        let own = [("clientuuid", value(peer.client.as_bytes()))];
-        let bypass = peer.bypass.iter().map(|uuid| ("bypass", value(uuid.as_bytes())));
+        let mut url = format!(
+            "{}/git-annex/{}/v{version}/{call}",
+            self.base,
+            percent_encode(encode_value(peer.uuid.as_bytes()).as_bytes())
+        );
+        let own = [("clientuuid", encode_value(peer.client.as_bytes()))];
+        let bypass = peer.bypass.iter().map(|uuid| ("bypass", encode_value(uuid.as_bytes())));
         let all = own.into_iter().chain(bypass).chain(query.iter().cloned());
         for (position, (name, value)) in all.enumerate() {
-            url.push_str(&format!("{}{name}={}", if position == 0 { '?' } else { '&' }, escape(&value)));
+            url.push_str(&format!(
+                "{}{name}={}",
+                if position == 0 { '?' } else { '&' },
+                percent_encode(value.as_bytes())
+            ));
         }
         let request = self.http.request(method, url);
         match &self.authorization {
@@ -130,7 +139,7 @@ impl Client {
 
     /// Asks about a key with a POST, and reads the answer.
     pub(super) async fn ask<T: DeserializeOwned>(&self, peer: &Peer, call: &str, key: &Key) -> Result<T, NodeError> {
-        let query = [("key", value(key.as_bytes()))];
+        let query = [("key", encode_value(key.as_bytes()))];
         match self.send(Method::POST, peer, call, &query).await? {
             Some(response) => self.read(response).await,
             None => Err(NodeError::Failed(format!("it does not serve the repository {}", peer.uuid))),

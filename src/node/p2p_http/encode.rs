@@ -23,26 +23,6 @@ pub(super) fn base(url: &str) -> Option<reqwest::Url> {
     Some(base)
 }
 
-/// Writes a UUID, key or file name: as it is if that is unmistakable, else as base64 in brackets.
-pub(super) fn value(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !(text.starts_with('[') && text.ends_with(']')) => text.to_owned(),
-        _ => format!("[{}]", URL_SAFE.encode(bytes)),
-    }
-}
-
-/// Escapes a value for a path segment or a query parameter: everything but what is never special.
-pub(super) fn escape(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
-}
-
 /// Returns the value of an `Authorization` header; git-annex reads only this alphabet.
 pub(super) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", URL_SAFE.encode(format!("{user}:{password}")))
@@ -53,11 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_written_as_git_annex_reads_them() {
-        assert_eq!(value(b"q [x].bin"), "q [x].bin");
-        assert_eq!(value(b"[foo]"), "[W2Zvb10=]");
-        assert_eq!(value(b"\xff\xfe"), "[__4=]");
-        assert_eq!(escape("a b/c+[\u{e4}]"), "a%20b%2Fc%2B%5B%C3%A4%5D");
+    fn a_password_is_written_as_git_annex_reads_it() {
         assert_eq!(basic("bob", "~~~??"), "Basic Ym9iOn5-fj8_");
     }
 

@@ -3,6 +3,7 @@
 //! Source: spec `p2p-http.md` §3.3 and §3.4.
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p_http::encode_value;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
@@ -13,7 +14,6 @@ use tokio::sync::watch;
 
 use super::body::Streamed;
 use super::client::Client;
-use super::encode::value;
 use super::{DATA_LENGTH, HttpNode, uuids};
 use crate::node::{ByteStream, Node, NodeError, Upload, Window};
 use crate::stream::Piece;
@@ -67,7 +67,7 @@ impl HttpUpload {
     /// Returns the request under way, and begins it unless that was done.
     fn request(&mut self, client: &Client) -> &mut Streamed {
         self.request.get_or_insert_with(|| {
-            let query = [("key", value(self.key.as_bytes())), ("offset", self.window.offset().to_string())];
+            let query = [("key", encode_value(self.key.as_bytes())), ("offset", self.window.offset().to_string())];
             let request = client.request(Method::POST, &self.node.peer, "put", &query);
             let length = self.window.length().to_string();
             let request = request.header(DATA_LENGTH, length).header(CONTENT_TYPE, "application/octet-stream");

@@ -47,7 +47,8 @@ impl Assemble for Stores {
             if matches!(node.store, NodeSpec::External(_)) {
                 self.single().insert(name.clone(), Arc::clone(&made));
             }
-            Member { node: Arc::new(Measured::new(made, &name, self.meters.clone())), name, uuid, draining }
+            let (node, patience) = (Arc::new(Measured::new(made, &name, self.meters.clone())), patience(site));
+            Member { node, name, uuid, draining, patience }
         });
         Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), members.collect())
     }
@@ -78,13 +79,15 @@ impl Stores {
         let uuid = uuid.clone();
         let opener: Box<dyn Opener> = match store {
             NodeSpec::Keep(path) => Box::new(KeepOpener { stores: self.clone(), path: path.clone(), uuid }),
-            NodeSpec::Annex(spec) => Box::new(AnnexOpener { path: spec.path.clone(), uuid }),
-            NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone())),
+            NodeSpec::Annex(spec) => Box::new(AnnexOpener { path: spec.path.clone(), uuid, patience: patience(site) }),
+            NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone(), patience(site))),
             NodeSpec::External(external) => {
                 let (stores, site, external) = (self.clone(), site.clone(), external.clone());
                 Box::new(ExternalOpener { stores, site, name: name.to_owned(), external, uuid })
             }
-            NodeSpec::P2p { server, gateway } => return p2p(server, gateway.clone(), uuid, identity),
+            NodeSpec::P2p { server, gateway } => {
+                return p2p(server, gateway.clone(), uuid, identity, patience(site));
+            }
         };
         Arc::new(Lazy::new(opener))
     }
@@ -118,21 +121,22 @@ impl Opener for KeepOpener {
 struct AnnexOpener {
     path: PathBuf,
     uuid: annex_protocol::uuid::Uuid,
+    patience: Patience,
 }
 
 #[async_trait]
 impl Opener for AnnexOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        Ok(Arc::new(AnnexNode::open(&self.path, &self.uuid, Patience::default()).await?))
+        Ok(Arc::new(AnnexNode::open(&self.path, &self.uuid, self.patience).await?))
     }
 }
 
-struct DirectoryOpener(DirectorySpec);
+struct DirectoryOpener(DirectorySpec, Patience);
 
 #[async_trait]
 impl Opener for DirectoryOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, Patience::default()).await?))
+        Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, self.1).await?))
     }
 }
 
@@ -170,12 +174,16 @@ impl Opener for ExternalOpener {
     }
 }
 
+/// How long the nodes of a site are waited for.
+fn patience(site: &Site) -> Patience {
+    Patience::of(site.config().limits.answer)
+}
+
 /// A node that speaks the P2P protocol knows this gateway by the UUID of its repository.
-fn p2p(server: &P2pSpec, gateway: Option<Uuid>, uuid: Uuid, identity: &Identity) -> Arc<dyn Node> {
+fn p2p(server: &P2pSpec, gateway: Option<Uuid>, uuid: Uuid, identity: &Identity, patience: Patience) -> Arc<dyn Node> {
     let bypass = [identity.gateway.clone(), identity.cluster.clone()].into();
     let client = identity.gateway.clone();
     let peer = Peer { uuid, gateway, client, bypass };
-    let patience = Patience::default();
     let program = match server {
         P2pSpec::Ssh(ssh) => {
             let action = Action::P2pStdio { client: peer.client.clone() };

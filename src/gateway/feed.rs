@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Member;
-use super::deadline::{COMMIT, PROGRESS, all_of, answered};
+use super::deadline::{all_of, answered};
 use crate::node::{NodeError, Upload};
 use crate::stream::{Budget, Counted, Piece};
 
@@ -64,18 +64,18 @@ impl Feed {
 
     async fn count(&mut self, bytes: Bytes) -> Result<Counted, NodeError> {
         let budget = self.budget.clone();
-        match timeout(PROGRESS, budget.take(bytes)).await {
+        match timeout(self.member.patience.progress, budget.take(bytes)).await {
             Ok(counted) => Ok(counted),
-            Err(_elapsed) => Err(self.behind(PROGRESS).await),
+            Err(_elapsed) => Err(self.behind().await),
         }
     }
 
     async fn order(&mut self, order: Order) -> Result<(), NodeError> {
-        match timeout(PROGRESS, self.queue.send(order)).await {
+        match timeout(self.member.patience.progress, self.queue.send(order)).await {
             Ok(Ok(())) => Ok(()),
             // The task has ended, and says why.
             Ok(Err(_closed)) => Err(self.failure().await),
-            Err(_elapsed) => Err(self.behind(PROGRESS).await),
+            Err(_elapsed) => Err(self.behind().await),
         }
     }
 
@@ -87,12 +87,12 @@ impl Feed {
     }
 
     /// Gives a node up that stands still, unless it has failed with a better reason by now.
-    async fn behind(&mut self, waited: Duration) -> NodeError {
+    async fn behind(&mut self) -> NodeError {
         if self.task.is_finished() {
             return self.failure().await;
         }
         self.task.abort();
-        NodeError::Unreachable(format!("it took nothing for {} s", waited.as_secs()))
+        took_nothing(self.member.patience.progress)
     }
 
     /// Waits until the node has taken everything, and returns its upload.
@@ -100,12 +100,12 @@ impl Feed {
         let Self { member, queue, task, .. } = self;
         drop(queue);
         let stop = task.abort_handle();
-        let ended = match timeout(COMMIT, task).await {
+        let ended = match timeout(member.patience.commit(), task).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(_lost)) => Err(NodeError::Failed("the upload was lost".to_owned())),
             Err(_elapsed) => {
                 stop.abort();
-                Err(NodeError::Unreachable(format!("it took nothing for {} s", COMMIT.as_secs())))
+                Err(took_nothing(member.patience.commit()))
             }
         };
         (member, ended)
@@ -116,7 +116,7 @@ impl Feed {
     where
         F: Future<Output = Result<T, NodeError>> + Send,
     {
-        let limit = COMMIT + all_of(self.size);
+        let limit = self.member.patience.commit() + all_of(self.size);
         let (member, ended) = self.drained().await;
         let outcome = match ended {
             Ok(upload) => answered(limit, end(upload)).await,
@@ -124,6 +124,10 @@ impl Feed {
         };
         (member, outcome)
     }
+}
+
+fn took_nothing(waited: Duration) -> NodeError {
+    NodeError::Unreachable(format!("it took nothing for {} s", waited.as_secs()))
 }
 
 async fn work(mut upload: Box<dyn Upload>, mut orders: mpsc::Receiver<Order>) -> Ended {

@@ -107,7 +107,8 @@ impl RawExternal {
 }
 
 impl Secret {
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads where a secret stands: `file:PATH` or `env:NAME,…`.
+    pub fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             Some(("env", names)) if !names.is_empty() => {
@@ -119,7 +120,7 @@ impl Secret {
     }
 
     /// Returns the same with a relative file name made absolute by `base`.
-    pub(super) fn absolute(&self, base: &Path) -> Self {
+    pub fn absolute(&self, base: &Path) -> Self {
         match self {
             Self::File(path) => Self::File(base.join(path)),
             Self::Environment(names) => Self::Environment(names.clone()),
@@ -134,6 +135,15 @@ impl Secret {
                 let value = |name: &String| std::env::var(name).map_err(|error| format!("${name}: {error}"));
                 Ok(names.iter().map(value).collect::<Result<Vec<_>, _>>()?.join("\n"))
             }
+        }
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Environment(names) => write!(f, "env:{}", names.join(",")),
         }
     }
 }

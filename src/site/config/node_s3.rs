@@ -159,7 +159,7 @@ impl fmt::Display for S3Spec {
         }
         let prefix = (folder.is_none() && !self.prefix.is_empty()).then(|| self.prefix.clone());
         let style =
-            (self.path_style != self.endpoint.is_some()).then(|| if self.path_style { "path" } else { "virtual" });
+            (self.path_style != self.endpoint.is_some()).then_some(if self.path_style { "path" } else { "virtual" });
         let settings = [
             ("endpoint", self.endpoint.clone()),
             ("region", self.region.clone()),

@@ -19,10 +19,12 @@ use crate::node::keep::KeepNode;
 use crate::node::measured::{Measured, Meters};
 use crate::node::p2p::{Bounds, P2pNode, Program};
 use crate::node::p2p_http::{HttpNode, Password, Server};
+use crate::node::s3::{PART, S3Node};
 use crate::node::{Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
+use crate::s3::{Bucket, Credentials, Deadlines, Place};
 use crate::serve::hub::Assemble;
-use crate::site::config::{DirectorySpec, External, NodeSpec, P2pSpec, PasswordSource, Secret};
+use crate::site::config::{DirectorySpec, External, NodeSpec, P2pSpec, PasswordSource, S3Spec, Secret};
 use crate::site::{NodeConfig, Site};
 use crate::stream::Spool;
 use crate::task::blocking;
@@ -85,6 +87,7 @@ impl Stores {
                 let (stores, site, external) = (self.clone(), site.clone(), external.clone());
                 Box::new(ExternalOpener { stores, site, name: name.to_owned(), external, uuid })
             }
+            NodeSpec::S3(spec) => Box::new(S3Opener(spec.clone())),
             NodeSpec::P2p { server, gateway } => {
                 return p2p(server, gateway.clone(), uuid, identity, patience(site));
             }
@@ -138,6 +141,43 @@ impl Opener for DirectoryOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
         Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, self.1).await?))
     }
+}
+
+struct S3Opener(S3Spec);
+
+#[async_trait]
+impl Opener for S3Opener {
+    async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
+        let bucket = bucket(&self.0).await?;
+        Ok(Arc::new(S3Node::new(bucket, self.0.chunk, self.0.part.unwrap_or(PART))))
+    }
+}
+
+/// Makes the client of a bucket. Files that are named in the configuration are read now.
+async fn bucket(spec: &S3Spec) -> Result<Bucket, NodeError> {
+    let (secret, ca_file) = (spec.secret(), spec.ca_file.clone());
+    let read = move || {
+        let credentials = secret.map(|secret| {
+            let text =
+                secret.read().map_err(|error| format!("S3 credentials (secrets = {{ s3creds = … }}): {error}"))?;
+            Credentials::parse(&text).map_err(str::to_owned)
+        });
+        let certificates =
+            ca_file.map(|path| std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display())));
+        Ok((credentials.transpose()?, certificates.transpose()?))
+    };
+    let (credentials, certificates) = blocking(read).await.map_err(NodeError::Unreachable)?;
+    let place = Place {
+        bucket: spec.bucket.clone(),
+        prefix: spec.prefix.clone(),
+        endpoint: spec.endpoint.clone(),
+        region: spec.region.clone(),
+        path_style: spec.path_style,
+        storage_class: spec.storage_class.clone(),
+        certificates,
+    };
+    let Patience { connect, answer, progress } = Patience::default();
+    Ok(Bucket::new(place, credentials.as_ref(), Deadlines { connect, answer, progress })?)
 }
 
 struct ExternalOpener {
@@ -222,7 +262,11 @@ pub async fn make_store(spec: &NodeSpec) -> Result<(), Failure> {
     match spec {
         NodeSpec::Keep(path) => drop(KeepStore::open(path, Create::IfMissing, Options::default()).await?),
         // These are made by git-annex, or are there already.
-        NodeSpec::Annex(_) | NodeSpec::Directory(_) | NodeSpec::External(_) | NodeSpec::P2p { .. } => {}
+        NodeSpec::Annex(_)
+        | NodeSpec::Directory(_)
+        | NodeSpec::External(_)
+        | NodeSpec::S3(_)
+        | NodeSpec::P2p { .. } => {}
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use futures_util::stream::BoxStream;
 use crate::stream::Piece;
 
 pub mod annex;
+mod chunks;
 pub mod directory;
 pub mod external;
 pub mod keep;
@@ -26,9 +27,11 @@ pub mod p2p_http;
 mod patience;
 mod peer;
 mod relock;
+pub mod s3;
 mod turns;
 mod window;
 
+use chunks::{Chunking, unknown_count};
 pub use lazy::{Lazy, Opener};
 pub use patience::Patience;
 pub use peer::Peer;

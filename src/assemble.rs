@@ -151,7 +151,9 @@ impl Opener for AnnexOpener {
         }
         let line = p2p_stdio(&self.peer, path.as_os_str().as_bytes());
         let program = Program::new(vec![GIT_ANNEX_SHELL.into(), b"-c".into(), line]);
-        let git_annex = P2pNode::new(program, self.peer.clone(), patience, Bounds::default());
+        // git-annex puts its index right when it ends.
+        let bounds = Bounds { idle: 0, ..Bounds::default() };
+        let git_annex = P2pNode::new(program, self.peer.clone(), patience, bounds);
         AnnexNode::open_beside(path, uuid, patience, Arc::new(git_annex)).await
     }
 }

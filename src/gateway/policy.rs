@@ -14,13 +14,10 @@ use crate::task::blocking;
 pub(super) struct Admission {
     /// The size that the content may not pass while it comes.
     ceiling: Option<u64>,
-    /// Room under the repository's quota.
     room: Option<Box<Reserved>>,
-    /// Room on the nodes.
-    space: Option<Box<Reserved>>,
 }
 
-/// Room that is held while an upload lasts. Dropped, it is given back soon.
+/// Room under the quota and on nodes, held while an upload lasts. Dropped, it is given back soon.
 struct Reserved {
     site: Site,
     room: Option<Room>,
@@ -48,7 +45,7 @@ impl Gateway {
             Some(quota) => Some(Box::new(self.reserve(key, nodes, quota).await?)),
             None => None,
         };
-        Ok(Admission { ceiling: size.or(limits.largest_key), room, space: None })
+        Ok(Admission { ceiling: size.or(limits.largest_key), room })
     }
 
     /// Refuses keys whose content nobody can vouch for, where that is asked for.
@@ -83,7 +80,7 @@ impl Gateway {
         let nodes: Vec<Share> = nodes.iter().map(|member| Share::of_quota(member.uuid.clone())).collect();
         let held = move || {
             let needed = size.saturating_mul(nodes.len() as u64);
-            let room = site.hold_room(&gateway.0.identity.gateway, &key, size, &nodes)?;
+            let room = site.hold_room(&gateway.0.identity.gateway, &key, size, &nodes, None)?;
             let reserved = Reserved::new(&site, room.clone());
             // In this order, an upload that ends in between counts twice, and never not at all. So a few looks.
             let mut refusal = None;
@@ -112,12 +109,20 @@ impl Gateway {
 impl Admission {
     /// Admits more copies of what is stored already.
     pub(super) fn of_stored(key: &Key) -> Self {
-        Self { ceiling: key.content_size(), room: None, space: None }
+        Self { ceiling: key.content_size(), room: None }
     }
 
-    /// Takes room on nodes, to be held with the rest.
+    /// Returns the room that is held.
+    pub(super) fn held(&self) -> Option<Room> {
+        self.room.as_ref().and_then(|reserved| reserved.room.clone())
+    }
+
+    /// Holds this room from now on, of which the present one is a part.
     pub(super) fn hold(&mut self, site: &Site, room: Room) {
-        self.space = Some(Box::new(Reserved::new(site, room)));
+        match &mut self.room {
+            Some(reserved) => reserved.room = Some(room),
+            None => self.room = Some(Box::new(Reserved::new(site, room))),
+        }
     }
 
     /// Tells whether content of `size` bytes in all may come as far as `position`, and holds its room on; the text says
@@ -128,7 +133,7 @@ impl Admission {
         {
             return Err(too_large(ceiling).to_string());
         }
-        for reserved in self.room.iter_mut().chain(&mut self.space) {
+        if let Some(reserved) = &mut self.room {
             reserved.renew(size.saturating_sub(position)).await;
         }
         Ok(())
@@ -136,11 +141,11 @@ impl Admission {
 
     /// Gives back what was held. What is stored is to be recorded by now.
     pub(super) async fn end(mut self) {
-        for mut reserved in self.room.take().into_iter().chain(self.space.take()) {
-            if let Some(room) = reserved.room.take() {
-                let site = reserved.site.clone();
-                blocking(move || release(&site, &room)).await;
-            }
+        if let Some(mut reserved) = self.room.take()
+            && let Some(room) = reserved.room.take()
+        {
+            let site = reserved.site.clone();
+            blocking(move || release(&site, &room)).await;
         }
     }
 }

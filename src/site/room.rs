@@ -16,7 +16,10 @@ use super::{Site, SiteError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     repo: Uuid,
+    /// Who came before counts under a quota.
     number: u64,
+    /// Who came before counts on a disk: where nodes and their places are known only later, that is another order.
+    turn: u64,
 }
 
 /// What one node has of an upload's room.
@@ -56,15 +59,27 @@ impl Share {
 
 impl Site {
     /// Holds room in a repository (named by its gateway) for an upload of a key to these nodes, `bytes` on each.
-    pub fn hold_room(&self, repo: &Uuid, key: &Key, bytes: u64, shares: &[Share]) -> Result<Room, SiteError> {
+    ///
+    /// What the upload holds already, `earlier`, becomes part of it.
+    pub fn hold_room(
+        &self,
+        repo: &Uuid,
+        key: &Key,
+        bytes: u64,
+        shares: &[Share],
+        earlier: Option<&Room>,
+    ) -> Result<Room, SiteError> {
         let now = self.now()?;
-        let upsert = "INSERT INTO room (node, key, repo, number, bytes, deadline, name, place, rest)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (node, key) DO UPDATE
-            SET number = ?4, bytes = ?5, deadline = ?6, name = ?7, place = ?8, rest = ?9";
+        let upsert = "INSERT INTO room (node, key, repo, number, bytes, deadline, name, place, rest, turn)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (node, key) DO UPDATE
+            SET number = ?4, bytes = ?5, deadline = ?6, name = ?7, place = ?8, rest = ?9, turn = ?10";
         self.database().write_fleeting(|transaction| {
             transaction.prepare_cached("DELETE FROM room WHERE deadline <= ?1")?.execute([now])?;
-            let newest = "SELECT coalesce(max(number), 0) FROM room";
-            let number: u64 = transaction.prepare_cached(newest)?.query_row([], |row| row.get::<_, u64>(0))? + 1;
+            let newest = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u64>(0)? + 1, row.get::<_, u64>(1)? + 1));
+            let (number, turn) = transaction
+                .prepare_cached("SELECT coalesce(max(number), 0), coalesce(max(turn), 0) FROM room")?
+                .query_row([], newest)?;
+            let number = earlier.map_or(number, |earlier| earlier.number);
             let mut statement = transaction.prepare_cached(upsert)?;
             for Share { node, name, place, rest } in shares {
                 let (bytes, rest, deadline) = (bytes.min(MOST), (*rest).min(MOST), now + HELD_SECONDS);
@@ -77,11 +92,12 @@ impl Site {
                     deadline,
                     name,
                     place,
-                    rest
+                    rest,
+                    turn
                 ];
                 statement.execute(row)?;
             }
-            Ok(Room { repo: repo.clone(), number })
+            Ok(Room { repo: repo.clone(), number, turn })
         })
     }
 
@@ -97,9 +113,9 @@ impl Site {
     /// repositories.
     pub fn room_under_way(&self, room: &Room, name: &str, place: &str) -> Result<Under, SiteError> {
         let select = "SELECT coalesce(sum(CASE place WHEN ?2 THEN rest ELSE 0 END), 0),
-            coalesce(sum(CASE name WHEN ?1 THEN bytes ELSE 0 END), 0) FROM room WHERE number < ?3";
+            coalesce(sum(CASE name WHEN ?1 THEN bytes ELSE 0 END), 0) FROM room WHERE turn < ?3";
         self.database().read(|connection| {
-            connection.prepare_cached(select)?.query_row(params![name, place, room.number], |row| {
+            connection.prepare_cached(select)?.query_row(params![name, place, room.turn], |row| {
                 Ok(Under { at_place: row.get(0)?, to_node: row.get(1)? })
             })
         })
@@ -178,21 +194,22 @@ mod tests {
         let site = Site::init(&dir.path().join("site"), &[]).unwrap();
         let (repo, nodes) = (uuid("repo"), [uuid("a"), uuid("b")].map(Share::of_quota));
         let key = |name: &str| Key::parse(name.as_bytes()).unwrap();
-        let first = site.hold_room(&repo, &key("WORM-s10--x"), 10, &nodes).unwrap();
-        let second = site.hold_room(&repo, &key("WORM-s5--y"), 5, &nodes[..1]).unwrap();
-        let elsewhere = site.hold_room(&uuid("other"), &key("WORM-s5--y"), 5, &[Share::of_quota(uuid("c"))]).unwrap();
+        let first = site.hold_room(&repo, &key("WORM-s10--x"), 10, &nodes, None).unwrap();
+        let second = site.hold_room(&repo, &key("WORM-s5--y"), 5, &nodes[..1], None).unwrap();
+        let elsewhere =
+            site.hold_room(&uuid("other"), &key("WORM-s5--y"), 5, &[Share::of_quota(uuid("c"))], None).unwrap();
         assert_eq!(site.room_before(&first).unwrap(), 0);
         assert_eq!(site.room_before(&second).unwrap(), 20);
         assert_eq!(site.room_before(&elsewhere).unwrap(), 0);
         site.renew_room(&first, 3).unwrap();
         // The same content comes again, to one of the two nodes: it takes that room over, and no room twice.
-        let again = site.hold_room(&repo, &key("WORM-s10--x"), 10, &nodes[..1]).unwrap();
+        let again = site.hold_room(&repo, &key("WORM-s10--x"), 10, &nodes[..1], None).unwrap();
         assert_eq!(site.room_before(&again).unwrap(), 15);
         site.release_room(&first).unwrap();
         assert_eq!(site.room_before(&again).unwrap(), 5);
         site.release_room(&second).unwrap();
         site.release_room(&again).unwrap();
-        let last = site.hold_room(&repo, &key("WORM-s1--z"), 1, &nodes).unwrap();
+        let last = site.hold_room(&repo, &key("WORM-s1--z"), 1, &nodes, None).unwrap();
         assert_eq!(site.room_before(&last).unwrap(), 0);
     }
 
@@ -206,9 +223,9 @@ mod tests {
             Share { node, name, place, rest }
         };
         let both = [share("one", "a", "device 1", 60), share("two", "b", "device 1", 100)];
-        let first = site.hold_room(&uuid("repo"), &key("WORM-s100--x"), 100, &both).unwrap();
+        let first = site.hold_room(&uuid("repo"), &key("WORM-s100--x"), 100, &both, None).unwrap();
         let there = [share("three", "a", "device 1", 7)];
-        let second = site.hold_room(&uuid("other"), &key("WORM-s7--y"), 7, &there).unwrap();
+        let second = site.hold_room(&uuid("other"), &key("WORM-s7--y"), 7, &there, None).unwrap();
         assert_eq!(site.room_under_way(&first, "a", "device 1").unwrap(), Under::default());
         assert_eq!(site.room_under_way(&second, "a", "device 1").unwrap(), Under { at_place: 160, to_node: 100 });
         assert_eq!(site.room_under_way(&second, "c", "device 2").unwrap(), Under::default());
@@ -217,6 +234,20 @@ mod tests {
         assert_eq!(site.reserved().unwrap(), HashMap::from([("a".to_owned(), 67), ("b".to_owned(), 80)]));
         let coming = site.uploads_under_way(&key("WORM-s7--y")).unwrap();
         assert_eq!(coming, HashMap::from([(uuid("one"), 100), (uuid("two"), 100)]));
+        // Under a quota first, and on a disk later: each time in its order.
+        let quota =
+            site.hold_room(&uuid("repo"), &key("WORM-s5--z"), 5, &[Share::of_quota(uuid("one"))], None).unwrap();
+        let fourth =
+            site.hold_room(&uuid("repo"), &key("WORM-s9--w"), 9, &[Share::of_quota(uuid("one"))], None).unwrap();
+        let third =
+            site.hold_room(&uuid("repo"), &key("WORM-s5--z"), 5, &[share("one", "a", "device 1", 5)], Some(&quota));
+        assert_eq!(site.room_before(&fourth).unwrap(), 205);
+        assert_eq!(
+            site.room_under_way(&third.unwrap(), "a", "device 1").unwrap(),
+            Under { at_place: 147, to_node: 107 }
+        );
+        site.release_room(&quota).unwrap();
+        site.release_room(&fourth).unwrap();
         site.release_shares(&first, &[uuid("two")]).unwrap();
         assert_eq!(site.reserved().unwrap().get("b"), None);
         site.release_room(&first).unwrap();

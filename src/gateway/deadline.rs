@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 
 use super::Member;
-use crate::node::{Content, Hold, NodeError, Upload};
+use crate::node::{Content, FileUpload, Hold, NodeError, Space, Upload};
 
 /// The slowest node that goes through a whole content before it answers, in bytes a second.
 const SLOWEST: u64 = 1 << 20;
@@ -39,6 +40,22 @@ impl Member {
 
     pub(super) async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
         answered(self.patience.answer, self.node.put(key)).await
+    }
+
+    pub(super) async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
+        answered(self.patience.answer, self.node.put_as(key, file)).await
+    }
+
+    pub(super) async fn put_file(&self, key: &Key) -> Result<Option<Box<dyn FileUpload>>, NodeError> {
+        answered(self.patience.answer, self.node.put_file(key)).await
+    }
+
+    pub(super) async fn space(&self) -> Result<Option<Space>, NodeError> {
+        answered(self.patience.answer, self.node.space()).await
+    }
+
+    pub(super) async fn held(&self) -> Result<Option<u64>, NodeError> {
+        answered(self.patience.answer, self.node.held()).await
     }
 
     pub(super) async fn remove(&self, key: &Key) -> Result<(), NodeError> {

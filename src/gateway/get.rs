@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
+use super::choose::in_order;
 use super::digest::Checker;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::node::{ByteStream, NodeError};
@@ -34,7 +35,7 @@ impl Gateway {
     /// An error, naming a node, if none has it as far as known and one could not be asked. A copy that turns out to be
     /// lost or bad, now or later, is taken out of the location log.
     pub async fn get(&self, target: Target, key: &Key, offset: u64) -> Result<Option<Body>, GatewayError> {
-        let mut others: VecDeque<Member> = self.members(target).iter().cloned().collect();
+        let mut others = in_order(self.members(target));
         let mut unknown = None;
         while let Some(source) = others.pop_front() {
             match source.get(key, offset).await {

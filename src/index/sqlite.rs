@@ -164,10 +164,9 @@ impl Index for SqliteIndex {
     async fn totals(&self) -> Result<Totals, IndexError> {
         self.readers
             .read(|db| {
-                let (entries, bytes) =
-                    db.query_row("SELECT count(*), coalesce(sum(size), 0) FROM entries", [], |row| {
-                        Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
-                    })?;
+                let mut sum = db.prepare_cached("SELECT value FROM state WHERE key = ?")?;
+                let mut sum = |name| sum.query_row([name], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()));
+                let (entries, bytes) = (sum("entries")?, sum("bytes")?);
                 let uploads: i64 = db.query_row("SELECT count(*) FROM uploads", [], |row| row.get(0))?;
                 Ok(Totals { entries, bytes, uploads: uploads.cast_unsigned() })
             })

@@ -70,6 +70,10 @@ pub struct NodeConfig {
     pub cost: u32,
     /// It is to become empty: nothing new goes there, and what it has counts as missing elsewhere.
     pub drain: bool,
+    /// Bytes that stay free on its disk; `None` is what its kind does by itself.
+    pub reserve: Option<u64>,
+    /// The most bytes that it should hold.
+    pub max_size: Option<u64>,
 }
 
 /// Where a node keeps content.
@@ -132,6 +136,8 @@ struct RawNode {
     cost: Option<u32>,
     #[serde(default)]
     drain: bool,
+    reserve: Option<limits::Size>,
+    maxsize: Option<limits::Size>,
     gateway: Option<String>,
     user: Option<String>,
     password_file: Option<PathBuf>,
@@ -204,7 +210,15 @@ impl RawNode {
             uuid: uuid.transpose()?,
             cost: self.cost.unwrap_or(DEFAULT_COST),
             drain: self.drain,
+            reserve: limits::bytes("reserve", self.reserve)?,
+            max_size: limits::bytes("maxsize", self.maxsize)?,
         };
+        match node.store {
+            NodeSpec::Keep(_) | NodeSpec::Directory(_) => {}
+            _ if node.reserve.is_none() => {}
+            NodeSpec::Annex(_) => return Err("reserve: annex.diskreserve of the repository says that".to_owned()),
+            _ => return Err("reserve is for nodes on this machine's disks: keep:, directory:".to_owned()),
+        }
         if matches!(node.store, NodeSpec::External(_)) && node.repo.is_none() {
             return Err("a special remote knows no repositories, so it can serve only one: set repo".to_owned());
         }
@@ -228,7 +242,22 @@ impl RawNode {
     }
 }
 
+impl NodeConfig {
+    /// Returns the bytes that stay free besides what the store keeps free by itself: a Keep store does all of it.
+    pub fn reserve_beside_store(&self) -> u64 {
+        match self.store {
+            NodeSpec::Keep(_) => 0,
+            _ => self.reserve.unwrap_or_default(),
+        }
+    }
+}
+
 impl NodeSpec {
+    /// Tells whether content is on this machine's disks, so that its room can be looked at.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Keep(_) | Self::Annex(_) | Self::Directory(_))
+    }
+
     /// Parses a node spec: `keep:PATH` or just a path, `annex:PATH`, `directory:PATH?chunk=SIZE`, `external:TYPE?…`,
     /// `s3://BUCKET/PREFIX?…`, `ssh://HOST/PATH`, `command:PROGRAM ARGS`, `annex+http(s)://…`.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -321,6 +350,22 @@ mod tests {
         assert_eq!(config.nodes["a"].store, NodeSpec::Keep("nodes/a".into()));
         assert_eq!(config.nodes["b"].store, NodeSpec::Keep("/disk \"2\"/keep".into()));
         assert_eq!(config.unwanted, Unwanted::Numcopies);
+    }
+
+    #[test]
+    fn a_node_has_a_reserve_where_its_room_is_known_and_a_size_anywhere() {
+        let node = |lines: &str| {
+            let text = format!("[nodes.a]\nid = \"59a5eba9-ef36-4fc5-b11d-effc1bd2effc\"\n{lines}\n");
+            Config::parse(&text).map(|config| config.nodes["a"].clone())
+        };
+        let keep = node("store = \"keep:/a\"\nreserve = \"2 GB\"\nmaxsize = 5").unwrap();
+        assert_eq!((keep.reserve, keep.max_size), (Some(2_000_000_000), Some(5)));
+        let external = "store = \"external:x\"\nrepo = \"data\"\n";
+        assert_eq!(node(&format!("{external}maxsize = \"1 TB\"")).unwrap().max_size, Some(1_000_000_000_000));
+        assert!(node(&format!("{external}reserve = 1")).unwrap_err().contains("reserve"));
+        let annex = "store = \"annex:/r\"\nrepo = \"data\"\nuuid = \"59a5eba9-ef36-4fc5-b11d-effc1bd2effc\"\n";
+        assert!(node(&format!("{annex}reserve = 1")).unwrap_err().contains("annex.diskreserve"));
+        assert!(node("store = \"keep:/a\"\nmaxsize = \"much\"").unwrap_err().contains("node a: maxsize"));
     }
 
     #[test]

@@ -59,6 +59,19 @@ impl Site {
         })
     }
 
+    /// Changes how much a node holds: its `reserve` or `maxsize`, a size as text; `none` takes it away.
+    pub fn set_node_size(&self, name: &str, setting: &str, size: &str) -> Result<(), SiteError> {
+        config::edit(self, |document| {
+            let node = nodes(document)?.get_mut(name).and_then(Item::as_table_like_mut);
+            let node = node.ok_or_else(|| format!("there is no node {name}"))?;
+            match size {
+                "none" => drop(node.remove(setting)),
+                size => drop(node.insert(setting, value(size))),
+            }
+            Ok(())
+        })
+    }
+
     /// Takes a node out of the configuration. Its store stays as it is.
     pub fn remove_node(&self, name: &str) -> Result<(), SiteError> {
         config::edit(self, |document| {
@@ -90,6 +103,11 @@ mod tests {
         site.set_node("d", Some(50), Some(true)).unwrap();
         let changed = site.reload().unwrap();
         assert_eq!((changed.config().nodes["d"].cost, changed.config().nodes["d"].drain), (50, true));
+        site.set_node_size("d", "maxsize", "5 GB").unwrap();
+        assert_eq!(site.reload().unwrap().config().nodes["d"].max_size, Some(5_000_000_000));
+        assert!(site.set_node_size("d", "maxsize", "much").is_err());
+        site.set_node_size("d", "maxsize", "none").unwrap();
+        assert_eq!(site.reload().unwrap().config().nodes["d"].max_size, None);
         site.remove_node("d").unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
         assert!(site.remove_node("d").is_err());

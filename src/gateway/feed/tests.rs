@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::*;
+use crate::gateway::Terms;
 use crate::node::{ByteStream, Content, Node, Patience, Space};
 use crate::stream::Piece;
 use annex_protocol::key::Key;
@@ -92,8 +93,14 @@ impl Upload for Scripted {
 fn feed(manner: Manner) -> (Feed, Arc<Mutex<usize>>) {
     let taken = Arc::new(Mutex::new(0));
     let uuid = Uuid::parse(b"0b6b4c8e-3c2e-4a52-8d1e-2f9a3a1c7d10").unwrap();
-    let member =
-        Member { name: "a".to_owned(), uuid, node: Arc::new(Nobody), draining: false, patience: Patience::default() };
+    let member = Member {
+        name: "a".to_owned(),
+        uuid,
+        node: Arc::new(Nobody),
+        draining: false,
+        terms: Terms::default(),
+        patience: Patience::default(),
+    };
     let upload = Scripted { manner, taken: Arc::clone(&taken) };
     (Feed::new(member, Box::new(upload)), taken)
 }

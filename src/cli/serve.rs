@@ -89,6 +89,7 @@ impl Serve {
             shutdown.running.spawn(keep_door.clone().serve(listener));
         }
         shutdown.running.spawn(worker::repair(hub.clone()));
+        shutdown.running.spawn(worker::collect(hub.clone()));
         out.line("ready")?;
         out.end()?;
         tell(&[NotifyState::Ready]);

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::disk;
 use crate::error::Failure;
 use crate::gateway::{Gateway, Identity, Member, Terms};
+use crate::keep::service::{Mount, OpenStore};
 use crate::keep::{Create, KeepError, KeepStore, Options};
 use crate::node::annex::AnnexNode;
 use crate::node::directory::DirectoryNode;
@@ -26,8 +27,8 @@ use crate::node::{Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
 use crate::s3::{Bucket, Credentials, Deadlines, Place};
 use crate::serve::hub::Assemble;
-use crate::site::config::{DirectorySpec, External, NodeSpec, P2pSpec, PasswordSource, S3Spec, Secret};
-use crate::site::{NodeConfig, Site};
+use crate::site::config::{DirectorySpec, External, KeepVolume, NodeSpec, P2pSpec, PasswordSource, S3Spec, Secret};
+use crate::site::{NodeConfig, Site, SiteError, cluster};
 use crate::stream::LazySpool;
 use crate::task::blocking;
 
@@ -81,6 +82,24 @@ impl Assemble for Stores {
         site.config().nodes.iter().filter_map(node).collect()
     }
 
+    fn mounts(&self, site: &Site) -> Result<Vec<Mount>, SiteError> {
+        let (cluster, root) = (site.cluster()?, site.root());
+        let mut mounts: Vec<Mount> = Vec::new();
+        for (name, node) in &site.config().nodes {
+            let NodeSpec::Keep(path) = node.store.absolute(root) else { continue };
+            let device = path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string();
+            // Two nodes can be one store.
+            if mounts.iter().any(|mount| mount.device == device) {
+                continue;
+            }
+            let uuid = cluster::uuid(cluster, "nyw5e", node.id.as_bytes());
+            let KeepVolume { read_only, replication, classes } = node.keep.clone();
+            let store = Arc::new(self.keep_store(site, name, &path));
+            mounts.push(Mount { uuid, device, read_only, replication, classes, store });
+        }
+        Ok(mounts)
+    }
+
     fn meters(&self) -> &Meters {
         &self.meters
     }
@@ -91,10 +110,7 @@ impl Stores {
     fn node(&self, site: &Site, name: &str, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
         let uuid = uuid.clone();
         let opener: Box<dyn Opener> = match store {
-            NodeSpec::Keep(path) => {
-                let reserve = site.config().nodes.get(name).and_then(|node| node.reserve);
-                Box::new(KeepOpener { stores: self.clone(), path: path.clone(), reserve, uuid })
-            }
+            NodeSpec::Keep(path) => Box::new(KeepOpener { store: self.keep_store(site, name, path), uuid }),
             NodeSpec::Annex(spec) => {
                 let peer = peer(None, uuid, identity);
                 Box::new(AnnexOpener { path: spec.path.clone(), peer, patience: patience(site) })
@@ -116,11 +132,16 @@ impl Stores {
         self.single.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    async fn keep(&self, path: &Path, reserve: Option<u64>) -> Result<KeepStore, KeepError> {
-        let cell = Arc::clone(self.open.lock().await.entry(path.into()).or_default());
+    fn keep_store(&self, site: &Site, name: &str, path: &Path) -> KeepMount {
         let usual = Options::default();
-        let options = Options { reserve: reserve.unwrap_or(usual.reserve), ..usual };
-        cell.get_or_try_init(|| KeepStore::open(path, Create::Never, options)).await.cloned()
+        let reserve = site.config().nodes.get(name).and_then(|node| node.reserve).unwrap_or(usual.reserve);
+        let options = Options { reserve, trash_lifetime: site.config().keep.trash_lifetime, ..usual };
+        KeepMount { stores: self.clone(), path: path.into(), options }
+    }
+
+    async fn keep(&self, path: &Path, options: &Options) -> Result<KeepStore, KeepError> {
+        let cell = Arc::clone(self.open.lock().await.entry(path.into()).or_default());
+        cell.get_or_try_init(|| KeepStore::open(path, Create::Never, options.clone())).await.cloned()
     }
 
     fn spool(&self, site: &Site) -> LazySpool {
@@ -130,23 +151,39 @@ impl Stores {
 }
 
 struct KeepOpener {
-    stores: Stores,
-    path: PathBuf,
-    reserve: Option<u64>,
+    store: KeepMount,
     uuid: Uuid,
 }
 
 #[async_trait]
 impl Opener for KeepOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        match self.stores.keep(&self.path, self.reserve).await {
+        match self.store.open().await {
             Ok(store) => {
-                let path = self.path.clone();
+                let path = self.store.path.clone();
                 let device = blocking(move || disk::device(&path)).await.ok();
                 Ok(Arc::new(KeepNode::new(store, self.uuid.clone()).on_device(device)))
             }
             Err(error) => Err(NodeError::Unreachable(error.to_string())),
         }
+    }
+}
+
+/// A Keep store of the site, for its nodes and as a volume of its Keep.
+struct KeepMount {
+    stores: Stores,
+    path: PathBuf,
+    options: Options,
+}
+
+#[async_trait]
+impl OpenStore for KeepMount {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    async fn open(&self) -> Result<KeepStore, KeepError> {
+        self.stores.keep(&self.path, &self.options).await
     }
 }
 

@@ -11,6 +11,7 @@ use super::{RepoName, SiteError};
 
 mod edit;
 mod initial;
+mod keep;
 mod limits;
 mod listen;
 mod node_external;
@@ -21,6 +22,7 @@ mod query;
 
 pub(super) use edit::edit;
 pub(super) use initial::initial;
+pub use keep::{Keep, KeepVolume};
 pub use limits::{Limits, UserLimits};
 pub use listen::{Address, Http, Ssh, Tls};
 pub use node_external::{External, Secret};
@@ -51,6 +53,8 @@ pub struct Config {
     pub ssh: Ssh,
     /// The HTTP door.
     pub http: Http,
+    /// How Keep's own clients are served.
+    pub keep: Keep,
     /// How much of the gateway one may use at once.
     pub limits: Limits,
 }
@@ -74,6 +78,8 @@ pub struct NodeConfig {
     pub reserve: Option<u64>,
     /// The most bytes that it should hold.
     pub max_size: Option<u64>,
+    /// What Keep's own clients see of it, if it is a Keep store.
+    pub keep: KeepVolume,
 }
 
 /// Where a node keeps content.
@@ -123,6 +129,8 @@ struct Raw {
     #[serde(default)]
     http: listen::RawHttp,
     #[serde(default)]
+    keep: keep::RawKeep,
+    #[serde(default)]
     limits: limits::RawLimits,
 }
 
@@ -138,6 +146,8 @@ struct RawNode {
     drain: bool,
     reserve: Option<limits::Size>,
     maxsize: Option<limits::Size>,
+    #[serde(default)]
+    keep: Option<keep::RawVolume>,
     gateway: Option<String>,
     user: Option<String>,
     password_file: Option<PathBuf>,
@@ -191,6 +201,7 @@ impl Config {
             secure_hashes_only: defaults.securehashesonly,
             ssh: raw.ssh.check()?,
             http: raw.http.check()?,
+            keep: raw.keep.check()?,
             limits: raw.limits.check()?,
         })
     }
@@ -203,6 +214,7 @@ impl RawNode {
         let access = node_p2p::RawAccess { user, password_file, password_env, ca_file };
         let gateway = self.gateway.as_deref().map(node_p2p::gateway).transpose()?;
         let uuid = self.uuid.map(|text| Uuid::parse(text.as_bytes()).ok_or(format!("uuid: \"{text}\" is no UUID")));
+        let served = self.keep.is_some();
         let node = NodeConfig {
             id: self.id,
             store: self.external.complete(NodeSpec::parse(&self.store)?.with(access, gateway)?)?,
@@ -212,7 +224,11 @@ impl RawNode {
             drain: self.drain,
             reserve: limits::bytes("reserve", self.reserve)?,
             max_size: limits::bytes("maxsize", self.maxsize)?,
+            keep: self.keep.unwrap_or_default().check()?,
         };
+        if served && !matches!(node.store, NodeSpec::Keep(_)) {
+            return Err("only Keep stores are served to Keep's clients: leave keep out".to_owned());
+        }
         match node.store {
             NodeSpec::Keep(_) | NodeSpec::Directory(_) => {}
             _ if node.reserve.is_none() => {}

@@ -13,5 +13,7 @@ mod progress;
 mod session;
 mod settings;
 mod shared;
+mod state;
+mod subject;
 
 pub use session::serve;

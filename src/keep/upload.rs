@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use tokio::task::JoinHandle;
 
-use super::{Entry, Inner, KeepError, read};
+use super::{Entry, Inner, KeepError, Manifests, read};
 use crate::store::{Block, BlockWriter, Placed, StoreError};
 use crate::stream::{BlockDigest, Cutter, Piece};
 
@@ -65,6 +65,13 @@ impl Upload {
         going.done.clone_from(&kept);
         going.kept = kept;
         Ok(Self { going, open: true })
+    }
+
+    /// Begins an upload whose blocks are all in the store.
+    pub(super) fn of(inner: Arc<Inner>, owner: &[u8], name: &[u8], blocks: Vec<Block>) -> Self {
+        let mut going = Going::new(inner, owner.to_vec(), name.to_vec());
+        going.done = blocks;
+        Self { going, open: true }
     }
 
     /// Returns the position of the first byte that is wanted: behind what an earlier upload left.
@@ -211,6 +218,14 @@ impl Going {
         Ok(())
     }
 
+    /// Waits for all blocks to be in place.
+    async fn settle_all(&mut self) -> Result<(), KeepError> {
+        while !self.placing.is_empty() {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
     /// Tells the index of the blocks that are in place.
     async fn record(&mut self) -> Result<(), KeepError> {
         while self.placing.front().is_some_and(|(_, placing)| placing.is_finished()) {
@@ -231,22 +246,25 @@ impl Going {
         if self.writer.is_some() {
             return Err(KeepError::Uncut);
         }
+        if self.inner.options.manifests == Manifests::Open {
+            // Only what is in place has the signatures that such a manifest passes on.
+            self.settle_all().await?;
+        }
         let mut blocks = self.done.clone();
         for (digest, _) in &self.placing {
             blocks.push(block(digest).await?);
         }
         let size = blocks.iter().map(|block| u64::from(block.size)).sum();
-        let text = Bytes::from(self.inner.sealer.write(&self.owner, &self.name, &blocks)?);
+        let text = self.inner.manifest(&self.owner, &self.name, &blocks)?;
         // The manifest is written while the last blocks are being synced: it says nothing before the index does.
         let inner = Arc::clone(&self.inner);
-        let manifest = async move { put(&inner, text, size).await };
-        let settle = async {
-            while !self.placing.is_empty() {
-                self.settle().await?;
+        let manifest = async move {
+            match text {
+                Some(text) => put(&inner, text, size).await,
+                None => Ok((Block::EMPTY, Placed::Existing)),
             }
-            Ok::<_, KeepError>(())
         };
-        let (settled, manifest) = tokio::join!(settle, manifest);
+        let (settled, manifest) = tokio::join!(self.settle_all(), manifest);
         let (manifest, placed) = match (settled, manifest) {
             (Ok(()), Ok(manifest)) => manifest,
             (Err(error), Ok((manifest, Placed::New))) => {
@@ -264,7 +282,7 @@ impl Going {
         let unreferenced = self.inner.index.put(entry.clone(), deadline).await?;
         // A removal of another entry may have moved them away before it could know of this one.
         let mut needed = entry.blocks.clone();
-        needed.push(entry.manifest);
+        needed.extend((entry.manifest != Block::EMPTY).then_some(entry.manifest));
         if let Some(block) = self.inner.missing(&needed).await?.first() {
             self.inner.index.remove(&self.owner, &self.name, deadline).await?;
             return Err(StoreError::Gone { store: self.inner.blocks.name(), block: *block }.into());

@@ -23,6 +23,8 @@ pub(super) struct Host {
     job: Option<Job>,
     messages: mpsc::Receiver<HostMessage>,
     output: Output,
+    /// What EXPORT or IMPORT named last.
+    name: Option<Text>,
 }
 
 /// Answers the requests of one job, until its channel closes.
@@ -32,7 +34,7 @@ pub(super) async fn run(
     output: Output,
     shared: Arc<Shared>,
 ) -> Result<(), Ended> {
-    let mut host = Host { job, messages, output };
+    let mut host = Host { job, messages, output, name: None };
     while let Some(message) = host.messages.recv().await {
         let HostMessage::Request(request) = message else {
             return Err(Ended::Broken("an answer came that nobody asked for".into()));
@@ -59,6 +61,26 @@ impl Host {
     /// Asks for a setting; empty when it is not set.
     pub(super) async fn setting(&mut self, name: &str) -> Result<Vec<u8>, Ended> {
         self.value(RemoteRequest::GetConfig { name: Text::of_message(name) }).await
+    }
+
+    /// Asks for the password that git-annex keeps under a name; empty when there is none.
+    pub(super) async fn password(&mut self, name: &str) -> Result<Vec<u8>, Ended> {
+        self.tell(RemoteRequest::GetCreds { name: Text::of_message(name) }).await?;
+        match self.messages.recv().await {
+            Some(HostMessage::RemoteResponse(RemoteResponse::Creds { password, .. })) => Ok(password.as_bytes().to_vec()),
+            Some(_) => Err(Ended::Broken("something else than CREDS came as an answer".into())),
+            None => Err(Ended::Quietly),
+        }
+    }
+
+    /// Returns the name that EXPORT or IMPORT gave for this request, and forgets it.
+    pub(super) fn named(&mut self) -> Option<Text> {
+        self.name.take()
+    }
+
+    /// Keeps a name for the next request.
+    pub(super) fn name(&mut self, name: Text) {
+        self.name = Some(name);
     }
 
     /// Asks something that is answered with one VALUE.

@@ -1,19 +1,20 @@
 //! What all jobs of the process share: the outcome of negotiation and PREPARE, and the open store.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use annex_protocol::external::{Extension, Extensions};
 use tokio::sync::OnceCell;
 
-use super::settings::Settings;
-use crate::keep::{Create, KeepError, KeepStore, Options};
+use super::settings::{self, Settings};
+use crate::keep::remote::{Access, Http, RemoteOptions, RemoteStore, Services, Token};
+use crate::keep::{Create, KeepError, KeepStore, Manifests, Options};
 
 /// The state of one process.
 #[derive(Default)]
 pub(super) struct Shared {
     extensions: OnceLock<Extensions>,
     prepared: OnceLock<Prepared>,
-    store: OnceCell<KeepStore>,
+    opened: OnceCell<Opened>,
 }
 
 /// What PREPARE found out.
@@ -22,11 +23,30 @@ pub(super) struct Prepared {
     pub(super) settings: Settings,
     /// The remote's UUID: the owner of what it stores.
     pub(super) uuid: Vec<u8>,
+    /// What servers are shown.
+    pub(super) token: Token,
+}
+
+/// An open store.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    pub(super) store: KeepStore,
+    pub(super) record: Record,
+}
+
+/// Where it is recorded which content the remote has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Record {
+    /// In the store's own index.
+    Index,
+    /// In git-annex's state of each key: servers know blocks and nothing of keys.
+    State,
 }
 
 /// The store as a request needs it.
 pub(super) struct Place<'a> {
     pub(super) store: KeepStore,
+    pub(super) record: Record,
     pub(super) owner: &'a [u8],
     pub(super) settings: &'a Settings,
 }
@@ -38,6 +58,8 @@ pub(super) enum NoPlace {
     NotPrepared,
     #[error(transparent)]
     Keep(#[from] KeepError),
+    #[error("{0}")]
+    Access(String),
 }
 
 impl Shared {
@@ -61,19 +83,36 @@ impl Shared {
     ///
     /// A store that cannot be opened now, perhaps since its disk is away, may be there at the next call.
     pub(super) async fn place(&self) -> Result<Place<'_>, NoPlace> {
-        let Prepared { settings, uuid } = self.prepared.get().ok_or(NoPlace::NotPrepared)?;
-        let store = self.store.get_or_try_init(|| open(settings, Create::Never)).await?.clone();
-        Ok(Place { store, owner: uuid, settings })
+        let Prepared { settings, uuid, token } = self.prepared.get().ok_or(NoPlace::NotPrepared)?;
+        let opened = self.opened.get_or_try_init(|| open(settings, token, Create::Never)).await?;
+        let Opened { store, record } = opened.clone();
+        Ok(Place { store, record, owner: uuid, settings })
     }
 }
 
 /// Opens the store that the settings name.
-pub(super) async fn open(settings: &Settings, create: Create) -> Result<KeepStore, KeepError> {
+pub(super) async fn open(settings: &Settings, token: &Token, create: Create) -> Result<Opened, NoPlace> {
     let defaults = Options::default();
     let options = Options {
         block_size: settings.block_size.unwrap_or(defaults.block_size),
         trash_lifetime: settings.trash_lifetime.unwrap_or(defaults.trash_lifetime),
         ..defaults
     };
-    KeepStore::open(&settings.store, create, options).await
+    match &settings.place {
+        settings::Place::Directory(path) => {
+            let store = KeepStore::open(path, create, options).await?;
+            Ok(Opened { store, record: Record::Index })
+        }
+        settings::Place::Servers(servers) => {
+            let ca_file = settings.ca_file.clone().or_else(|| std::env::var_os("SSL_CERT_FILE").map(Into::into));
+            let access = Access { token: token.clone(), ca_file };
+            let http = Http::new(&access).await.map_err(NoPlace::Access)?;
+            let remote =
+                RemoteOptions { replicas: settings.replicas, classes: settings.classes.clone(), ..RemoteOptions::default() };
+            let services = Services::given(servers.iter().map(String::as_str));
+            let blocks = RemoteStore::new(http, services, remote);
+            let options = Options { manifests: Manifests::Open, ..options };
+            Ok(Opened { store: KeepStore::unindexed(Arc::new(blocks), options), record: Record::State })
+        }
+    }
 }

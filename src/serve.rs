@@ -6,6 +6,7 @@ mod git;
 pub mod hook;
 pub mod http;
 pub mod hub;
+pub mod keep;
 mod metrics;
 pub mod notify;
 pub mod p2p;

@@ -8,6 +8,7 @@ use md5::{Digest, Md5};
 
 use crate::hex;
 
+mod call;
 mod locator;
 mod mapping;
 mod rendezvous;
@@ -18,6 +19,7 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub use call::KeepCall;
 pub(crate) use locator::digits as locator_digits;
 pub use locator::{Locator, LocatorError, is_loose_locator};
 pub use mapping::{Mapping, MappingError};

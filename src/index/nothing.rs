@@ -35,6 +35,14 @@ impl Index for NoIndex {
         Ok(blocks.to_vec())
     }
 
+    async fn lease(&self, _blocks: &[BlockHash], _until: SystemTime) -> Result<(), IndexError> {
+        Ok(())
+    }
+
+    async fn forget_leases(&self, _now: SystemTime) -> Result<(), IndexError> {
+        Ok(())
+    }
+
     async fn entries_with(&self, _block: BlockHash) -> Result<Vec<Entry>, IndexError> {
         Ok(Vec::new())
     }

@@ -8,7 +8,7 @@ use annex_protocol::manifest::Manifest;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
-use super::{Content, Entry, Inner, KeepError, KeepStore, Manifests, Sealer, Upload, manifest, read};
+use super::{Content, Entry, Inner, KeepError, KeepStore, Manifests, Sealer, manifest, read};
 use crate::index::nothing::NoIndex;
 use crate::store::{Block, BlockStore};
 
@@ -54,7 +54,7 @@ impl KeepStore {
         manifest::check(owner, to)?;
         let Some(entry) = self.found(owner, from).await? else { return Ok(false) };
         if from != to {
-            Upload::of(Arc::clone(&self.inner), owner, to, entry.blocks).commit().await?;
+            self.inner.make_entry(owner, to, entry.blocks).await?;
             self.remove(owner, from).await?;
         }
         Ok(true)

@@ -67,13 +67,6 @@ impl Upload {
         Ok(Self { going, open: true })
     }
 
-    /// Begins an upload whose blocks are all in the store.
-    pub(super) fn of(inner: Arc<Inner>, owner: &[u8], name: &[u8], blocks: Vec<Block>) -> Self {
-        let mut going = Going::new(inner, owner.to_vec(), name.to_vec());
-        going.done = blocks;
-        Self { going, open: true }
-    }
-
     /// Returns the position of the first byte that is wanted: behind what an earlier upload left.
     pub fn offset(&self) -> u64 {
         self.going.kept.iter().map(|block| u64::from(block.size)).sum()
@@ -278,17 +271,7 @@ impl Going {
         }
         let (owner, name) = (self.owner.clone(), self.name.clone());
         let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
-        let deadline = self.inner.deadline();
-        let unreferenced = self.inner.index.put(entry.clone(), deadline).await?;
-        // A removal of another entry may have moved them away before it could know of this one.
-        let mut needed = entry.blocks.clone();
-        needed.extend((entry.manifest != Block::EMPTY).then_some(entry.manifest));
-        if let Some(block) = self.inner.missing(&needed).await?.first() {
-            self.inner.index.remove(&self.owner, &self.name, deadline).await?;
-            return Err(StoreError::Gone { store: self.inner.blocks.name(), block: *block }.into());
-        }
-        self.inner.discard(unreferenced, deadline).await?;
-        Ok(entry)
+        self.inner.record(entry).await
     }
 
     async fn suspend(&mut self) -> Result<u64, KeepError> {

@@ -11,6 +11,7 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
+use super::keep::{Mount, SiteKeep};
 use super::traffic::Traffic;
 use crate::gateway::{Gateway, GatewayError, Target};
 use crate::node::Node;
@@ -28,6 +29,9 @@ pub trait Assemble: Send + Sync {
     /// Returns the nodes of a site by name, to ask them how they are.
     fn nodes(&self, site: &Site) -> Vec<(String, Arc<dyn Node>)>;
 
+    /// Returns the Keep stores of a site, each once.
+    fn mounts(&self, site: &Site) -> Result<Vec<Mount>, SiteError>;
+
     /// Returns what is counted about nodes.
     fn meters(&self) -> &Meters;
 }
@@ -40,6 +44,7 @@ struct Inner {
     site: RwLock<Site>,
     assemble: Box<dyn Assemble>,
     open: Mutex<Open>,
+    keep: Mutex<Option<SiteKeep>>,
     traffic: Traffic,
     shutdown: Shutdown,
     started: Instant,
@@ -83,9 +88,9 @@ impl Hub {
     /// Makes the hub of a site. Must be called on the runtime if the doors are to serve.
     pub fn new(site: Site, assemble: Box<dyn Assemble>, shutdown: Shutdown) -> Self {
         let traffic = Traffic::new(&site.config().limits);
-        let open = Mutex::default();
+        let (open, keep) = (Mutex::default(), Mutex::default());
         let (site, started, listening) = (RwLock::new(site), Instant::now(), Mutex::default());
-        Self(Arc::new(Inner { site, assemble, open, traffic, shutdown, started, listening }))
+        Self(Arc::new(Inner { site, assemble, open, keep, traffic, shutdown, started, listening }))
     }
 
     /// Returns the site as it is configured now.
@@ -134,7 +139,22 @@ impl Hub {
         self.0.traffic.set_limits(&site.config().limits);
         *self.0.site.write().unwrap_or_else(PoisonError::into_inner) = site;
         *self.opened() = Open::default();
+        *self.0.keep.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
+    }
+
+    /// Returns the site's Keep.
+    pub async fn keep(&self) -> Result<SiteKeep, SiteError> {
+        let hub = self.clone();
+        blocking(move || {
+            let site = hub.site();
+            let mut keep = hub.0.keep.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*keep {
+                Some(keep) => Ok(keep.clone()),
+                None => Ok(keep.insert(SiteKeep::new(&site, hub.0.assemble.mounts(&site)?)?).clone()),
+            }
+        })
+        .await
     }
 
     /// Opens a repository, or returns the one that is open. Blocks.
@@ -275,6 +295,10 @@ mod tests {
     impl Assemble for NoNodes {
         fn nodes(&self, _site: &Site) -> Vec<(String, Arc<dyn Node>)> {
             Vec::new()
+        }
+
+        fn mounts(&self, _site: &Site) -> Result<Vec<Mount>, SiteError> {
+            Ok(Vec::new())
         }
 
         fn meters(&self) -> &Meters {

@@ -11,6 +11,7 @@ use super::{RepoName, SiteError};
 
 mod edit;
 mod initial;
+mod keep;
 mod limits;
 mod listen;
 mod node_external;
@@ -19,6 +20,7 @@ mod node_p2p;
 
 pub(super) use edit::edit;
 pub(super) use initial::initial;
+pub use keep::{Keep, KeepVolume};
 pub use limits::{Limits, UserLimits};
 pub use listen::{Address, Http, Ssh, Tls};
 pub use node_external::{External, Secret};
@@ -48,6 +50,8 @@ pub struct Config {
     pub ssh: Ssh,
     /// The HTTP door.
     pub http: Http,
+    /// How Keep's own clients are served.
+    pub keep: Keep,
     /// How much of the gateway one may use at once.
     pub limits: Limits,
 }
@@ -67,6 +71,8 @@ pub struct NodeConfig {
     pub cost: u32,
     /// It is to become empty: nothing new goes there, and what it has counts as missing elsewhere.
     pub drain: bool,
+    /// What Keep's own clients see of it, if it is a Keep store.
+    pub keep: KeepVolume,
 }
 
 /// Where a node keeps content.
@@ -114,6 +120,8 @@ struct Raw {
     #[serde(default)]
     http: listen::RawHttp,
     #[serde(default)]
+    keep: keep::RawKeep,
+    #[serde(default)]
     limits: limits::RawLimits,
 }
 
@@ -127,6 +135,8 @@ struct RawNode {
     cost: Option<u32>,
     #[serde(default)]
     drain: bool,
+    #[serde(default)]
+    keep: Option<keep::RawVolume>,
     gateway: Option<String>,
     user: Option<String>,
     password_file: Option<PathBuf>,
@@ -180,6 +190,7 @@ impl Config {
             secure_hashes_only: defaults.securehashesonly,
             ssh: raw.ssh.check()?,
             http: raw.http.check()?,
+            keep: raw.keep.check()?,
             limits: raw.limits.check()?,
         })
     }
@@ -192,6 +203,7 @@ impl RawNode {
         let access = node_p2p::RawAccess { user, password_file, password_env, ca_file };
         let gateway = self.gateway.as_deref().map(node_p2p::gateway).transpose()?;
         let uuid = self.uuid.map(|text| Uuid::parse(text.as_bytes()).ok_or(format!("uuid: \"{text}\" is no UUID")));
+        let served = self.keep.is_some();
         let node = NodeConfig {
             id: self.id,
             store: self.external.complete(NodeSpec::parse(&self.store)?.with(access, gateway)?)?,
@@ -199,7 +211,11 @@ impl RawNode {
             uuid: uuid.transpose()?,
             cost: self.cost.unwrap_or(DEFAULT_COST),
             drain: self.drain,
+            keep: self.keep.unwrap_or_default().check()?,
         };
+        if served && !matches!(node.store, NodeSpec::Keep(_)) {
+            return Err("only Keep stores are served to Keep's clients: leave keep out".to_owned());
+        }
         if matches!(node.store, NodeSpec::External(_)) && node.repo.is_none() {
             return Err("a special remote knows no repositories, so it can serve only one: set repo".to_owned());
         }

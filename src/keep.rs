@@ -29,6 +29,7 @@ use crate::store::{BlockBytes, Space, StoreError};
 use crate::stream::MAX_BLOCK;
 
 mod collect;
+pub mod collections;
 mod entry;
 mod file;
 mod manifest;

@@ -97,7 +97,7 @@ pub(super) async fn answer(request: Request, host: &mut Host, shared: &Shared) -
 
 async fn cost(shared: &Shared) -> f64 {
     match shared.place().await {
-        Ok(Place { record: Record::State, .. }) => COST_OF_SERVERS,
+        Ok(Place { record: Record::State | Record::Collections(_), .. }) => COST_OF_SERVERS,
         _ => COST,
     }
 }
@@ -119,7 +119,7 @@ async fn list_configs(host: &Host) -> Result<Response, Ended> {
 ///
 /// Runs at initremote and at every enableremote, in every clone.
 async fn init(host: &mut Host, shared: &Shared) -> Result<Result<(), String>, Ended> {
-    let mut settings = match words(host).await?.complete() {
+    let settings = match words(host).await?.complete() {
         Ok(settings) => settings,
         Err(error) => return Ok(Err(error.to_string())),
     };
@@ -127,10 +127,12 @@ async fn init(host: &mut Host, shared: &Shared) -> Result<Result<(), String>, En
         Ok(token) => token,
         Err(text) => return Ok(Err(text)),
     };
-    let store = match shared::open(&settings, &token, Create::IfMissing).await {
+    let prepared = prepared(settings, token, host).await?;
+    let store = match shared::open(&prepared, Create::IfMissing).await {
         Ok(opened) => opened.store,
         Err(error) => return Ok(Err(error.to_string())),
     };
+    let mut settings = prepared.settings;
     let set = |name, value: &Path| {
         let value = Text::new(value.as_os_str().as_bytes()).filter(|_| !value.as_os_str().is_empty());
         Word::new(name).zip(value).ok_or_else(|| format!("{name}= holds a line feed"))
@@ -191,22 +193,31 @@ async fn kept_token(host: &mut Host) -> Result<Token, Ended> {
 async fn prepare(host: &mut Host, shared: &Shared) -> Result<Result<(), String>, Ended> {
     match words(host).await?.settings() {
         Ok(settings) => {
-            let uuid = host.value(RemoteRequest::GetUuid).await?;
             let token = match settings.place {
                 settings::Place::Directory(_) => Token::None,
-                settings::Place::Servers(_) => kept_token(host).await?,
+                settings::Place::Servers(_) | settings::Place::Cluster { .. } => kept_token(host).await?,
             };
-            shared.prepare(Prepared { settings, uuid, token });
+            shared.prepare(prepared(settings, token, host).await?);
             Ok(Ok(()))
         }
         Err(error) => Ok(Err(error.to_string())),
     }
 }
 
+async fn prepared(settings: Settings, token: Token, host: &mut Host) -> Result<Prepared, Ended> {
+    let uuid = host.value(RemoteRequest::GetUuid).await?;
+    let name = String::from_utf8_lossy(&host.setting("name").await?).into_owned();
+    let tree = host.setting("exporttree").await? == b"yes";
+    Ok(Prepared { settings, uuid, token, name, tree })
+}
+
 async fn words(host: &mut Host) -> Result<Words, Ended> {
     Ok(Words {
         store: host.setting(settings::STORE).await?,
         keep: host.setting(settings::KEEP).await?,
+        api: host.setting(settings::API).await?,
+        project: host.setting(settings::PROJECT).await?,
+        collections: host.setting(settings::COLLECTIONS).await?,
         replicas: host.setting(settings::REPLICAS).await?,
         storage_classes: host.setting(settings::STORAGE_CLASSES).await?,
         ca_file: host.setting(settings::CA_FILE).await?,
@@ -277,7 +288,12 @@ fn removed(done: Result<(), Trouble>, key: WireKey) -> Result<Response, Ended> {
 /// Tells where the content is on this machine, and in which manifest; offline, and quick.
 async fn whereis(key: &WireKey, host: &mut Host, shared: &Shared) -> Result<Option<Text>, Ended> {
     let (Ok(subject), Ok(place)) = (Subject::new(key, None), shared.place().await) else { return Ok(None) };
-    let manifest = match place.record {
+    let manifest = match &place.record {
+        Record::Collections(collections) => {
+            let holders = collections.holders(&subject.key.file_name()).await;
+            let text = format!("{} (file {} of collection {})", place.settings.place, subject.key, holders.join(", "));
+            return Ok((!holders.is_empty()).then(|| message(&text)));
+        }
         Record::Index => {
             let (owner, name) = place.entry_name(&subject);
             let entry = place.store.entry(&owner, &name).await.ok().flatten();
@@ -307,8 +323,15 @@ async fn info(host: &Host, shared: &Shared) -> Result<Response, Ended> {
 
 async fn describe(shared: &Shared) -> Result<Vec<(&'static str, String)>, Failed> {
     let Place { store, settings, .. } = shared.place().await?;
-    if let settings::Place::Servers(servers) = &settings.place {
-        let mut fields = vec![("keep servers", servers.join(" ")), ("block size", store.block_size().to_string())];
+    if !matches!(settings.place, settings::Place::Directory(_)) {
+        let mut fields = match &settings.place {
+            settings::Place::Cluster { api, project, .. } => vec![
+                ("api server", api.clone()),
+                ("project", project.clone().unwrap_or_else(|| "the user's own".to_owned())),
+            ],
+            place => vec![("keep servers", place.to_string())],
+        };
+        fields.push(("block size", store.block_size().to_string()));
         fields.extend(settings.replicas.map(|replicas| ("replicas", replicas.to_string())));
         fields.extend((!settings.classes.is_empty()).then(|| ("storage classes", settings.classes.join(" "))));
         return Ok(fields);
@@ -329,7 +352,7 @@ async fn describe(shared: &Shared) -> Result<Vec<(&'static str, String)>, Failed
 async fn availability(shared: &Shared) -> Availability {
     match shared.place().await {
         Err(_) if shared.has(Extension::UnavailableResponse) => Availability::Unavailable,
-        Ok(Place { record: Record::State, .. }) => Availability::Global,
+        Ok(Place { record: Record::State | Record::Collections(_), .. }) => Availability::Global,
         _ => Availability::Local,
     }
 }

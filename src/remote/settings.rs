@@ -11,6 +11,12 @@ use crate::stream::MAX_BLOCK;
 pub(super) const STORE: &str = "store";
 /// Keep servers instead of a directory.
 pub(super) const KEEP: &str = "keep";
+/// An Arvados cluster instead of a directory.
+pub(super) const API: &str = "api";
+/// Where collections are made there.
+pub(super) const PROJECT: &str = "project";
+/// How keys are divided among collections.
+pub(super) const COLLECTIONS: &str = "collections";
 /// How many copies servers make.
 pub(super) const REPLICAS: &str = "replicas";
 /// Where servers put them.
@@ -23,10 +29,13 @@ pub(super) const BLOCK_SIZE: &str = "blocksize";
 pub(super) const TRASH_LIFETIME: &str = "trashlifetime";
 
 /// All settings with what LISTCONFIGS says about them.
-pub(super) const DESCRIPTIONS: [(&str, &str); 7] = [
+pub(super) const DESCRIPTIONS: [(&str, &str); 10] = [
     (STORE, "directory of the Keep store (default: annex-keep/keep in the user's data directory)"),
     (KEEP, "instead of store=: addresses of Keep servers, such as http://host:25107, separated by commas"),
-    (REPLICAS, "copies that servers make of each block (default: 2, with keep= no more than servers named)"),
+    (API, "instead of store=: API server of an Arvados cluster, such as https://x.arvadosapi.com"),
+    (PROJECT, "with api=: UUID of the project that the collections are in (default: the user's own)"),
+    (COLLECTIONS, "with api=: few, each with many keys; or key, one for each key (default: few)"),
+    (REPLICAS, "copies that servers make of each block (default: the cluster's; with keep= 2, or 1 of one server)"),
     (STORAGE_CLASSES, "storage classes for the copies, separated by commas (default: the servers' own)"),
     (CA_FILE, "file with certificates of authorities to trust besides the system's (default: SSL_CERT_FILE)"),
     (BLOCK_SIZE, "cut content into blocks of this size, at most 64MiB (default: 64MiB)"),
@@ -51,6 +60,15 @@ pub(super) enum Place {
     Directory(PathBuf),
     /// On these servers.
     Servers(Vec<String>),
+    /// On an Arvados cluster.
+    Cluster {
+        /// Its API server.
+        api: String,
+        /// Where collections are made; `None`: in the user's own project.
+        project: Option<String>,
+        /// Each key has a collection of its own.
+        single: bool,
+    },
 }
 
 /// The words of the settings, empty where not set.
@@ -58,6 +76,9 @@ pub(super) enum Place {
 pub(super) struct Words {
     pub(super) store: Vec<u8>,
     pub(super) keep: Vec<u8>,
+    pub(super) api: Vec<u8>,
+    pub(super) project: Vec<u8>,
+    pub(super) collections: Vec<u8>,
     pub(super) replicas: Vec<u8>,
     pub(super) storage_classes: Vec<u8>,
     pub(super) ca_file: Vec<u8>,
@@ -72,12 +93,20 @@ pub(super) enum SettingsError {
     Tilde(&'static str, PathBuf),
     #[error("no store= is given, and neither XDG_DATA_HOME nor HOME says where the default would be")]
     NoHome,
-    #[error("no store= or keep= is set: run git annex enableremote with store=DIRECTORY or keep=URL")]
+    #[error("no store=, keep= or api= is set: run git annex enableremote with one of them")]
     NoStore,
     #[error("{}={}: the working directory is gone", .0, .1.display())]
     NoDirectory(&'static str, PathBuf),
-    #[error("store= and keep= are both set: blocks are in a directory or on servers")]
+    #[error("blocks are in one place: set one of store=, keep= and api=")]
     Two,
+    #[error("project= and collections= are for api=")]
+    NoCluster,
+    #[error("api={0} is no address such as https://x.arvadosapi.com")]
+    Api(String),
+    #[error("project={0} is no UUID of a project or user, such as zzzzz-j7d0g-0123456789abcde")]
+    Project(String),
+    #[error("collections={0} is neither few nor key")]
+    Collections(String),
     #[error("keep={0} is no list of addresses such as http://host:25107,https://keep.example.org")]
     Keep(String),
     #[error("replicas={0} is no number from 1 to 99")]
@@ -93,7 +122,7 @@ pub(super) enum SettingsError {
 impl Words {
     /// Checks the settings of a remote that is being made or enabled: fills in the default, makes paths absolute.
     pub(super) fn complete(mut self) -> Result<Settings, SettingsError> {
-        if self.keep.is_empty() {
+        if self.keep.is_empty() && self.api.is_empty() {
             let given = (!self.store.is_empty()).then(|| PathBuf::from(OsString::from_vec(self.store.clone())));
             let store = given.or_else(default_store).ok_or(SettingsError::NoHome)?;
             self.store = absolute(STORE, store)?.into_os_string().into_vec();
@@ -109,11 +138,18 @@ impl Words {
     pub(super) fn settings(self) -> Result<Settings, SettingsError> {
         let store = (!self.store.is_empty()).then(|| PathBuf::from(OsString::from_vec(self.store)));
         let servers = optional(self.keep, servers, SettingsError::Keep)?;
-        let place = match (store, servers) {
-            (Some(_), Some(_)) => return Err(SettingsError::Two),
-            (Some(store), None) => Place::Directory(store),
-            (None, Some(servers)) => Place::Servers(servers),
-            (None, None) => return Err(SettingsError::NoStore),
+        let api = optional(self.api, api, SettingsError::Api)?;
+        let project = optional(self.project, project, SettingsError::Project)?;
+        let single = optional(self.collections, single, SettingsError::Collections)?;
+        if api.is_none() && (project.is_some() || single.is_some()) {
+            return Err(SettingsError::NoCluster);
+        }
+        let place = match (store, servers, api) {
+            (Some(store), None, None) => Place::Directory(store),
+            (None, Some(servers), None) => Place::Servers(servers),
+            (None, None, Some(api)) => Place::Cluster { api, project, single: single.unwrap_or_default() },
+            (None, None, None) => return Err(SettingsError::NoStore),
+            _ => return Err(SettingsError::Two),
         };
         let replicas = |text: &str| text.parse().ok().filter(|number| (1..100).contains(number));
         Ok(Settings {
@@ -132,6 +168,7 @@ impl std::fmt::Display for Place {
         match self {
             Self::Directory(path) => path.display().fmt(f),
             Self::Servers(servers) => f.write_str(&servers.join(",")),
+            Self::Cluster { api, .. } => f.write_str(api),
         }
     }
 }
@@ -151,6 +188,29 @@ fn servers(text: &str) -> Option<Vec<String>> {
         plain.then(|| text.trim_end_matches('/').to_owned())
     };
     text.split(',').map(server).collect()
+}
+
+/// `host[:port]`, with or without `https://`.
+fn api(text: &str) -> Option<String> {
+    let address = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    servers(&address).filter(|list| list.len() == 1)?.pop()
+}
+
+/// The UUID of a group (`j7d0g`) or user (`tpzed`).
+fn project(text: &str) -> Option<String> {
+    let word = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let mut parts = text.split('-');
+    let (cluster, kind, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let good = word(cluster, 5) && ["j7d0g", "tpzed"].contains(&kind) && word(name, 15) && parts.next().is_none();
+    good.then(|| text.to_owned())
+}
+
+fn single(text: &str) -> Option<bool> {
+    match text {
+        "few" => Some(false),
+        "key" => Some(true),
+        _ => None,
+    }
 }
 
 fn classes(text: &str) -> Option<Vec<String>> {
@@ -266,6 +326,12 @@ mod tests {
         for text in ["", "a:25107", "http://", "http://a,", "http://a/b", "ftp://a", "http://user@a", "http://a b"] {
             assert_eq!(list(text), None, "{text}");
         }
+        assert_eq!(api("x.example:8443").unwrap(), "https://x.example:8443");
+        assert_eq!(api("http://x/").unwrap(), "http://x");
+        assert_eq!(api("a,https://b"), None);
+        assert!(project("zzzzz-j7d0g-0123456789abcde").is_some() && project("zzzzz-4zz18-0123456789abcde").is_none());
+        let alone = Words { store: b"/a".to_vec(), project: b"zzzzz-j7d0g-0123456789abcde".to_vec(), ..Words::default() };
+        assert_eq!(alone.settings(), Err(SettingsError::NoCluster));
         let both = Words { store: b"/a".to_vec(), keep: b"http://a".to_vec(), ..Words::default() };
         assert_eq!(both.settings(), Err(SettingsError::Two));
     }

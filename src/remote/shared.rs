@@ -6,7 +6,8 @@ use annex_protocol::external::{Extension, Extensions};
 use tokio::sync::OnceCell;
 
 use super::settings::{self, Settings};
-use crate::keep::remote::{Access, Http, RemoteOptions, RemoteStore, Services, Token};
+use crate::keep::collections::{Collections, CollectionsOptions, Layout};
+use crate::keep::remote::{Access, Api, Http, RemoteOptions, RemoteStore, Services, Token};
 use crate::keep::{Create, KeepError, KeepStore, Manifests, Options};
 
 /// The state of one process.
@@ -25,6 +26,10 @@ pub(super) struct Prepared {
     pub(super) uuid: Vec<u8>,
     /// What servers are shown.
     pub(super) token: Token,
+    /// What the remote is called.
+    pub(super) name: String,
+    /// It holds a tree, not keys.
+    pub(super) tree: bool,
 }
 
 /// An open store.
@@ -35,12 +40,14 @@ pub(super) struct Opened {
 }
 
 /// Where it is recorded which content the remote has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Record {
     /// In the store's own index.
     Index,
     /// In git-annex's state of each key: servers know blocks and nothing of keys.
     State,
+    /// In collections of the cluster.
+    Collections(Arc<Collections>),
 }
 
 /// The store as a request needs it.
@@ -83,15 +90,17 @@ impl Shared {
     ///
     /// A store that cannot be opened now, perhaps since its disk is away, may be there at the next call.
     pub(super) async fn place(&self) -> Result<Place<'_>, NoPlace> {
-        let Prepared { settings, uuid, token } = self.prepared.get().ok_or(NoPlace::NotPrepared)?;
-        let opened = self.opened.get_or_try_init(|| open(settings, token, Create::Never)).await?;
+        let prepared = self.prepared.get().ok_or(NoPlace::NotPrepared)?;
+        let Prepared { settings, uuid, .. } = prepared;
+        let opened = self.opened.get_or_try_init(|| open(prepared, Create::Never)).await?;
         let Opened { store, record } = opened.clone();
         Ok(Place { store, record, owner: uuid, settings })
     }
 }
 
 /// Opens the store that the settings name.
-pub(super) async fn open(settings: &Settings, token: &Token, create: Create) -> Result<Opened, NoPlace> {
+pub(super) async fn open(prepared: &Prepared, create: Create) -> Result<Opened, NoPlace> {
+    let Prepared { settings, .. } = prepared;
     let defaults = Options::default();
     let options = Options {
         block_size: settings.block_size.unwrap_or(defaults.block_size),
@@ -104,15 +113,43 @@ pub(super) async fn open(settings: &Settings, token: &Token, create: Create) -> 
             Ok(Opened { store, record: Record::Index })
         }
         settings::Place::Servers(servers) => {
-            let ca_file = settings.ca_file.clone().or_else(|| std::env::var_os("SSL_CERT_FILE").map(Into::into));
-            let access = Access { token: token.clone(), ca_file };
-            let http = Http::new(&access).await.map_err(NoPlace::Access)?;
-            let remote =
-                RemoteOptions { replicas: settings.replicas, classes: settings.classes.clone(), ..RemoteOptions::default() };
             let services = Services::given(servers.iter().map(String::as_str));
-            let blocks = RemoteStore::new(http, services, remote);
+            let blocks = RemoteStore::new(prepared.http().await?, services, prepared.remote_options());
             let options = Options { manifests: Manifests::Open, ..options };
             Ok(Opened { store: KeepStore::unindexed(Arc::new(blocks), options), record: Record::State })
         }
+        settings::Place::Cluster { api, project, single } => {
+            let remote = prepared.remote_options();
+            let api = Arc::new(Api::new(prepared.http().await?, api, remote.retries, remote.pause));
+            let blocks = RemoteStore::new(prepared.http().await?, Services::found(Arc::clone(&api)), remote);
+            let uuid = String::from_utf8_lossy(&prepared.uuid).into_owned();
+            let layout = match (prepared.tree, single) {
+                (true, _) => Layout::Tree,
+                (false, true) => Layout::Single,
+                (false, false) => Layout::Folded,
+            };
+            let collections = CollectionsOptions {
+                project: project.clone(),
+                label: format!("git-annex {uuid}"),
+                description: format!("Content of the git-annex special remote {} ({uuid}).", prepared.name),
+                layout,
+            };
+            let collections = Collections::new(api, blocks.clone(), collections);
+            let options = Options { manifests: Manifests::Elsewhere, ..options };
+            let store = KeepStore::unindexed(Arc::new(blocks), options);
+            Ok(Opened { store, record: Record::Collections(collections) })
+        }
+    }
+}
+
+impl Prepared {
+    async fn http(&self) -> Result<Http, NoPlace> {
+        let ca_file = self.settings.ca_file.clone().or_else(|| std::env::var_os("SSL_CERT_FILE").map(Into::into));
+        Http::new(&Access { token: self.token.clone(), ca_file }).await.map_err(NoPlace::Access)
+    }
+
+    fn remote_options(&self) -> RemoteOptions {
+        let (replicas, classes) = (self.settings.replicas, self.settings.classes.clone());
+        RemoteOptions { replicas, classes, ..RemoteOptions::default() }
     }
 }

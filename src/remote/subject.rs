@@ -35,9 +35,20 @@ impl Subject {
         Ok(Self { wire: wire.clone(), key: wire.key()?, path })
     }
 
+    /// The file's path in a collection.
+    fn path_in_collection(&self) -> Vec<u8> {
+        self.path.clone().unwrap_or_else(|| self.key.file_name())
+    }
+
     /// The same key under another path.
     pub(super) fn at(&self, path: &Text) -> Self {
         Self { path: Some(path.as_bytes().to_vec()), ..self.clone() }
+    }
+}
+
+impl Found {
+    fn of(extents: Vec<Extent>) -> Self {
+        Self { size: extents.iter().map(|extent| u64::from(extent.size)).sum(), extents }
     }
 }
 
@@ -46,14 +57,18 @@ impl Place<'_> {
     pub(super) fn entry_name(&self, subject: &Subject) -> (Vec<u8>, Vec<u8>) {
         match (&self.record, &subject.path) {
             (Record::Index, Some(path)) => ([self.owner, TREE].concat(), escaped(path)),
-            (Record::Index, None) | (Record::State, _) => (self.owner.to_vec(), subject.key.file_name()),
+            (Record::Index, None) | (Record::State | Record::Collections(_), _) => (self.owner.to_vec(), subject.key.file_name()),
         }
     }
 
     /// Looks a content up; `None` when it is recorded nowhere that the remote has it.
     pub(super) async fn find(&self, subject: &Subject, host: &mut Host) -> Result<Option<Found>, Trouble> {
         let (owner, name) = self.entry_name(subject);
-        let entry = match self.record {
+        let entry = match &self.record {
+            Record::Collections(collections) => {
+                let extents = collections.find(&subject.path_in_collection(), false).await?;
+                return Ok(extents.map(Found::of));
+            }
             Record::Index => self.store.entry(&owner, &name).await?,
             Record::State => match state(subject, host).await? {
                 Some(state) if state.has(subject.path.as_deref()) => {
@@ -67,24 +82,31 @@ impl Place<'_> {
                 _ => None,
             },
         };
-        Ok(entry.map(|entry| Found { size: entry.size, extents: extents_of_entry(&entry) }))
+        Ok(entry.map(|entry| Found::of(extents_of_entry(&entry))))
     }
 
     /// Tells whether the remote has a content, with all its blocks.
     pub(super) async fn present(&self, subject: &Subject, host: &mut Host) -> Result<bool, Trouble> {
+        if let Record::Collections(collections) = &self.record {
+            // Others may have removed it since it was seen last.
+            collections.find(&subject.path_in_collection(), true).await?;
+        }
         match self.find(subject, host).await? {
             Some(found) => Ok(self.store.has_file(&found.extents).await?),
             None => {
                 // An index outlives the disk that the store is on; the store itself says what is the matter then.
                 let (owner, name) = self.entry_name(subject);
-                Ok(self.record == Record::Index && self.store.present(&owner, &name).await?)
+                Ok(matches!(self.record, Record::Index) && self.store.present(&owner, &name).await?)
             }
         }
     }
 
     /// Records a content that is in the store from now on.
     pub(super) async fn record(&self, subject: &Subject, entry: &Entry, host: &mut Host) -> Result<(), Trouble> {
-        match self.record {
+        match &self.record {
+            Record::Collections(collections) => {
+                Ok(collections.record(&subject.path_in_collection(), extents_of_entry(entry)).await?)
+            }
             // The store did.
             Record::Index => Ok(()),
             Record::State => {
@@ -97,7 +119,8 @@ impl Place<'_> {
 
     /// Removes a content; whether it was there makes no difference.
     pub(super) async fn remove(&self, subject: &Subject, host: &mut Host) -> Result<(), Trouble> {
-        match self.record {
+        match &self.record {
+            Record::Collections(collections) => Ok(collections.remove(&subject.path_in_collection()).await?),
             Record::Index => {
                 let (owner, name) = self.entry_name(subject);
                 // The index stays open when the store's disk goes away; what it says then is not to be relied on, nor
@@ -116,7 +139,11 @@ impl Place<'_> {
     /// Gives a file of a tree another path; false when it is not there. No content moves.
     pub(super) async fn rename(&self, subject: &Subject, to: &Text, host: &mut Host) -> Result<bool, Trouble> {
         let target = subject.at(to);
-        match self.record {
+        match &self.record {
+            Record::Collections(collections) => {
+                let (from, to) = (subject.path_in_collection(), target.path_in_collection());
+                Ok(collections.rename(&from, &to).await?)
+            }
             Record::Index => {
                 let ((owner, from), (_, to)) = (self.entry_name(subject), self.entry_name(&target));
                 Ok(self.store.rename(&owner, &from, &to).await?)

@@ -27,6 +27,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["disk", "stream"]),
     ("disk", &["stream"]),
     ("site", &["clock", "error"]),
+    ("catalogue", &["database"]),
+    ("database", &["task"]),
     ("stream", &[]),
     ("task", &[]),
     ("clock", &[]),
@@ -35,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const EVERYTHING: &[&str] = &["*"];
 
 /// Modules that are ports. Each file in the folder of the same name is an adapter, and adapters never know each other.
-const PORTS: &[&str] = &["node", "store", "index"];
+const PORTS: &[&str] = &["node", "store", "index", "database"];
 
 /// What `protocol` may depend on: hashes, encodings, parsers. Nothing that does I/O, no runtime, no clock.
 const PURE: &[&str] = &[

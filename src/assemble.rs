@@ -9,8 +9,12 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
+use crate::database::postgres::Postgres;
+use crate::database::sqlite::Sqlite;
+use crate::database::{Database, DatabaseError};
 use crate::error::Failure;
 use crate::gateway::{Gateway, Identity, Member};
+use crate::keep::service::{Mount, OpenStore};
 use crate::keep::{Create, KeepError, KeepStore, Options};
 use crate::node::annex::AnnexNode;
 use crate::node::directory::DirectoryNode;
@@ -22,8 +26,8 @@ use crate::node::p2p_http::{HttpNode, Password, Server};
 use crate::node::{Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
 use crate::serve::hub::Assemble;
-use crate::site::config::{DirectorySpec, External, NodeSpec, P2pSpec, PasswordSource, Secret};
-use crate::site::{NodeConfig, Site};
+use crate::site::config::{DirectorySpec, External, KeepVolume, NodeSpec, P2pSpec, PasswordSource, Secret};
+use crate::site::{NodeConfig, Site, SiteError, cluster};
 use crate::stream::Spool;
 use crate::task::blocking;
 
@@ -65,6 +69,31 @@ impl Assemble for Stores {
             Some((name.clone(), self.node(site, name, &store, &uuid, &nobody)))
         };
         site.config().nodes.iter().filter_map(node).collect()
+    }
+
+    fn mounts(&self, site: &Site) -> Result<Vec<Mount>, SiteError> {
+        let (cluster, root) = (site.cluster()?, site.root());
+        let mut mounts: Vec<Mount> = Vec::new();
+        for node in site.config().nodes.values() {
+            let NodeSpec::Keep(path) = node.store.absolute(root) else { continue };
+            let device = path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string();
+            // Two nodes can be one store.
+            if mounts.iter().any(|mount| mount.device == device) {
+                continue;
+            }
+            let uuid = cluster::uuid(cluster, "nyw5e", node.id.as_bytes());
+            let KeepVolume { read_only, replication, classes } = node.keep.clone();
+            let store = Arc::new(KeepMount { stores: self.clone(), path });
+            mounts.push(Mount { uuid, device, read_only, replication, classes, store });
+        }
+        Ok(mounts)
+    }
+
+    async fn database(&self, site: &Site) -> Result<Arc<dyn Database>, DatabaseError> {
+        Ok(match &site.config().database {
+            Some(url) => Arc::new(Postgres::new(url)?),
+            None => Arc::new(Sqlite::open(&site.root().join("catalogue.db")).await?),
+        })
     }
 
     fn meters(&self) -> &Meters {
@@ -112,6 +141,23 @@ impl Opener for KeepOpener {
             Ok(store) => Ok(Arc::new(KeepNode::new(store, self.uuid.clone()))),
             Err(error) => Err(NodeError::Unreachable(error.to_string())),
         }
+    }
+}
+
+/// A Keep store as a volume of the site's Keep.
+struct KeepMount {
+    stores: Stores,
+    path: PathBuf,
+}
+
+#[async_trait]
+impl OpenStore for KeepMount {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    async fn open(&self) -> Result<KeepStore, KeepError> {
+        self.stores.keep(&self.path).await
     }
 }
 

@@ -14,10 +14,12 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 mod append;
 mod lock;
 mod read;
+mod secret;
 
 pub use append::Appender;
 pub use lock::{FileLock, Mode};
 pub use read::{Part, stream};
+pub use secret::{make_secret, read_secret};
 
 /// Runs file work off the runtime; a disk that has not answered after `limit` is an error, and the work is left alone.
 pub async fn within<T: Send + 'static, E: From<io::Error> + Send + 'static>(

@@ -1,7 +1,7 @@
 //! The port `Index`: which entries a store holds, and who refers to which block.
 //!
-//! The index is a cache of what the manifest blocks say, and can be rebuilt from them; only unfinished uploads and the
-//! deadlines of trashed blocks stand nowhere else. Adapter: [`sqlite`].
+//! The index is a cache of what the manifest blocks say, and can be rebuilt from them; only unfinished uploads, leases and
+//! the deadlines of trashed blocks stand nowhere else. Adapter: [`sqlite`].
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -27,8 +27,14 @@ pub trait Index: Send + Sync + 'static {
     /// Forgets an entry; `None` when there is none. Returns and notes blocks as [`Index::put`] does.
     async fn remove(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Option<Vec<Block>>, IndexError>;
 
-    /// Returns those of `blocks` that an entry or an unfinished upload refers to.
+    /// Returns those of `blocks` that an entry, an unfinished upload, or a lease that has not ended refers to.
     async fn referenced(&self, blocks: &[BlockHash]) -> Result<Vec<BlockHash>, IndexError>;
+
+    /// Keeps blocks until `until` as if something referred to them; a lease that ends later stays as it is.
+    async fn lease(&self, blocks: &[BlockHash], until: SystemTime) -> Result<(), IndexError>;
+
+    /// Forgets leases that have ended at `now`.
+    async fn forget_leases(&self, now: SystemTime) -> Result<(), IndexError>;
 
     /// Returns the entries that refer to a block.
     async fn entries_with(&self, block: BlockHash) -> Result<Vec<Entry>, IndexError>;

@@ -8,6 +8,7 @@ use md5::{Digest, Md5};
 
 use crate::hex;
 
+mod call;
 mod locator;
 mod mapping;
 mod object;
@@ -20,6 +21,7 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub use call::KeepCall;
 pub(crate) use locator::digits as locator_digits;
 pub use locator::{Locator, LocatorError, is_loose_locator};
 pub use mapping::{Mapping, MappingError};

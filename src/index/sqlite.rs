@@ -86,6 +86,17 @@ impl Index for SqliteIndex {
             .await
     }
 
+    async fn lease(&self, blocks: &[BlockHash], until: SystemTime) -> Result<(), IndexError> {
+        let blocks = blocks.to_vec();
+        self.writer.write(move |db| rows::lease(db, &blocks, until)).await
+    }
+
+    async fn forget_leases(&self, now: SystemTime) -> Result<(), IndexError> {
+        self.writer
+            .write(move |db| db.execute("DELETE FROM leases WHERE until <= ?", [rows::nanos(now)]).map(drop))
+            .await
+    }
+
     async fn entries_with(&self, block: BlockHash) -> Result<Vec<Entry>, IndexError> {
         self.readers.read(move |db| rows::entries_with(db, block)).await
     }

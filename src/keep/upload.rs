@@ -260,17 +260,7 @@ impl Going {
         }
         let (owner, name) = (self.owner.clone(), self.name.clone());
         let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
-        let deadline = self.inner.deadline();
-        let unreferenced = self.inner.index.put(entry.clone(), deadline).await?;
-        // A removal of another entry may have moved them away before it could know of this one.
-        let mut needed = entry.blocks.clone();
-        needed.push(entry.manifest);
-        if let Some(block) = self.inner.missing(&needed).await?.first() {
-            self.inner.index.remove(&self.owner, &self.name, deadline).await?;
-            return Err(StoreError::Gone { store: self.inner.blocks.name(), block: *block }.into());
-        }
-        self.inner.discard(unreferenced, deadline).await?;
-        Ok(entry)
+        self.inner.record(entry).await
     }
 
     async fn suspend(&mut self) -> Result<u64, KeepError> {

@@ -11,6 +11,7 @@ use super::{RepoName, SiteError};
 
 mod edit;
 mod initial;
+mod keep;
 mod limits;
 mod listen;
 mod node_external;
@@ -19,6 +20,7 @@ mod node_p2p;
 
 pub(super) use edit::edit;
 pub(super) use initial::initial;
+pub use keep::{Keep, KeepVolume};
 pub use limits::{Limits, UserLimits};
 pub use listen::{Address, Http, Ssh, Tls};
 pub use node_external::{External, Secret};
@@ -48,8 +50,12 @@ pub struct Config {
     pub ssh: Ssh,
     /// The HTTP door.
     pub http: Http,
+    /// How Keep's own clients are served.
+    pub keep: Keep,
     /// How much of the gateway one may use at once.
     pub limits: Limits,
+    /// The PostgreSQL database of the catalogue, if that is not a file of the site.
+    pub database: Option<String>,
 }
 
 /// One node of a site.
@@ -67,6 +73,8 @@ pub struct NodeConfig {
     pub cost: u32,
     /// It is to become empty: nothing new goes there, and what it has counts as missing elsewhere.
     pub drain: bool,
+    /// What Keep's own clients see of it, if it is a Keep store.
+    pub keep: KeepVolume,
 }
 
 /// Where a node keeps content.
@@ -106,6 +114,8 @@ pub enum Unwanted {
 #[serde(deny_unknown_fields)]
 struct Raw {
     #[serde(default)]
+    database: String,
+    #[serde(default)]
     nodes: BTreeMap<String, RawNode>,
     #[serde(default)]
     defaults: RawDefaults,
@@ -113,6 +123,8 @@ struct Raw {
     ssh: listen::RawSsh,
     #[serde(default)]
     http: listen::RawHttp,
+    #[serde(default)]
+    keep: keep::RawKeep,
     #[serde(default)]
     limits: limits::RawLimits,
 }
@@ -127,6 +139,8 @@ struct RawNode {
     cost: Option<u32>,
     #[serde(default)]
     drain: bool,
+    #[serde(default)]
+    keep: Option<keep::RawVolume>,
     gateway: Option<String>,
     user: Option<String>,
     password_file: Option<PathBuf>,
@@ -180,7 +194,9 @@ impl Config {
             secure_hashes_only: defaults.securehashesonly,
             ssh: raw.ssh.check()?,
             http: raw.http.check()?,
+            keep: raw.keep.check()?,
             limits: raw.limits.check()?,
+            database: database(raw.database)?,
         })
     }
 }
@@ -192,6 +208,7 @@ impl RawNode {
         let access = node_p2p::RawAccess { user, password_file, password_env, ca_file };
         let gateway = self.gateway.as_deref().map(node_p2p::gateway).transpose()?;
         let uuid = self.uuid.map(|text| Uuid::parse(text.as_bytes()).ok_or(format!("uuid: \"{text}\" is no UUID")));
+        let served = self.keep.is_some();
         let node = NodeConfig {
             id: self.id,
             store: self.external.complete(NodeSpec::parse(&self.store)?.with(access, gateway)?)?,
@@ -199,7 +216,11 @@ impl RawNode {
             uuid: uuid.transpose()?,
             cost: self.cost.unwrap_or(DEFAULT_COST),
             drain: self.drain,
+            keep: self.keep.unwrap_or_default().check()?,
         };
+        if served && !matches!(node.store, NodeSpec::Keep(_)) {
+            return Err("only Keep stores are served to Keep's clients: leave keep out".to_owned());
+        }
         if matches!(node.store, NodeSpec::External(_)) && node.repo.is_none() {
             return Err("a special remote knows no repositories, so it can serve only one: set repo".to_owned());
         }
@@ -276,6 +297,15 @@ impl std::fmt::Display for NodeSpec {
             Self::P2p { server, .. } => server.fmt(f),
             Self::External(external) => write!(f, "external:{external}"),
         }
+    }
+}
+
+/// Reads the address of a database; what is wrong is not repeated, since it may hold a password.
+fn database(url: String) -> Result<Option<String>, String> {
+    match url.as_str() {
+        "" => Ok(None),
+        known if known.starts_with("postgres://") || known.starts_with("postgresql://") => Ok(Some(url)),
+        _ => Err("database: this should be empty or begin with postgres://".to_owned()),
     }
 }
 

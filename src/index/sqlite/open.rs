@@ -18,7 +18,7 @@ pub enum Mode {
     Rebuild,
 }
 
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// How long a call waits for other processes. Their transactions take milliseconds; a stuck one should be seen.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,6 +55,12 @@ CREATE TABLE upload_refs (
 ) WITHOUT ROWID;
 CREATE TABLE due (block BLOB PRIMARY KEY, deadline INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX due_deadline ON due (deadline);
+";
+
+/// What format 2 has besides format 1.
+const LEASES: &str = "
+CREATE TABLE leases (block BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX leases_until ON leases (until);
 ";
 
 /// Opens the writing connection.
@@ -130,17 +136,22 @@ fn prepare(path: &Path, mode: Mode) -> Result<Connection, IndexError> {
     }
 }
 
-/// Makes the tables if there are none; returns the format.
+/// Makes the tables that are not there; returns the format.
 fn schema(db: &mut Connection, mode: Mode) -> rusqlite::Result<i64> {
     let version = |db: &Connection| db.query_row("PRAGMA user_version", [], |row| row.get(0));
     let found = version(db)?;
-    if found != 0 {
+    if found != 0 && found != 1 {
         return Ok(found);
     }
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if version(&transaction)? == 0 {
+    // Another process may have been here since.
+    let found = version(&transaction)?;
+    if found == 0 {
         transaction.execute_batch(SCHEMA)?;
         set_complete(&transaction, mode == Mode::Create)?;
+    }
+    if found < FORMAT {
+        transaction.execute_batch(LEASES)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
     }
     transaction.commit()?;

@@ -71,7 +71,7 @@ struct RawUserLimits {
 /// Bytes, or text with a unit.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Size {
+pub(super) enum Size {
     Bytes(u64),
     Text(String),
 }
@@ -117,7 +117,7 @@ fn rate(value: Option<Size>) -> Result<Option<NonZeroU32>, String> {
     }
 }
 
-fn bytes(name: &str, value: Option<Size>) -> Result<Option<u64>, String> {
+pub(super) fn bytes(name: &str, value: Option<Size>) -> Result<Option<u64>, String> {
     match value {
         None => Ok(None),
         Some(Size::Bytes(bytes)) => Ok(Some(bytes)),

@@ -21,7 +21,7 @@ mod tests;
 pub use files::{Extent, File, Files};
 pub use stream::{Segment, Stream};
 pub use syntax::{Reason, validate};
-pub use text::{as_remote, portable_data_hash, stripped, without_signatures};
+pub use text::{as_remote, portable_data_hash, stripped, with_signatures, without_signatures};
 
 /// A manifest that can be read: every locator has a size, every segment lies inside its stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

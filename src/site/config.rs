@@ -54,6 +54,8 @@ pub struct Config {
     pub keep: Keep,
     /// How much of the gateway one may use at once.
     pub limits: Limits,
+    /// The PostgreSQL database of the catalogue, if that is not a file of the site.
+    pub database: Option<String>,
 }
 
 /// One node of a site.
@@ -111,6 +113,8 @@ pub enum Unwanted {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
+    #[serde(default)]
+    database: String,
     #[serde(default)]
     nodes: BTreeMap<String, RawNode>,
     #[serde(default)]
@@ -192,6 +196,7 @@ impl Config {
             http: raw.http.check()?,
             keep: raw.keep.check()?,
             limits: raw.limits.check()?,
+            database: database(raw.database)?,
         })
     }
 }
@@ -292,6 +297,15 @@ impl std::fmt::Display for NodeSpec {
             Self::P2p { server, .. } => server.fmt(f),
             Self::External(external) => write!(f, "external:{external}"),
         }
+    }
+}
+
+/// Reads the address of a database; what is wrong is not repeated, since it may hold a password.
+fn database(url: String) -> Result<Option<String>, String> {
+    match url.as_str() {
+        "" => Ok(None),
+        known if known.starts_with("postgres://") || known.starts_with("postgresql://") => Ok(Some(url)),
+        _ => Err("database: this should be empty or begin with postgres://".to_owned()),
     }
 }
 

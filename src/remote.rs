@@ -6,6 +6,7 @@
 
 mod answer;
 mod content;
+mod import;
 mod input;
 mod job;
 mod output;
@@ -15,5 +16,6 @@ mod settings;
 mod shared;
 mod state;
 mod subject;
+mod url;
 
 pub use session::serve;

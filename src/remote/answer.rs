@@ -11,10 +11,12 @@ use annex_protocol::external::{
 use futures_util::StreamExt as _;
 
 use super::content::{self, Trouble};
+use super::import;
 use super::job::{Ended, Host};
 use super::settings::{self, Settings, Words};
 use super::shared::{self, Place, Prepared, Record, Shared};
 use super::subject::{self, Subject};
+use super::url;
 use crate::keep::Create;
 use crate::keep::remote::Token;
 
@@ -69,7 +71,7 @@ pub(super) async fn answer(request: Request, host: &mut Host, shared: &Shared) -
                 Response::RenameExportFailure { key }
             }
         },
-        Request::Export { name } => {
+        Request::Export { name } | Request::Import { name } => {
             host.name(name);
             return Ok(None);
         }
@@ -86,10 +88,21 @@ pub(super) async fn answer(request: Request, host: &mut Host, shared: &Shared) -
             None => Response::WhereIsFailure,
         },
         Request::GetInfo => info(host, shared).await?,
-        Request::ClaimUrl { .. } => Response::ClaimUrlFailure,
-        Request::CheckUrl { .. } => Response::CheckUrlFailure { message: message("not a URL of this remote") },
+        Request::ClaimUrl { url } => url::claim(&url, shared).await,
+        Request::CheckUrl { url } => match url::check(&url, shared).await {
+            Ok(response) => response,
+            Err(trouble) => Response::CheckUrlFailure { message: message(&trouble.text()?) },
+        },
+        Request::ListImportableContents => import::list(host, shared).await?,
+        Request::RetrieveImport { file } => {
+            match import::retrieve(Path::new(OsStr::from_bytes(file.as_bytes())), host, shared).await {
+                Ok(()) => Response::RetrieveImportSuccess,
+                Err(trouble) => Response::RetrieveImportFailure { message: message(&trouble.text()?) },
+            }
+        }
+        Request::CheckPresentImport { key } => looked(import::present(&key, host, shared).await, key)?,
         Request::ExportSupported => Response::ExportSupportedSuccess,
-        Request::ImportSupported => Response::ImportSupportedFailure,
+        Request::ImportSupported => Response::ImportSupportedSuccess,
         unknown if unknown.is_answered() => Response::UnsupportedRequest,
         _ => return Ok(None),
     }))
@@ -128,6 +141,10 @@ async fn init(host: &mut Host, shared: &Shared) -> Result<Result<(), String>, En
         Err(text) => return Ok(Err(text)),
     };
     let prepared = prepared(settings, token, host).await?;
+    let importing = host.setting("importtree").await? == b"yes";
+    if importing && !matches!(prepared.settings.place, settings::Place::Cluster { import: Some(_), .. }) {
+        return Ok(Err("importtree=yes needs api= and collection=".into()));
+    }
     let store = match shared::open(&prepared, Create::IfMissing).await {
         Ok(opened) => opened.store,
         Err(error) => return Ok(Err(error.to_string())),
@@ -218,6 +235,7 @@ async fn words(host: &mut Host) -> Result<Words, Ended> {
         api: host.setting(settings::API).await?,
         project: host.setting(settings::PROJECT).await?,
         collections: host.setting(settings::COLLECTIONS).await?,
+        collection: host.setting(settings::COLLECTION).await?,
         replicas: host.setting(settings::REPLICAS).await?,
         storage_classes: host.setting(settings::STORAGE_CLASSES).await?,
         ca_file: host.setting(settings::CA_FILE).await?,
@@ -359,7 +377,7 @@ async fn availability(shared: &Shared) -> Availability {
 
 impl Trouble {
     /// Returns the text for the user, unless the conversation is over.
-    fn text(self) -> Result<String, Ended> {
+    pub(super) fn text(self) -> Result<String, Ended> {
         match self {
             Self::Failed(text) => Ok(text),
             Self::Ended(ended) => Err(ended),

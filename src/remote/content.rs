@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use super::job::{Ended, Host};
 use super::progress::Progress;
 use super::shared::Place;
-use super::subject::Subject;
+use super::subject::{Found, Subject};
 use crate::keep::Upload;
 use crate::stream::{Budget, Counted, Lane, Work};
 
@@ -93,6 +93,30 @@ pub(super) async fn retrieve(
     host: &mut Host,
 ) -> Result<(), Trouble> {
     let key = &subject.key;
+    let absent = || Trouble::failed(format!("the store {} does not have {key}", place.settings.place));
+    let found = place.find(subject, host).await?.ok_or_else(absent)?;
+    // Each upload of an encrypted object has other bytes: a part of an older one would not fit.
+    let from = if key.backend().starts_with(b"GPGHMAC") { From::Start } else { From::WhereItStopped };
+    fetch(place, &found, from, file, host).await
+}
+
+/// Where a file that is partly there is gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// What is there is no part of the content, or may be none.
+    Start,
+    /// What is there is the content's beginning.
+    WhereItStopped,
+}
+
+/// Writes a content that was found to a file.
+pub(super) async fn fetch(
+    place: &Place<'_>,
+    found: &Found,
+    from: From,
+    file: &Path,
+    host: &Host,
+) -> Result<(), Trouble> {
     let failed =
         |what: &str, error: std::io::Error| Trouble::failed(format!("cannot {what} {}: {error}", file.display()));
     let mut target = OpenOptions::new()
@@ -103,13 +127,10 @@ pub(super) async fn retrieve(
         .await
         .map_err(|error| failed("open", error))?;
     let there = target.metadata().await.map_err(|error| failed("read", error))?.len();
-    // Each upload of an encrypted object has other bytes: a part of an older one would not fit.
-    let resumable = !key.backend().starts_with(b"GPGHMAC");
-    let absent = || Trouble::failed(format!("the store {} does not have {key}", place.settings.place));
-    let found = place.find(subject, host).await?.ok_or_else(absent)?;
     // A longer file is no part of it, and what is as long as the whole may well be wrong.
-    let from = if resumable && there < found.size { there } else { 0 };
-    let mut content = place.store.read_file(&found.extents, from).await?.ok_or_else(absent)?;
+    let from = if from == From::WhereItStopped && there < found.size { there } else { 0 };
+    let gone = || Trouble::failed(format!("the store {} has lost blocks of it", place.settings.place));
+    let mut content = place.store.read_file(&found.extents, from).await?.ok_or_else(gone)?;
     target.set_len(from).await.map_err(|error| failed("write", error))?;
     target.seek(SeekFrom::Start(from)).await.map_err(|error| failed("write", error))?;
     let mut progress = Progress::at(host, from);
@@ -208,13 +229,13 @@ impl Trouble {
     }
 }
 
-impl From<Ended> for Trouble {
+impl std::convert::From<Ended> for Trouble {
     fn from(ended: Ended) -> Self {
         Self::Ended(ended)
     }
 }
 
-impl<E: std::error::Error> From<E> for Trouble {
+impl<E: std::error::Error> std::convert::From<E> for Trouble {
     fn from(error: E) -> Self {
         Self::Failed(error.to_string())
     }

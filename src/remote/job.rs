@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annex_protocol::external::{HostMessage, Job, RemoteRequest, RemoteResponse, Response, Text};
+use annex_protocol::external::{HostMessage, Job, RemoteRequest, RemoteResponse, Response, Text, WireKey};
 use tokio::sync::mpsc;
 
 use super::answer;
@@ -73,6 +73,17 @@ impl Host {
         }
     }
 
+    /// Asks for the URLs of a key that begin with `prefix`.
+    pub(super) async fn urls(&mut self, key: &WireKey, prefix: &[u8]) -> Result<Vec<Vec<u8>>, Ended> {
+        let mut urls = Vec::new();
+        let mut url = self.value(RemoteRequest::GetUrls { key: key.clone(), prefix: Text::of_message(prefix) }).await?;
+        while !url.is_empty() {
+            urls.push(url);
+            url = self.next_value().await?;
+        }
+        Ok(urls)
+    }
+
     /// Returns the name that EXPORT or IMPORT gave for this request, and forgets it.
     pub(super) fn named(&mut self) -> Option<Text> {
         self.name.take()
@@ -86,6 +97,10 @@ impl Host {
     /// Asks something that is answered with one VALUE.
     pub(super) async fn value(&mut self, question: RemoteRequest) -> Result<Vec<u8>, Ended> {
         self.tell(question).await?;
+        self.next_value().await
+    }
+
+    async fn next_value(&mut self) -> Result<Vec<u8>, Ended> {
         match self.messages.recv().await {
             Some(HostMessage::RemoteResponse(RemoteResponse::Value { text })) => Ok(text.as_bytes().to_vec()),
             Some(_) => Err(Ended::Broken("something else than VALUE came as an answer".into())),

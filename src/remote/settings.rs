@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::url::collection_name;
 use crate::stream::MAX_BLOCK;
 
 /// Where the store is.
@@ -17,6 +18,8 @@ pub(super) const API: &str = "api";
 pub(super) const PROJECT: &str = "project";
 /// How keys are divided among collections.
 pub(super) const COLLECTIONS: &str = "collections";
+/// Which collection is imported.
+pub(super) const COLLECTION: &str = "collection";
 /// How many copies servers make.
 pub(super) const REPLICAS: &str = "replicas";
 /// Where servers put them.
@@ -29,12 +32,13 @@ pub(super) const BLOCK_SIZE: &str = "blocksize";
 pub(super) const TRASH_LIFETIME: &str = "trashlifetime";
 
 /// All settings with what LISTCONFIGS says about them.
-pub(super) const DESCRIPTIONS: [(&str, &str); 10] = [
+pub(super) const DESCRIPTIONS: [(&str, &str); 11] = [
     (STORE, "directory of the Keep store (default: annex-keep/keep in the user's data directory)"),
     (KEEP, "instead of store=: addresses of Keep servers, such as http://host:25107, separated by commas"),
     (API, "instead of store=: API server of an Arvados cluster, such as https://x.arvadosapi.com"),
     (PROJECT, "with api=: UUID of the project that the collections are in (default: the user's own)"),
     (COLLECTIONS, "with api=: few, each with many keys; or key, one for each key (default: few)"),
+    (COLLECTION, "with importtree=yes: UUID or portable data hash of the collection to import"),
     (REPLICAS, "copies that servers make of each block (default: the cluster's; with keep= 2, or 1 of one server)"),
     (STORAGE_CLASSES, "storage classes for the copies, separated by commas (default: the servers' own)"),
     (CA_FILE, "file with certificates of authorities to trust besides the system's (default: SSL_CERT_FILE)"),
@@ -68,6 +72,8 @@ pub(super) enum Place {
         project: Option<String>,
         /// Each key has a collection of its own.
         single: bool,
+        /// The collection whose files are imported.
+        import: Option<String>,
     },
 }
 
@@ -79,6 +85,7 @@ pub(super) struct Words {
     pub(super) api: Vec<u8>,
     pub(super) project: Vec<u8>,
     pub(super) collections: Vec<u8>,
+    pub(super) collection: Vec<u8>,
     pub(super) replicas: Vec<u8>,
     pub(super) storage_classes: Vec<u8>,
     pub(super) ca_file: Vec<u8>,
@@ -99,12 +106,14 @@ pub(super) enum SettingsError {
     NoDirectory(&'static str, PathBuf),
     #[error("blocks are in one place: set one of store=, keep= and api=")]
     Two,
-    #[error("project= and collections= are for api=")]
+    #[error("project=, collection= and collections= are for api=")]
     NoCluster,
     #[error("api={0} is no address such as https://x.arvadosapi.com")]
     Api(String),
     #[error("project={0} is no UUID of a project or user, such as zzzzz-j7d0g-0123456789abcde")]
     Project(String),
+    #[error("collection={0} is neither the UUID nor the portable data hash of a collection")]
+    Collection(String),
     #[error("collections={0} is neither few nor key")]
     Collections(String),
     #[error("keep={0} is no list of addresses such as http://host:25107,https://keep.example.org")]
@@ -141,13 +150,14 @@ impl Words {
         let api = optional(self.api, api, SettingsError::Api)?;
         let project = optional(self.project, project, SettingsError::Project)?;
         let single = optional(self.collections, single, SettingsError::Collections)?;
-        if api.is_none() && (project.is_some() || single.is_some()) {
+        let import = optional(self.collection, collection_name, SettingsError::Collection)?;
+        if api.is_none() && (project.is_some() || single.is_some() || import.is_some()) {
             return Err(SettingsError::NoCluster);
         }
         let place = match (store, servers, api) {
             (Some(store), None, None) => Place::Directory(store),
             (None, Some(servers), None) => Place::Servers(servers),
-            (None, None, Some(api)) => Place::Cluster { api, project, single: single.unwrap_or_default() },
+            (None, None, Some(api)) => Place::Cluster { api, project, single: single.unwrap_or_default(), import },
             (None, None, None) => return Err(SettingsError::NoStore),
             _ => return Err(SettingsError::Two),
         };

@@ -118,7 +118,7 @@ pub(super) async fn open(prepared: &Prepared, create: Create) -> Result<Opened, 
             let options = Options { manifests: Manifests::Open, ..options };
             Ok(Opened { store: KeepStore::unindexed(Arc::new(blocks), options), record: Record::State })
         }
-        settings::Place::Cluster { api, project, single } => {
+        settings::Place::Cluster { api, project, single, .. } => {
             let remote = prepared.remote_options();
             let api = Arc::new(Api::new(prepared.http().await?, api, remote.retries, remote.pause));
             let blocks = RemoteStore::new(prepared.http().await?, Services::found(Arc::clone(&api)), remote);

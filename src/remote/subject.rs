@@ -7,6 +7,8 @@ use super::content::Trouble;
 use super::job::Host;
 use super::shared::{Place, Record};
 use super::state::{State, escaped};
+use super::url;
+use crate::keep::collections::Collections;
 use crate::keep::{Entry, Extent, extents_of_entry};
 
 /// A key, or with EXPORT a file of a tree.
@@ -47,7 +49,7 @@ impl Subject {
 }
 
 impl Found {
-    fn of(extents: Vec<Extent>) -> Self {
+    pub(super) fn of(extents: Vec<Extent>) -> Self {
         Self { size: extents.iter().map(|extent| u64::from(extent.size)).sum(), extents }
     }
 }
@@ -67,6 +69,10 @@ impl Place<'_> {
         let entry = match &self.record {
             Record::Collections(collections) => {
                 let extents = collections.find(&subject.path_in_collection(), false).await?;
+                let extents = match extents {
+                    None if subject.path.is_none() => self.behind_url(subject, collections, host).await?,
+                    extents => extents,
+                };
                 return Ok(extents.map(Found::of));
             }
             Record::Index => self.store.entry(&owner, &name).await?,
@@ -83,6 +89,21 @@ impl Place<'_> {
             },
         };
         Ok(entry.map(|entry| Found::of(extents_of_entry(&entry))))
+    }
+
+    /// Looks for a key in other people's collections: at the `keep:` URLs that git-annex knows of it.
+    async fn behind_url(
+        &self,
+        subject: &Subject,
+        collections: &Collections,
+        host: &mut Host,
+    ) -> Result<Option<Vec<Extent>>, Trouble> {
+        for url in host.urls(&subject.wire, url::SCHEME).await? {
+            if let Some(extents) = url::find(&url, collections).await? {
+                return Ok(Some(extents));
+            }
+        }
+        Ok(None)
     }
 
     /// Tells whether the remote has a content, with all its blocks.
@@ -120,7 +141,14 @@ impl Place<'_> {
     /// Removes a content; whether it was there makes no difference.
     pub(super) async fn remove(&self, subject: &Subject, host: &mut Host) -> Result<(), Trouble> {
         match &self.record {
-            Record::Collections(collections) => Ok(collections.remove(&subject.path_in_collection()).await?),
+            Record::Collections(collections) => {
+                collections.remove(&subject.path_in_collection()).await?;
+                if subject.path.is_none() && self.behind_url(subject, collections, host).await?.is_some() {
+                    let text = "it can still be read by its keep: URL, which git annex rmurl takes away";
+                    return Err(Trouble::failed(text.into()));
+                }
+                Ok(())
+            }
             Record::Index => {
                 let (owner, name) = self.entry_name(subject);
                 // The index stays open when the store's disk goes away; what it says then is not to be relied on, nor

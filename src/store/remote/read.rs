@@ -12,7 +12,7 @@ use super::retry::{self, Failures, Verdict};
 use super::services::{Service, in_order};
 use super::{Inner, signed};
 use crate::store::{Block, StoreError};
-use crate::stream::{Cutter, MAX_BLOCK, Piece, web};
+use crate::stream::{BlockDigest, Cutter, MAX_BLOCK, Piece, web};
 
 /// How long a service may be silent.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -151,11 +151,18 @@ pub(super) async fn refusal(response: Response) -> Failed {
     (retry::verdict(status), reason)
 }
 
+fn cut(piece: Piece) -> Option<BlockDigest> {
+    match piece {
+        Piece::Cut(digest) => Some(digest),
+        Piece::Data(_) => None,
+    }
+}
+
 /// Reads a body that has to be this block.
 async fn verified(response: Response, block: Block) -> Result<Vec<Bytes>, Failed> {
     let mut body = response.bytes_stream();
     let mut cutter = Cutter::new(MAX_BLOCK, 0);
-    let (mut parts, mut size) = (Vec::new(), 0);
+    let (mut parts, mut size, mut digest) = (Vec::new(), 0, None);
     loop {
         let bytes = match timeout(PATIENCE, body.next()).await {
             Ok(Some(Ok(bytes))) => bytes,
@@ -167,10 +174,11 @@ async fn verified(response: Response, block: Block) -> Result<Vec<Bytes>, Failed
         if size > u64::from(block.size) {
             return Err((Verdict::Bad, "its block is larger".into()));
         }
-        cutter.push(bytes.clone()).await;
+        // The largest block is cut as soon as it is whole.
+        digest = cutter.push(bytes.clone()).await.into_iter().find_map(cut).or(digest);
         parts.push(bytes);
     }
-    let Some(Piece::Cut(digest)) = cutter.finish() else {
+    let Some(digest) = digest.or_else(|| cutter.finish().and_then(cut)) else {
         return Err((Verdict::Again, "it sent nothing".into()));
     };
     match digest.wait().await {

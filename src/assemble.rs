@@ -10,6 +10,9 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
+use crate::database::postgres::Postgres;
+use crate::database::sqlite::Sqlite;
+use crate::database::{Database, DatabaseError};
 use crate::disk;
 use crate::error::Failure;
 use crate::gateway::{Gateway, Identity, Member, Terms};
@@ -98,6 +101,13 @@ impl Assemble for Stores {
             mounts.push(Mount { uuid, device, read_only, replication, classes, store });
         }
         Ok(mounts)
+    }
+
+    async fn database(&self, site: &Site) -> Result<Arc<dyn Database>, DatabaseError> {
+        Ok(match &site.config().database {
+            Some(url) => Arc::new(Postgres::new(url)?),
+            None => Arc::new(Sqlite::open(&site.root().join("catalogue.db")).await?),
+        })
     }
 
     fn meters(&self) -> &Meters {

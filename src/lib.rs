@@ -5,8 +5,10 @@
 
 pub mod annex;
 pub mod assemble;
+pub mod catalogue;
 pub mod cli;
 pub mod clock;
+pub mod database;
 pub mod disk;
 pub mod error;
 pub mod gateway;

@@ -8,6 +8,7 @@ mod budget;
 mod cutter;
 mod lane;
 mod spool;
+pub mod web;
 mod wire;
 
 pub use budget::{Budget, Counted};

@@ -18,6 +18,8 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
+use crate::stream::web;
+
 use super::{
     ByteStream, Content, Follower, Hold, Node, NodeError, Patience, Peer, Space, Turn, Turns, Upload, Way, probe_key,
 };
@@ -177,7 +179,7 @@ fn stream_of(response: Response, length: u64, patience: Patience) -> ByteStream 
                 Some(left) => Ok(Some((bytes, (body, left)))),
                 None => Err(io::Error::other("it sent more than it announced")),
             },
-            Ok(Some(Err(error))) => Err(io::Error::other(client::innermost(error))),
+            Ok(Some(Err(error))) => Err(io::Error::other(web::innermost(error))),
             Ok(None) => Err(io::Error::other("it did not send all that it announced")),
             Err(_elapsed) => Err(io::Error::other("it sent no content for too long")),
         }

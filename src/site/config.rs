@@ -57,6 +57,8 @@ pub struct Config {
     pub keep: Keep,
     /// How much of the gateway one may use at once.
     pub limits: Limits,
+    /// The PostgreSQL database of the catalogue, if that is not a file of the site.
+    pub database: Option<String>,
 }
 
 /// One node of a site.
@@ -120,6 +122,8 @@ pub enum Unwanted {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
+    #[serde(default)]
+    database: String,
     #[serde(default)]
     nodes: BTreeMap<String, RawNode>,
     #[serde(default)]
@@ -203,6 +207,7 @@ impl Config {
             http: raw.http.check()?,
             keep: raw.keep.check()?,
             limits: raw.limits.check()?,
+            database: database(raw.database)?,
         })
     }
 }
@@ -332,6 +337,15 @@ impl std::fmt::Display for NodeSpec {
             Self::External(external) => write!(f, "external:{external}"),
             Self::S3(spec) => spec.fmt(f),
         }
+    }
+}
+
+/// Reads the address of a database; what is wrong is not repeated, since it may hold a password.
+fn database(url: String) -> Result<Option<String>, String> {
+    match url.as_str() {
+        "" => Ok(None),
+        known if known.starts_with("postgres://") || known.starts_with("postgresql://") => Ok(Some(url)),
+        _ => Err("database: this should be empty or begin with postgres://".to_owned()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use annex_protocol::shell::{Action, AnnexCommand, Directory, split};
 use annex_protocol::uuid::Uuid;
@@ -83,7 +84,7 @@ impl Assemble for Stores {
             }
             let uuid = cluster::uuid(cluster, "nyw5e", node.id.as_bytes());
             let KeepVolume { read_only, replication, classes } = node.keep.clone();
-            let store = Arc::new(KeepMount { stores: self.clone(), path });
+            let store = Arc::new(self.keep_store(site, &path));
             mounts.push(Mount { uuid, device, read_only, replication, classes, store });
         }
         Ok(mounts)
@@ -106,7 +107,7 @@ impl Stores {
     fn node(&self, site: &Site, name: &str, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
         let uuid = uuid.clone();
         let opener: Box<dyn Opener> = match store {
-            NodeSpec::Keep(path) => Box::new(KeepOpener { stores: self.clone(), path: path.clone(), uuid }),
+            NodeSpec::Keep(path) => Box::new(KeepOpener { store: self.keep_store(site, path), uuid }),
             NodeSpec::Annex(spec) => Box::new(AnnexOpener { path: spec.path.clone(), uuid }),
             NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone())),
             NodeSpec::External(external) => {
@@ -122,32 +123,38 @@ impl Stores {
         self.single.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    async fn keep(&self, path: &Path) -> Result<KeepStore, KeepError> {
+    fn keep_store(&self, site: &Site, path: &Path) -> KeepMount {
+        let trash_lifetime = site.config().keep.trash_lifetime;
+        KeepMount { stores: self.clone(), path: path.into(), trash_lifetime }
+    }
+
+    async fn keep(&self, path: &Path, trash_lifetime: Duration) -> Result<KeepStore, KeepError> {
         let cell = Arc::clone(self.open.lock().await.entry(path.into()).or_default());
-        cell.get_or_try_init(|| KeepStore::open(path, Create::Never, Options::default())).await.cloned()
+        let options = Options { trash_lifetime, ..Options::default() };
+        cell.get_or_try_init(|| KeepStore::open(path, Create::Never, options)).await.cloned()
     }
 }
 
 struct KeepOpener {
-    stores: Stores,
-    path: PathBuf,
+    store: KeepMount,
     uuid: Uuid,
 }
 
 #[async_trait]
 impl Opener for KeepOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        match self.stores.keep(&self.path).await {
+        match self.store.open().await {
             Ok(store) => Ok(Arc::new(KeepNode::new(store, self.uuid.clone()))),
             Err(error) => Err(NodeError::Unreachable(error.to_string())),
         }
     }
 }
 
-/// A Keep store as a volume of the site's Keep.
+/// A Keep store of the site, for its nodes and as a volume of its Keep.
 struct KeepMount {
     stores: Stores,
     path: PathBuf,
+    trash_lifetime: Duration,
 }
 
 #[async_trait]
@@ -157,7 +164,7 @@ impl OpenStore for KeepMount {
     }
 
     async fn open(&self) -> Result<KeepStore, KeepError> {
-        self.stores.keep(&self.path).await
+        self.stores.keep(&self.path, self.trash_lifetime).await
     }
 }
 

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::error::Failure;
 
 mod explain;
+mod gc;
 mod generate;
 mod hook;
 mod init;
@@ -56,6 +57,7 @@ enum Command {
     Explain(explain::Explain),
     Repair(repair::Repair),
     Scrub(scrub::Scrub),
+    Gc(gc::Gc),
     Keep(keep::Keep),
     Man(generate::Man),
     Completions(generate::Completions),
@@ -108,6 +110,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Explain(explain) => on_runtime(explain.run()),
         Command::Repair(repair) => on_runtime(repair.run()),
         Command::Scrub(scrub) => on_runtime(scrub.run()),
+        Command::Gc(gc) => on_runtime(gc.run()),
         Command::Man(man) => man.run(),
         Command::Completions(completions) => completions.run(),
         Command::Shell(shell) => shell.run(),

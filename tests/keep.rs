@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 #[path = "keep/damage.rs"]
 mod damage;
+#[path = "keep/collect.rs"]
+mod garbage;
 #[path = "keep/manifest.rs"]
 mod manifest;
 #[path = "keep/processes.rs"]
@@ -20,6 +22,8 @@ mod processes;
 mod reindex;
 #[path = "keep/resume.rs"]
 mod resume;
+#[path = "keep/service.rs"]
+mod service;
 #[path = "keep/trash.rs"]
 mod trash;
 

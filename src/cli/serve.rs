@@ -97,6 +97,7 @@ impl Serve {
         }
         shutdown.running.spawn(worker::repair(hub.clone()));
         shutdown.running.spawn(worker::sweep(hub.clone()));
+        shutdown.running.spawn(worker::collect(hub.clone()));
         out.line("ready")?;
         out.end()?;
         tell(&[NotifyState::Ready]);

@@ -12,15 +12,23 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
+use self::queue::Queue;
 use super::{KeepError, KeepStore};
 use crate::store::volumes::{Volume, Volumes};
 use crate::store::{Block, BlockBytes, BlockStore, Stat, StoreError};
 use crate::stream::MAX_BLOCK;
 
+mod admin;
+mod collect;
 mod lazy;
+mod lists;
+mod queue;
 mod upload;
 
 pub use crate::store::volumes::{Copies, Wanted};
+pub use admin::Trashed;
+pub use collect::Reconciled;
+pub use lists::{BadList, PullItem, TrashItem};
 pub use upload::{BlockUpload, UploadError};
 
 /// The blocks of several Keep stores, as one service. Cloning is cheap.
@@ -78,6 +86,8 @@ struct Inner {
     lifetime: Duration,
     /// One permit for each KiB.
     memory: Arc<Semaphore>,
+    trashing: Queue<TrashItem>,
+    pulling: Queue<PullItem>,
 }
 
 impl KeepService {
@@ -96,7 +106,8 @@ impl KeepService {
         // At least one block must fit, or nothing would ever be stored.
         let memory = (settings.memory.max(u64::from(MAX_BLOCK)) >> 10).min(Semaphore::MAX_PERMITS as u64);
         let memory = Arc::new(Semaphore::new(usize::try_from(memory).unwrap_or(Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Inner { mounts, volumes, cluster, signer, lifetime, memory }))
+        let (trashing, pulling) = (Queue::default(), Queue::default());
+        Self(Arc::new(Inner { mounts, volumes, cluster, signer, lifetime, memory, trashing, pulling }))
     }
 
     /// Returns the cluster that the service belongs to.

@@ -120,6 +120,12 @@ impl Hub {
         &*self.0.assemble
     }
 
+    /// Does something that nobody waits for, until it is done or the program ends.
+    pub fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let drain = self.0.shutdown.drain.clone();
+        self.0.shutdown.running.spawn(async move { drain.run_until_cancelled(work).await });
+    }
+
     /// Tells for how long this has been going on.
     pub fn uptime(&self) -> Duration {
         self.0.started.elapsed()

@@ -1,4 +1,4 @@
-//! What the daemon does by itself: repair.
+//! What the daemon does by itself: repair, and collecting garbage of the Keep stores.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -67,6 +67,43 @@ pub async fn repair(hub: Hub) {
             _ = working => {}
             () = drain.cancelled() => return,
         }
+    }
+}
+
+/// Collects garbage of the Keep stores from time to time, until the daemon ends.
+pub async fn collect(hub: Hub) {
+    let drain = hub.shutdown().drain.clone();
+    let mut last = Instant::now();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = drain.cancelled() => return,
+        }
+        let every = hub.site().config().keep.collect_every;
+        if every.is_zero() || last.elapsed() < every {
+            continue;
+        }
+        let collecting = async {
+            let keep = match hub.keep().await {
+                Ok(keep) => keep,
+                Err(error) => return tracing::warn!("collecting garbage: {error}"),
+            };
+            for (mount, collected) in keep.service().collect().await {
+                let store = mount.store.name();
+                match collected {
+                    Ok(done) if done.trashed + done.deleted > 0 => {
+                        tracing::info!(store, trashed = done.trashed, deleted = done.deleted, "collected garbage");
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(store, "collecting garbage: {error}"),
+                }
+            }
+        };
+        tokio::select! {
+            () = collecting => {}
+            () = drain.cancelled() => return,
+        }
+        last = Instant::now();
     }
 }
 

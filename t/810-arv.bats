@@ -66,27 +66,35 @@ make_tree() {
     assert_output 'not found'
 }
 
-@test "an upload that was killed goes on with what is stored already" {
+@test "an upload that was ended goes on with what is stored already" {
     arv_site site
     mkdir tree
-    random_file tree/first 70M
-    random_file tree/second 70M
+    random_file tree/file 200M
     "$ARVADOS/arv-put" --no-progress --retries 1 --threads 1 tree/ --name resumed 2>put.err 3>&- &
-    local pid=$! blocks first
-    # The checkpoint is written when something was stored.
-    wait_until 60 grep -qs '+A' "$XDG_CACHE_HOME"/arvados/arv-put/*
-    kill -KILL "$pid"
-    wait "$pid" || true
-    blocks=$(node_files | wc -l)
-    [ "$blocks" -gt 0 ]
-    local uuid
-    uuid=$(arv_put tree/ --name resumed)
+    local pid=$! uuid
+    wait_until 60 has_blocks
+    kill "$pid"
+    run wait "$pid"
+    assert_equal "$(api collections | jq .items_available)" 0
+    uuid=$(arv_put tree/ --name resumed 2>put.err)
+    grep -q 'Resuming upload from cache file' put.err
     arv_get "$uuid/" out/
     diff -r tree out
-    # And a third time nothing flows.
-    first=$(node_files | wc -l)
-    arv_put tree/ --name resumed >/dev/null
-    assert_equal "$(node_files | grep -cv trash)" "$((first + 2))" 'blocks: only the manifest of the next collection'
+}
+
+has_blocks() { [ -n "$(node_files)" ]; }
+
+@test "an upload whose client and daemon are killed begins again and ends well" {
+    arv_site site
+    random_file file 100M
+    "$ARVADOS/arv-put" --no-progress --retries 1 file 2>put.err 3>&- &
+    local pid=$! uuid
+    wait_until 60 has_blocks
+    kill -KILL "$pid" "$DAEMON_PID"
+    run wait "$pid" "$DAEMON_PID"
+    arv_daemon
+    uuid=$(arv_put file)
+    arv_get "$uuid/file" - | cmp - file
 }
 
 @test "a collection is copied from one site to another, by its UUID and by its hash" {

@@ -34,7 +34,7 @@ fn collection(uuid: &str, owner: &str, name: &str) -> Collection {
         portable_data_hash: "d41d8cd98f00b204e9800998ecf8427e+0".to_owned(),
         storage_classes_desired: "[]".to_owned(),
         version: 1,
-        reference: format!("{uuid}/1"),
+        reference: format!("{uuid}.1"),
         ..Collection::default()
     }
 }
@@ -78,9 +78,9 @@ pub async fn what_is_added_comes_back_as_it_was(catalogue: Catalogue) {
     let whole: Page<Collection> =
         catalogue.list(&viewer(ALICE), &List { whole: true, ..list(json!([])) }, NOW).await.unwrap();
     assert_eq!(whole.items, [one]);
-    assert!(catalogue.refers("c1/1").await.unwrap());
-    assert!(!catalogue.refers("c1/2").await.unwrap());
-    assert!(!catalogue.refers("c2/1").await.unwrap());
+    assert!(catalogue.refers("c1.1").await.unwrap());
+    assert!(!catalogue.refers("c1.2").await.unwrap());
+    assert!(!catalogue.refers("c2.1").await.unwrap());
 }
 
 pub async fn a_name_is_there_once_for_an_owner_and_again_after_the_trash(catalogue: Catalogue) {

@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 
 use super::MAX_REQUEST;
 use crate::catalogue::{Filter, List, Order};
-use crate::serve::arvados::ApiError;
 use crate::serve::arvados::attributes::Attributes;
 use crate::serve::arvados::collections::Options;
 use crate::serve::arvados::json::Select;
+use crate::serve::arvados::{ApiError, Replace};
 
 /// A request, whatever way it was written.
 pub(super) struct Call {
@@ -77,8 +77,12 @@ impl Call {
         }
     }
 
-    pub(super) fn options(&self) -> Options {
-        Options { ensure_unique_name: self.flag("ensure_unique_name") }
+    pub(super) fn options(&self) -> Result<Options, ApiError> {
+        let replace_files = match self.json("replace_files")? {
+            None | Some(Value::Null) => None,
+            Some(edits) => Some(Replace::parse(&edits)?),
+        };
+        Ok(Options { ensure_unique_name: self.flag("ensure_unique_name"), replace_files })
     }
 
     /// Returns which part of a list is asked for.

@@ -22,7 +22,7 @@ use crate::node::p2p_http::{HttpNode, Password, Server};
 use crate::node::{Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
 use crate::serve::hub::Assemble;
-use crate::site::config::{DirectorySpec, External, NodeSpec, P2pSpec, PasswordSource, Secret};
+use crate::site::config::{AnnexSpec, DirectorySpec, External, NodeSpec, P2pSpec, PasswordSource, Secret};
 use crate::site::{NodeConfig, Site};
 use crate::stream::Spool;
 use crate::task::blocking;
@@ -75,18 +75,37 @@ impl Assemble for Stores {
 impl Stores {
     /// A node that cannot be opened now is no reason to do without the others: it fails when it is asked.
     fn node(&self, site: &Site, name: &str, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
-        let uuid = uuid.clone();
-        let opener: Box<dyn Opener> = match store {
-            NodeSpec::Keep(path) => Box::new(KeepOpener { stores: self.clone(), path: path.clone(), uuid }),
-            NodeSpec::Annex(spec) => Box::new(AnnexOpener { path: spec.path.clone(), uuid }),
-            NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone())),
+        match store {
             NodeSpec::External(external) => {
                 let (stores, site, external) = (self.clone(), site.clone(), external.clone());
-                Box::new(ExternalOpener { stores, site, name: name.to_owned(), external, uuid })
+                let (name, uuid) = (name.to_owned(), uuid.clone());
+                Arc::new(Lazy::new(Box::new(ExternalOpener { stores, site, name, external, uuid })))
             }
-            NodeSpec::P2p { server, gateway } => return p2p(server, gateway.clone(), uuid, identity),
-        };
-        Arc::new(Lazy::new(opener))
+            NodeSpec::P2p { server, gateway } => p2p(server, gateway.clone(), uuid.clone(), identity),
+            NodeSpec::Keep(path) => self.keep_node(path, uuid),
+            NodeSpec::Annex(spec) => annex(spec, uuid),
+            NodeSpec::Directory(spec) => directory(spec),
+        }
+    }
+
+    /// Makes a node that belongs to no site, for a client without a repository of its own; `None` for an external
+    /// special remote, whose program wants a site.
+    pub fn outside(&self, store: &NodeSpec, uuid: &Uuid) -> Option<Arc<dyn Node>> {
+        Some(match store {
+            NodeSpec::External(_) => return None,
+            NodeSpec::P2p { server, .. } => {
+                let client = Uuid::parse(uuid::Uuid::new_v4().to_string().as_bytes())?;
+                p2p(server, None, uuid.clone(), &Identity { gateway: client.clone(), cluster: client })
+            }
+            NodeSpec::Keep(path) => self.keep_node(path, uuid),
+            NodeSpec::Annex(spec) => annex(spec, uuid),
+            NodeSpec::Directory(spec) => directory(spec),
+        })
+    }
+
+    fn keep_node(&self, path: &Path, uuid: &Uuid) -> Arc<dyn Node> {
+        let (stores, path, uuid) = (self.clone(), path.to_path_buf(), uuid.clone());
+        Arc::new(Lazy::new(Box::new(KeepOpener { stores, path, uuid })))
     }
 
     fn single(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<dyn Node>>> {
@@ -168,6 +187,14 @@ impl Opener for ExternalOpener {
         });
         Ok(Arc::new(node.await?))
     }
+}
+
+fn annex(spec: &AnnexSpec, uuid: &Uuid) -> Arc<dyn Node> {
+    Arc::new(Lazy::new(Box::new(AnnexOpener { path: spec.path.clone(), uuid: uuid.clone() })))
+}
+
+fn directory(spec: &DirectorySpec) -> Arc<dyn Node> {
+    Arc::new(Lazy::new(Box::new(DirectoryOpener(spec.clone()))))
 }
 
 /// A node that speaks the P2P protocol knows this gateway by the UUID of its repository.

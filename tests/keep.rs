@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 #[path = "keep/damage.rs"]
 mod damage;
+#[path = "keep/held.rs"]
+mod held;
 #[path = "keep/manifest.rs"]
 mod manifest;
 #[path = "keep/processes.rs"]

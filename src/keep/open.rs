@@ -53,7 +53,12 @@ async fn open(dir: &Path, create: Create, options: Options, rebuild: bool) -> Re
         Some(key) => key,
         None => tokio::task::spawn_blocking(move || make_key(&key_path)).await.map_err(|_| lost())??,
     };
-    Ok(KeepStore::new(Arc::new(blocks), Arc::new(index), Sealer::new(&key), options))
+    let store = KeepStore::new(Arc::new(blocks), Arc::new(index), Sealer::new(&key), options);
+    if let Err(error) = store.inner.settle_left().await {
+        // Each of these blocks is put in place when somebody misses it, too.
+        tracing::warn!(store = store.name(), %error, "what was left by a process that died could not be put in place");
+    }
+    Ok(store)
 }
 
 fn read_key(path: &Path) -> Result<Option<Vec<u8>>, KeepError> {

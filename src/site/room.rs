@@ -1,7 +1,8 @@
 //! Room that uploads under way will need, so that several at once do not pass a quota together.
 //!
 //! Rows of the site's database, since uploads come through several processes. One that dies leaves its rows until their
-//! deadline, or until the same content comes to the same node again.
+//! deadline, or until the same content comes to the same node again. They need not outlast an end of the machine: no
+//! upload does.
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
@@ -27,7 +28,7 @@ impl Site {
             ON CONFLICT (node, key) DO UPDATE SET number = ?4, bytes = ?5, deadline = ?6";
         // SQLite counts to 2^63; nothing is that large.
         let bytes = bytes.min(i64::MAX.unsigned_abs() >> 16);
-        self.database().write(|transaction| {
+        self.database().write_while_up(|transaction| {
             transaction.prepare_cached("DELETE FROM room WHERE deadline <= ?1")?.execute([now])?;
             let newest = "SELECT coalesce(max(number), 0) FROM room";
             let number: u64 = transaction.prepare_cached(newest)?.query_row([], |row| row.get::<_, u64>(0))? + 1;
@@ -60,7 +61,7 @@ impl Site {
     }
 
     fn change_room(&self, statement: &str, room: &Room, deadline: Option<u64>) -> Result<(), SiteError> {
-        self.database().write(|transaction| {
+        self.database().write_while_up(|transaction| {
             let row = params![room.repo.as_bytes(), room.number, deadline];
             transaction.prepare_cached(statement)?.execute(row).map(drop)
         })

@@ -96,8 +96,30 @@ impl Database {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<Result<T, SiteError>, rusqlite::Error>,
     ) -> Result<T, SiteError> {
+        self.within("full", work)
+    }
+
+    /// Runs `work` in a write transaction that all processes see when this returns, and that no death of a process
+    /// undoes; an end of the machine may.
+    ///
+    /// For what means nothing after such an end, and need not wait for the disk.
+    pub(super) fn write_while_up<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, SiteError> {
+        self.within("normal", |transaction| work(transaction).map(Ok))
+    }
+
+    /// Runs `work` in a transaction, which is undone if it refuses; `synchronous` is SQLite's word for what is synced.
+    fn within<T>(
+        &self,
+        synchronous: &str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Result<T, SiteError>, rusqlite::Error>,
+    ) -> Result<T, SiteError> {
         let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
+        // Each time, so that no failure in between leaves the wrong one to the next.
+        let done = connection.pragma_update(None, "synchronous", synchronous).and_then(|()| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction)?;
             if value.is_ok() {
                 transaction.commit()?;
@@ -113,24 +135,6 @@ impl Database {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, SiteError> {
         self.try_write(|transaction| work(transaction).map(Ok))
-    }
-
-    /// Runs `work` in a write transaction that a crash of the machine may undo: for what is of no use after one.
-    pub(super) fn write_fleeting<T>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
-    ) -> Result<T, SiteError> {
-        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = connection.pragma_update(None, "synchronous", "NORMAL").and_then(|()| {
-            let done = connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
-                let value = work(&transaction)?;
-                transaction.commit()?;
-                Ok(value)
-            });
-            // Whatever came of it: the next transaction is to be durable again.
-            connection.pragma_update(None, "synchronous", "FULL").and(done)
-        });
-        written.map_err(|source| SiteError::Database { path: self.path.clone(), source })
     }
 
     /// Runs `work`, which only reads.

@@ -27,14 +27,20 @@ const QUEUE_PIECES: usize = 256;
 /// An upload to one node, or to those that share a file.
 pub(super) struct Feed {
     pub(super) members: Vec<Member>,
-    /// The file that they share, and how each stores it, in the order of the members.
-    shared: Option<(Arc<SpoolFile>, Vec<Box<dyn FileUpload>>)>,
+    shared: Option<Shared>,
     /// Where the upload goes on.
     pub(super) offset: u64,
     queue: mpsc::Sender<Order>,
     budget: Budget,
     size: Option<u64>,
     task: JoinHandle<Ended>,
+}
+
+/// A file for several nodes.
+struct Shared {
+    file: Arc<SpoolFile>,
+    /// How each of the members stores it, in their order.
+    stores: Vec<Box<dyn FileUpload>>,
 }
 
 enum Order {
@@ -54,14 +60,10 @@ impl Feed {
     /// Makes the feed of nodes that take the file which `spooling` writes.
     pub(super) fn of_file(spooling: Box<Spooling>, takers: Vec<(Member, Box<dyn FileUpload>)>) -> Self {
         let (members, stores) = takers.into_iter().unzip();
-        Self::start(members, Some((spooling.file(), stores)), spooling)
+        Self::start(members, Some(Shared { file: spooling.file(), stores }), spooling)
     }
 
-    fn start(
-        members: Vec<Member>,
-        shared: Option<(Arc<SpoolFile>, Vec<Box<dyn FileUpload>>)>,
-        upload: Box<dyn Upload>,
-    ) -> Self {
+    fn start(members: Vec<Member>, shared: Option<Shared>, upload: Box<dyn Upload>) -> Self {
         let (queue, orders) = mpsc::channel(QUEUE_PIECES);
         let offset = upload.offset();
         let task = tokio::spawn(work(upload, orders));
@@ -70,9 +72,9 @@ impl Feed {
 
     /// Leaves nodes out of it.
     pub(super) fn leave_out(&mut self, left_out: impl Fn(&Member) -> bool) {
-        if let Some((_, stores)) = &mut self.shared {
+        if let Some(shared) = &mut self.shared {
             let mut members = self.members.iter();
-            stores.retain(|_| members.next().is_some_and(|member| !left_out(member)));
+            shared.stores.retain(|_| members.next().is_some_and(|member| !left_out(member)));
         }
         self.members.retain(|member| !left_out(member));
     }
@@ -146,7 +148,7 @@ impl Feed {
         let limit = COMMIT + all_of(self.size);
         let shared = self.shared.take();
         let (members, ended) = self.end(|upload| upload.commit_and_tell()).await;
-        let Some((file, stores)) = shared else {
+        let Some(Shared { file, stores }) = shared else {
             return members.into_iter().map(|member| (member, ended.clone())).collect();
         };
         let stored = members.into_iter().zip(stores).map(|(member, store)| {

@@ -21,10 +21,12 @@ use crate::node::keep::KeepNode;
 use crate::node::measured::{Measured, Meters};
 use crate::node::p2p::{Bounds, P2pNode, Program};
 use crate::node::p2p_http::{HttpNode, Password, Server};
+use crate::node::s3::{PART, S3Node};
 use crate::node::{Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
+use crate::s3::{Bucket, Credentials, Deadlines, Place};
 use crate::serve::hub::Assemble;
-use crate::site::config::{DirectorySpec, External, NodeSpec, P2pSpec, PasswordSource, Secret};
+use crate::site::config::{DirectorySpec, External, NodeSpec, P2pSpec, PasswordSource, S3Spec, Secret};
 use crate::site::{NodeConfig, Site};
 use crate::stream::LazySpool;
 use crate::task::blocking;
@@ -50,7 +52,15 @@ impl Assemble for Stores {
                 self.single().insert(name.clone(), Arc::clone(&made));
             }
             let terms = site.config().nodes.get(&name).map(terms).unwrap_or_default();
-            Member { node: Arc::new(Measured::new(made, &name, self.meters.clone())), name, uuid, draining, terms }
+            let patience = patience(site);
+            Member {
+                node: Arc::new(Measured::new(made, &name, self.meters.clone())),
+                name,
+                uuid,
+                draining,
+                terms,
+                patience,
+            }
         });
         let spool = self.spool(site);
         Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), members.collect(), spool)
@@ -87,14 +97,17 @@ impl Stores {
             }
             NodeSpec::Annex(spec) => {
                 let peer = peer(None, uuid, identity);
-                Box::new(AnnexOpener { path: spec.path.clone(), peer })
+                Box::new(AnnexOpener { path: spec.path.clone(), peer, patience: patience(site) })
             }
-            NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone())),
+            NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone(), patience(site))),
             NodeSpec::External(external) => {
                 let (stores, site, external) = (self.clone(), site.clone(), external.clone());
                 Box::new(ExternalOpener { stores, site, name: name.to_owned(), external, uuid })
             }
-            NodeSpec::P2p { server, gateway } => return p2p(server, gateway.clone(), uuid, identity),
+            NodeSpec::S3(spec) => Box::new(S3Opener(spec.clone())),
+            NodeSpec::P2p { server, gateway } => {
+                return p2p(server, gateway.clone(), uuid, identity, patience(site));
+            }
         };
         Arc::new(Lazy::new(opener))
     }
@@ -140,12 +153,13 @@ impl Opener for KeepOpener {
 struct AnnexOpener {
     path: PathBuf,
     peer: Peer,
+    patience: Patience,
 }
 
 #[async_trait]
 impl Opener for AnnexOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        let (path, uuid, patience) = (&self.path, &self.peer.uuid, Patience::default());
+        let (path, uuid, patience) = (&self.path, &self.peer.uuid, self.patience);
         if !blocking(|| is_installed(GIT_ANNEX_SHELL)).await {
             return Ok(Arc::new(AnnexNode::open(path, uuid, patience).await?));
         }
@@ -180,13 +194,50 @@ fn peer(gateway: Option<Uuid>, uuid: Uuid, identity: &Identity) -> Peer {
     Peer { uuid, gateway, client: identity.gateway.clone(), bypass }
 }
 
-struct DirectoryOpener(DirectorySpec);
+struct DirectoryOpener(DirectorySpec, Patience);
 
 #[async_trait]
 impl Opener for DirectoryOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, Patience::default()).await?))
+        Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, self.1).await?))
     }
+}
+
+struct S3Opener(S3Spec);
+
+#[async_trait]
+impl Opener for S3Opener {
+    async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
+        let bucket = bucket(&self.0).await?;
+        Ok(Arc::new(S3Node::new(bucket, self.0.chunk, self.0.part.unwrap_or(PART))))
+    }
+}
+
+/// Makes the client of a bucket. Files that are named in the configuration are read now.
+async fn bucket(spec: &S3Spec) -> Result<Bucket, NodeError> {
+    let (secret, ca_file) = (spec.secret(), spec.ca_file.clone());
+    let read = move || {
+        let credentials = secret.map(|secret| {
+            let text =
+                secret.read().map_err(|error| format!("S3 credentials (secrets = {{ s3creds = … }}): {error}"))?;
+            Credentials::parse(&text).map_err(str::to_owned)
+        });
+        let certificates =
+            ca_file.map(|path| std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display())));
+        Ok((credentials.transpose()?, certificates.transpose()?))
+    };
+    let (credentials, certificates) = blocking(read).await.map_err(NodeError::Unreachable)?;
+    let place = Place {
+        bucket: spec.bucket.clone(),
+        prefix: spec.prefix.clone(),
+        endpoint: spec.endpoint.clone(),
+        region: spec.region.clone(),
+        path_style: spec.path_style,
+        storage_class: spec.storage_class.clone(),
+        certificates,
+    };
+    let Patience { connect, answer, progress } = Patience::default();
+    Ok(Bucket::new(place, credentials.as_ref(), Deadlines { connect, answer, progress })?)
 }
 
 struct ExternalOpener {
@@ -221,14 +272,18 @@ impl Opener for ExternalOpener {
     }
 }
 
+/// How long the nodes of a site are waited for.
+fn patience(site: &Site) -> Patience {
+    Patience::of(site.config().limits.answer)
+}
+
 fn terms(node: &NodeConfig) -> Terms {
     let (cost, local, reserve) = (node.cost, node.store.is_local(), node.reserve_beside_store());
     Terms { cost, local, reserve, max_size: node.max_size }
 }
 
-fn p2p(server: &P2pSpec, gateway: Option<Uuid>, uuid: Uuid, identity: &Identity) -> Arc<dyn Node> {
+fn p2p(server: &P2pSpec, gateway: Option<Uuid>, uuid: Uuid, identity: &Identity, patience: Patience) -> Arc<dyn Node> {
     let peer = peer(gateway, uuid, identity);
-    let patience = Patience::default();
     let program = match server {
         P2pSpec::Ssh(ssh) => {
             let line = p2p_stdio(&peer, ssh.path.as_bytes());
@@ -265,7 +320,11 @@ pub async fn make_store(spec: &NodeSpec) -> Result<(), Failure> {
     match spec {
         NodeSpec::Keep(path) => drop(KeepStore::open(path, Create::IfMissing, Options::default()).await?),
         // These are made by git-annex, or are there already.
-        NodeSpec::Annex(_) | NodeSpec::Directory(_) | NodeSpec::External(_) | NodeSpec::P2p { .. } => {}
+        NodeSpec::Annex(_)
+        | NodeSpec::Directory(_)
+        | NodeSpec::External(_)
+        | NodeSpec::S3(_)
+        | NodeSpec::P2p { .. } => {}
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use annex_protocol::uuid::Uuid;
 use crate::annex::placement::PlacementState;
 use crate::annex::sizes::Sizes;
 use crate::annex::{Branch, BranchError};
-use crate::node::{Node, NodeError, Way};
+use crate::node::{Node, NodeError, Patience, Way};
 use crate::site::{Site, SiteError, Unwanted};
 use crate::stream::LazySpool;
 use crate::task::blocking;
@@ -87,6 +87,8 @@ pub struct Member {
     pub node: Arc<dyn Node>,
     /// It is to become empty: nothing new goes there, and what it has counts as missing elsewhere.
     pub draining: bool,
+    /// How long it is waited for.
+    pub patience: Patience,
     /// On which terms it is used.
     pub terms: Terms,
 }

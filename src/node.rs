@@ -18,6 +18,7 @@ use crate::disk;
 use crate::stream::Piece;
 
 pub mod annex;
+mod chunks;
 pub mod directory;
 pub mod external;
 pub mod keep;
@@ -28,10 +29,12 @@ pub mod p2p_http;
 mod patience;
 mod peer;
 mod relock;
+pub mod s3;
 mod spooling;
 mod turns;
 mod window;
 
+use chunks::{Chunking, unknown_count};
 pub use lazy::{Lazy, Opener};
 pub use patience::Patience;
 pub use peer::Peer;

@@ -12,7 +12,7 @@ use crate::assemble::Stores;
 use crate::error::Failure;
 use crate::serve::hub::Hub;
 use crate::serve::status::{self, NodeState};
-use crate::site::config::NodeSpec;
+use crate::site::config::{NodeSpec, Secret};
 use crate::site::{RepoName, Site};
 use crate::task::Shutdown;
 
@@ -86,6 +86,9 @@ struct Add {
     /// The UUID that it has of its own, if it is a git-annex repository
     #[arg(long, value_parser = uuid, requires = "repo")]
     uuid: Option<Uuid>,
+    /// Where a secret stands that it asks for, for example s3creds=file:PATH, or NAME=env:VARIABLE; may be given again
+    #[arg(long = "secret", value_name = "NAME=WHERE", value_parser = secret)]
+    secrets: Vec<(String, Secret)>,
     #[command(flatten)]
     site: SiteOption,
 }
@@ -148,13 +151,15 @@ impl Add {
     async fn run(self, out: &mut Lines, tally: &mut Tally) -> Result<(), Failure> {
         let (name, spec) = &self.node;
         // A path that was typed here is meant from here, not from inside the site.
-        let spec = NodeSpec::parse(spec).map_err(Failure::usage)?.absolute(&std::env::current_dir()?);
+        let here = std::env::current_dir()?;
+        let spec = NodeSpec::parse(spec).map_err(Failure::usage)?.absolute(&here);
+        let secrets = self.secrets.iter().map(|(name, secret)| (name.clone(), secret.absolute(&here))).collect();
         let site = self.site.open()?;
         if site.config().nodes.contains_key(name) {
             return Err(Failure::failed(format!("there is a node {name} already")));
         }
         crate::assemble::make_store(&spec).await?;
-        site.add_node(name, &spec, self.repo.as_ref(), self.uuid.as_ref())?;
+        site.add_node(name, &spec, self.repo.as_ref(), self.uuid.as_ref(), &secrets)?;
         let site = site.reload()?;
         let hub = Hub::new(site.clone(), Box::new(Stores::default()), Shutdown::default());
         let mut probed = false;
@@ -232,6 +237,11 @@ fn remove(site: &Site, name: &str, force: bool) -> Result<(), Failure> {
         hub.open(&repo)?.repo.advertise()?;
     }
     Ok(())
+}
+
+fn secret(text: &str) -> Result<(String, Secret), String> {
+    let (name, place) = text.split_once('=').ok_or_else(|| "NAME=file:PATH or NAME=env:VARIABLE".to_owned())?;
+    Ok((name.to_owned(), Secret::parse(place)?))
 }
 
 fn uuid(text: &str) -> Result<Uuid, String> {

@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Member;
-use super::deadline::{COMMIT, PROGRESS, all_of, answered};
-use crate::node::{FileUpload, NodeError, Spooling, Upload};
+use super::deadline::{all_of, answered};
+use crate::node::{FileUpload, NodeError, Patience, Spooling, Upload};
 use crate::stream::{Budget, Counted, Piece, SpoolFile};
 
 /// Bytes that may wait for one node. They are shared by all nodes of the upload, so this is also what one upload holds.
@@ -27,6 +27,7 @@ const QUEUE_PIECES: usize = 256;
 /// An upload to one node, or to those that share a file.
 pub(super) struct Feed {
     pub(super) members: Vec<Member>,
+    patience: Patience,
     shared: Option<Shared>,
     /// Where the upload goes on.
     pub(super) offset: u64,
@@ -64,10 +65,12 @@ impl Feed {
     }
 
     fn start(members: Vec<Member>, shared: Option<Shared>, upload: Box<dyn Upload>) -> Self {
+        // One for all nodes of a site.
+        let patience = members.first().map(|member| member.patience).unwrap_or_default();
         let (queue, orders) = mpsc::channel(QUEUE_PIECES);
         let offset = upload.offset();
         let task = tokio::spawn(work(upload, orders));
-        Self { members, shared, offset, queue, budget: Budget::new(QUEUE_BYTES), size: None, task }
+        Self { members, patience, shared, offset, queue, budget: Budget::new(QUEUE_BYTES), size: None, task }
     }
 
     /// Leaves nodes out of it.
@@ -98,18 +101,18 @@ impl Feed {
 
     async fn count(&mut self, bytes: Bytes) -> Result<Counted, NodeError> {
         let budget = self.budget.clone();
-        match timeout(PROGRESS, budget.take(bytes)).await {
+        match timeout(self.patience.progress, budget.take(bytes)).await {
             Ok(counted) => Ok(counted),
-            Err(_elapsed) => Err(self.behind(PROGRESS).await),
+            Err(_elapsed) => Err(self.behind().await),
         }
     }
 
     async fn order(&mut self, order: Order) -> Result<(), NodeError> {
-        match timeout(PROGRESS, self.queue.send(order)).await {
+        match timeout(self.patience.progress, self.queue.send(order)).await {
             Ok(Ok(())) => Ok(()),
             // The task has ended, and says why.
             Ok(Err(_closed)) => Err(self.failure().await),
-            Err(_elapsed) => Err(self.behind(PROGRESS).await),
+            Err(_elapsed) => Err(self.behind().await),
         }
     }
 
@@ -121,31 +124,31 @@ impl Feed {
     }
 
     /// Gives a node up that stands still, unless it has failed with a better reason by now.
-    async fn behind(&mut self, waited: Duration) -> NodeError {
+    async fn behind(&mut self) -> NodeError {
         if self.task.is_finished() {
             return self.failure().await;
         }
         self.task.abort();
-        NodeError::Unreachable(format!("it took nothing for {} s", waited.as_secs()))
+        took_nothing(self.patience.progress)
     }
 
     /// Waits until the node has taken everything, and returns its upload.
-    async fn drained(queue: mpsc::Sender<Order>, task: JoinHandle<Ended>) -> Ended {
+    async fn drained(patience: Patience, queue: mpsc::Sender<Order>, task: JoinHandle<Ended>) -> Ended {
         drop(queue);
         let stop = task.abort_handle();
-        match timeout(COMMIT, task).await {
+        match timeout(patience.commit(), task).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(_lost)) => Err(NodeError::Failed("the upload was lost".to_owned())),
             Err(_elapsed) => {
                 stop.abort();
-                Err(NodeError::Unreachable(format!("it took nothing for {} s", COMMIT.as_secs())))
+                Err(took_nothing(patience.commit()))
             }
         }
     }
 
     /// Makes the content present and durable on each node; returns what came of it, and whom else a node names.
     pub(super) async fn commit(mut self) -> Vec<(Member, Result<Vec<Uuid>, NodeError>)> {
-        let limit = COMMIT + all_of(self.size);
+        let limit = self.patience.commit() + all_of(self.size);
         let shared = self.shared.take();
         let (members, ended) = self.end(|upload| upload.commit_and_tell()).await;
         let Some(Shared { file, stores }) = shared else {
@@ -169,14 +172,18 @@ impl Feed {
     where
         F: Future<Output = Result<T, NodeError>> + Send,
     {
-        let limit = COMMIT + all_of(self.size);
-        let Self { members, queue, task, .. } = self;
-        let outcome = match Self::drained(queue, task).await {
+        let limit = self.patience.commit() + all_of(self.size);
+        let Self { members, patience, queue, task, .. } = self;
+        let outcome = match Self::drained(patience, queue, task).await {
             Ok(upload) => answered(limit, end(upload)).await,
             Err(error) => Err(error),
         };
         (members, outcome)
     }
+}
+
+fn took_nothing(waited: Duration) -> NodeError {
+    NodeError::Unreachable(format!("it took nothing for {} s", waited.as_secs()))
 }
 
 async fn work(mut upload: Box<dyn Upload>, mut orders: mpsc::Receiver<Order>) -> Ended {

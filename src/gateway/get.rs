@@ -9,7 +9,6 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::choose::in_order;
-use super::deadline::PROGRESS;
 use super::digest::Checker;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::node::{ByteStream, NodeError};
@@ -84,8 +83,8 @@ impl Body {
     /// that what was given is not the key's content.
     pub async fn next(&mut self) -> Option<Result<Bytes, GatewayError>> {
         while self.position < self.size {
-            let failure = match timeout(PROGRESS, self.stream.next()).await {
-                Err(_elapsed) => format!("nothing came for {} s", PROGRESS.as_secs()),
+            let failure = match timeout(self.source.patience.progress, self.stream.next()).await {
+                Err(_elapsed) => format!("nothing came for {} s", self.source.patience.progress.as_secs()),
                 Ok(Some(Ok(bytes))) => {
                     let missing = self.size - self.position;
                     if bytes.len() as u64 <= missing {

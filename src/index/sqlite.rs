@@ -26,8 +26,9 @@ pub use open::Mode;
 /// An index in SQLite.
 #[derive(Debug)]
 pub struct SqliteIndex {
-    writer: Writer,
+    // Before the writer: whose connection closes last clears the log away, and two at once leave it to each other.
     readers: Readers,
+    writer: Writer,
 }
 
 impl SqliteIndex {

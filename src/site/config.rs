@@ -16,6 +16,8 @@ mod listen;
 mod node_external;
 mod node_local;
 mod node_p2p;
+mod node_s3;
+mod query;
 
 pub(super) use edit::edit;
 pub(super) use initial::initial;
@@ -24,6 +26,7 @@ pub use listen::{Address, Http, Ssh, Tls};
 pub use node_external::{External, Secret};
 pub use node_local::{AnnexSpec, DirectorySpec};
 pub use node_p2p::{HttpSpec, P2pSpec, PasswordSource, SshSpec};
+pub use node_s3::S3Spec;
 
 /// The configuration's file name in the site directory.
 pub const FILE: &str = "annex-keep.toml";
@@ -91,6 +94,8 @@ pub enum NodeSpec {
     },
     /// A program that is an external special remote.
     External(External),
+    /// A bucket in the layout of git-annex's S3 special remote.
+    S3(S3Spec),
 }
 
 /// What happens to a key that no node wants by its preferred content.
@@ -227,6 +232,9 @@ impl RawNode {
         if matches!(node.store, NodeSpec::Directory(_)) && node.repo.is_none() {
             return Err("a directory special remote belongs to one repository: set repo".to_owned());
         }
+        if matches!(node.store, NodeSpec::S3(_)) && node.repo.is_none() {
+            return Err("an S3 special remote belongs to one repository: set repo".to_owned());
+        }
         if node.uuid.is_none() && matches!(node.store, NodeSpec::P2p { .. }) {
             return Err("a git-annex repository as a node has a UUID of its own: set uuid and repo".to_owned());
         }
@@ -251,7 +259,7 @@ impl NodeSpec {
     }
 
     /// Parses a node spec: `keep:PATH` or just a path, `annex:PATH`, `directory:PATH?chunk=SIZE`, `external:TYPE?…`,
-    /// `ssh://HOST/PATH`, `command:PROGRAM ARGS`, `annex+http(s)://…`.
+    /// `s3://BUCKET/PREFIX?…`, `ssh://HOST/PATH`, `command:PROGRAM ARGS`, `annex+http(s)://…`.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(server) = P2pSpec::parse(text) {
             return Ok(Self::P2p { server: server?, gateway: None });
@@ -261,10 +269,11 @@ impl NodeSpec {
             Some(("annex", path)) => return AnnexSpec::parse(path).map(Self::Annex),
             Some(("directory", text)) => return DirectorySpec::parse(text).map(Self::Directory),
             Some(("external", rest)) => return External::parse(rest).map(Self::External),
+            Some(("s3", rest)) => return S3Spec::parse(rest.trim_start_matches('/')).map(Self::S3),
             Some((kind, _)) if !kind.contains('/') => {
                 return Err(format!(
                     "this version has no nodes of kind \"{kind}\"; it has keep:PATH, annex:PATH, directory:PATH, \
-                     external:TYPE, ssh://, command: and annex+http(s)://"
+                     external:TYPE, s3://, ssh://, command: and annex+http(s)://"
                 ));
             }
             _ => text,
@@ -292,6 +301,7 @@ impl NodeSpec {
             Self::Directory(spec) => Self::Directory(spec.absolute(base)),
             Self::P2p { server, gateway } => Self::P2p { server: server.absolute(base), gateway: gateway.clone() },
             Self::External(external) => Self::External(external.absolute(base)),
+            Self::S3(spec) => Self::S3(spec.absolute(base)),
         }
     }
 }
@@ -304,6 +314,7 @@ impl std::fmt::Display for NodeSpec {
             Self::Directory(spec) => spec.fmt(f),
             Self::P2p { server, .. } => server.fmt(f),
             Self::External(external) => write!(f, "external:{external}"),
+            Self::S3(spec) => spec.fmt(f),
         }
     }
 }
@@ -361,8 +372,8 @@ mod tests {
     fn errors_name_the_place() {
         let error = Config::parse("[nodes.a]\nid = \"x\"\nstore = \"keep:/a\"\n").unwrap_err();
         assert!(error.contains("line 2"), "{error}");
-        let error = Config::parse("[nodes.a]\nid = \"59a5eba9-ef36-4fc5-b11d-effc1bd2effc\"\nstore = \"s3:x\"\n");
-        assert!(error.unwrap_err().contains("node a: this version has no nodes of kind \"s3\""));
+        let error = Config::parse("[nodes.a]\nid = \"59a5eba9-ef36-4fc5-b11d-effc1bd2effc\"\nstore = \"tape:x\"\n");
+        assert!(error.unwrap_err().contains("node a: this version has no nodes of kind \"tape\""));
         assert!(Config::parse("").unwrap_err().contains("at least one"));
         assert!(initial(&[("cluster".to_owned(), "/x".to_owned())]).is_err());
         assert!(initial(&[("a".to_owned(), "/x".to_owned()), ("a".to_owned(), "/y".to_owned())]).is_err());

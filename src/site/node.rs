@@ -1,9 +1,11 @@
 //! Adding, changing and removing nodes in the configuration.
 
-use annex_protocol::uuid::Uuid;
-use toml_edit::{DocumentMut, Item, Table, value};
+use std::collections::BTreeMap;
 
-use super::config::{self, NodeSpec, check_node_name};
+use annex_protocol::uuid::Uuid;
+use toml_edit::{DocumentMut, InlineTable, Item, Table, value};
+
+use super::config::{self, NodeSpec, Secret, check_node_name};
 use super::{RepoName, Site, SiteError};
 
 impl Site {
@@ -14,6 +16,7 @@ impl Site {
         spec: &NodeSpec,
         repo: Option<&RepoName>,
         uuid: Option<&Uuid>,
+        secrets: &BTreeMap<String, Secret>,
     ) -> Result<(), SiteError> {
         check_node_name(name).map_err(SiteError::Invalid)?;
         config::edit(self, |document| {
@@ -29,6 +32,10 @@ impl Site {
             }
             if let Some(uuid) = uuid {
                 node.insert("uuid", value(uuid.to_string()));
+            }
+            if !secrets.is_empty() {
+                let secrets = secrets.iter().map(|(name, secret)| (name.as_str(), secret.to_string()));
+                node.insert("secrets", value(secrets.collect::<InlineTable>()));
             }
             nodes.insert(name, Item::Table(node));
             Ok(())
@@ -88,9 +95,10 @@ mod tests {
         let file = site.root().join(config::FILE);
         let before = std::fs::read_to_string(&file).unwrap();
         let spec = NodeSpec::parse("keep:/disk4").unwrap();
-        site.add_node("d", &spec, None, None).unwrap();
-        assert!(site.add_node("d", &spec, None, None).is_err());
-        assert!(site.add_node("cluster", &spec, None, None).is_err());
+        let secrets = BTreeMap::new();
+        site.add_node("d", &spec, None, None, &secrets).unwrap();
+        assert!(site.add_node("d", &spec, None, None, &secrets).is_err());
+        assert!(site.add_node("cluster", &spec, None, None, &secrets).is_err());
         assert_eq!(site.reload().unwrap().config().nodes["d"].store, spec);
         site.set_node("d", Some(50), Some(true)).unwrap();
         let changed = site.reload().unwrap();

@@ -51,6 +51,10 @@ class Ssh:
             self.talks[target] = Talk(self.rig.ssh_command(target), self.rig.uuids[target], self.errors)
         return self.talks[target]
 
+    def greet(self, target):
+        """Fails if nobody is there."""
+        self.talk(target)
+
     def alive(self, target):
         """Whether the conversation goes on."""
         if target not in self.talks:
@@ -67,7 +71,8 @@ class Ssh:
         return talk.line()
 
     def close(self, target):
-        self.talks.pop(target).end()
+        if talk := self.talks.pop(target, None):
+            talk.end()
 
     def names(self, target, answer):
         word, *named = answer.split(" ")
@@ -186,6 +191,10 @@ class Http:
         self.rig = rig
         self.auth = "Basic " + base64.b64encode(b"alice:secret").decode()
         self.locked = None
+
+    def greet(self, target):
+        if not self.alive(target):
+            raise Broken("nobody is there")
 
     def alive(self, target):
         return self.post(target, "gettimestamp")[0] == 200

@@ -50,12 +50,21 @@ class Client(threading.Thread):
             known = [held for held in self.keys[-60:] if held.told]
             what = self.random.choice(("put", "put", "get", "remove", "lock")) if known else "put"
             try:
+                # Nothing is begun while nobody is there.
+                self.door.greet("cluster")
+            except FAILURES:
+                self.again()
+                continue
+            try:
                 getattr(self, what)(known)
                 self.done[what] += 1
             except FAILURES:
                 self.done["broken"] += 1
-                self.door = type(self.door)(self.rig)
-                time.sleep(0.02)
+                self.again()
+
+    def again(self):
+        self.door = type(self.door)(self.rig)
+        time.sleep(0.05)
 
     def put(self, _known):
         held = Held("%s %d" % (self.name, len(self.keys)))
@@ -104,7 +113,7 @@ def look(rig, clients, most=None):
             if held.told is None and held.removing:
                 # Half removed: what can be had of it through the gateway is looked at in the end.
                 continue
-            wrong += ["%s: part of it is to be seen on %s" % (held.key, node) for node in parts]
+            wrong += ["%s: %d bytes of it are to be seen on %s" % (held.key, len(copies[node]), node) for node in parts]
             if held.told is None:
                 continue
             wrong += ["%s: %s has lost it" % (held.key, node) for node in held.told if copies[node] is None]

@@ -69,8 +69,9 @@ class KeepFiles:
         return None
 
     def content(self, root, key):
-        blocks = self.blocks(root, key)
-        return None if blocks is None else b"".join(read(block) or b"" for block in blocks)
+        """The bytes; None also where a block is not there: a manifest alone is no content, and no index takes it up."""
+        parts = [read(block) for block in self.blocks(root, key) or [""]]
+        return None if None in parts else b"".join(parts)
 
 
 class Kind:

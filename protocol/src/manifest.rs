@@ -64,6 +64,11 @@ impl Manifest {
         Ok(Self { streams: vec![Stream::new(stream_name, blocks, vec![segment])?] })
     }
 
+    /// Makes a manifest of streams.
+    pub fn of_streams(streams: Vec<Stream>) -> Self {
+        Self { streams }
+    }
+
     /// Returns the streams in order.
     pub fn streams(&self) -> &[Stream] {
         &self.streams

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::arvados::{Api, ApiError};
 use super::keep::{Mount, SiteKeep};
@@ -52,6 +52,8 @@ struct Inner {
     open: Mutex<Open>,
     keep: Mutex<Option<SiteKeep>>,
     catalogue: OnceCell<Catalogue>,
+    /// For what requests to the API server hold: one permit for each KiB.
+    room: Arc<Semaphore>,
     traffic: Traffic,
     shutdown: Shutdown,
     started: Instant,
@@ -88,6 +90,9 @@ struct Stamp {
 /// After a change that came outside of a session, the git-annex branch is committed this much later.
 pub const COMMIT_AFTER: Duration = Duration::from_secs(1);
 
+/// Bytes that the bodies of requests to the API server may have together.
+const ROOM: usize = 256 << 20;
+
 /// How often, at most, all repositories are looked through for a UUID that nobody knows.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -96,8 +101,9 @@ impl Hub {
     pub fn new(site: Site, assemble: Box<dyn Assemble>, shutdown: Shutdown) -> Self {
         let traffic = Traffic::new(&site.config().limits);
         let (open, keep, catalogue) = (Mutex::default(), Mutex::default(), OnceCell::new());
+        let room = Arc::new(Semaphore::new(ROOM >> 10));
         let (site, started, listening) = (RwLock::new(site), Instant::now(), Mutex::default());
-        Self(Arc::new(Inner { site, assemble, open, keep, catalogue, traffic, shutdown, started, listening }))
+        Self(Arc::new(Inner { site, assemble, open, keep, catalogue, room, traffic, shutdown, started, listening }))
     }
 
     /// Returns the site as it is configured now.
@@ -175,6 +181,12 @@ impl Hub {
         let site = self.site();
         let open = || async { Catalogue::open(self.0.assemble.database(&site).await?).await };
         self.0.catalogue.get_or_try_init(open).await.cloned()
+    }
+
+    /// Waits until there is room in memory for a request's body of so many bytes, and holds it.
+    pub async fn room_for(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let wanted = u32::try_from(bytes.min(ROOM) >> 10).unwrap_or(u32::MAX);
+        Arc::clone(&self.0.room).acquire_many_owned(wanted).await.ok()
     }
 
     /// Returns what answers Arvados clients.

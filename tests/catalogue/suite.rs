@@ -178,7 +178,7 @@ pub async fn filters_find_what_they_say(catalogue: Catalogue) {
 }
 
 pub async fn a_filter_that_makes_no_sense_is_refused(catalogue: Catalogue) {
-    for filters in [json!({}), json!([1]), json!([["name", "="]]), json!("x")] {
+    for filters in [json!({}), json!([1]), json!([["name", "="]]), json!("x"), json!([["name", "=", "\u{0}"]])] {
         assert!(Filter::parse_all(&filters).is_err(), "{filters}");
     }
     for filter in [
@@ -189,6 +189,7 @@ pub async fn a_filter_that_makes_no_sense_is_refused(catalogue: Catalogue) {
         json!(["name", "~", "x"]),
         json!(["name", "=", {}]),
         json!(["name", "in", "x"]),
+        json!(["name", "like", "x\\"]),
         json!(["created_at", "<", "yesterday"]),
         json!(["file_count", "like", "1%"]),
         json!(["properties", "=", {}]),

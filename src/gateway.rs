@@ -20,6 +20,7 @@ use crate::task::blocking;
 mod deadline;
 mod digest;
 mod drain;
+mod due;
 mod explain;
 mod facts;
 mod feed;
@@ -27,19 +28,25 @@ mod get;
 mod lock;
 mod policy;
 mod probe;
+mod proof;
 mod put;
 mod remove;
 mod repair;
+mod replace;
 mod route;
 mod scrub;
+mod surplus;
 
 pub use drain::Drained;
+pub use due::Due;
 pub use explain::{Explained, OnNode};
 pub use get::Body;
 pub use lock::Locked;
 pub use probe::Tried;
 pub use put::{Put, Receiving};
 pub use remove::Removed;
+pub use repair::{Repaired, Surveyed};
+pub use replace::{Refilled, Stage};
 pub use scrub::Copy;
 
 /// A hosted repository's nodes behind one door, and those of them that are the cluster for whoever asks. Cloning is cheap.
@@ -153,7 +160,8 @@ impl Gateway {
         &self.0.identity
     }
 
-    /// Tells whether the target has a key: for a cluster, whether a node has it.
+    /// Tells whether the target has a key: for a cluster, whether a node has it. If other nodes should have it too, it comes
+    /// into the repair queue.
     ///
     /// No node having it while one could not be asked is an error that names the node: unknown is not absent. Of a
     /// cluster only a node that the location log names counts as such, so that the others can be stored to.
@@ -161,7 +169,12 @@ impl Gateway {
         let mut unknown = Vec::new();
         for member in self.members(target) {
             match member.present(key).await {
-                Ok(true) => return Ok(true),
+                Ok(true) => {
+                    if target == Target::Cluster {
+                        self.notice_missing(key, &member.uuid).await;
+                    }
+                    return Ok(true);
+                }
                 Ok(false) => {}
                 Err(source) => unknown.push((member, source)),
             }
@@ -184,6 +197,12 @@ impl Gateway {
     pub async fn commit(&self) -> Result<(), GatewayError> {
         let branch = self.0.branch.clone();
         Ok(blocking(move || branch.commit()).await?)
+    }
+
+    /// Returns the node with this name.
+    fn named(&self, name: &str) -> Result<&Member, GatewayError> {
+        let found = self.0.nodes.iter().find(|member| member.name == name);
+        found.ok_or_else(|| GatewayError::Refused(format!("this repository has no node {name}")))
     }
 
     /// Returns the nodes behind a target.

@@ -7,11 +7,13 @@
 mod budget;
 mod cutter;
 mod lane;
+mod pace;
 mod spool;
 mod wire;
 
 pub use budget::{Budget, Counted};
 pub use cutter::{BlockDigest, Cutter, Digest, DigestLost, MAX_BLOCK, Piece};
 pub use lane::{Lane, Work};
+pub use pace::{Cap, Pace, pass};
 pub use spool::{Spool, SpoolError, SpoolFile};
 pub use wire::{Wire, WireError};

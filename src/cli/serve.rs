@@ -77,6 +77,7 @@ impl Serve {
             shutdown.running.spawn(http_door.clone().serve(listener));
         }
         shutdown.running.spawn(worker::repair(hub.clone()));
+        shutdown.running.spawn(worker::scrub(hub.clone()));
         out.line("ready")?;
         out.end()?;
         tell(&[NotifyState::Ready]);

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 
 use super::traffic::Traffic;
 use crate::gateway::{Gateway, GatewayError, Target};
 use crate::node::Node;
 use crate::node::measured::Meters;
 use crate::repo::{Repo, RepoError};
-use crate::site::{RepoName, Site, SiteError};
+use crate::site::{Config, RepoName, Site, SiteError};
+use crate::stream::Pace;
 use crate::task::{Shutdown, blocking};
 
 /// Opens the nodes of a repository: what doors may ask for, but not do.
@@ -44,6 +45,18 @@ struct Inner {
     shutdown: Shutdown,
     started: Instant,
     listening: Mutex<Vec<String>>,
+    paces: Paces,
+    /// Told when the configuration was read again.
+    reloads: watch::Sender<()>,
+}
+
+/// How fast what is done in the background may go.
+#[derive(Default)]
+pub struct Paces {
+    /// Bytes of repairs, of all of them together.
+    pub repair: Pace,
+    /// Bytes that are read again.
+    pub scrub: Pace,
 }
 
 /// Repositories that are open, and whose UUIDs are known.
@@ -84,8 +97,11 @@ impl Hub {
     pub fn new(site: Site, assemble: Box<dyn Assemble>, shutdown: Shutdown) -> Self {
         let traffic = Traffic::new(&site.config().limits);
         let open = Mutex::default();
+        let paces = Paces::default();
+        paces.set(site.config());
         let (site, started, listening) = (RwLock::new(site), Instant::now(), Mutex::default());
-        Self(Arc::new(Inner { site, assemble, open, traffic, shutdown, started, listening }))
+        let reloads = watch::Sender::new(());
+        Self(Arc::new(Inner { site, assemble, open, traffic, shutdown, started, listening, paces, reloads }))
     }
 
     /// Returns the site as it is configured now.
@@ -96,6 +112,16 @@ impl Hub {
     /// Returns what goes on.
     pub fn traffic(&self) -> &Traffic {
         &self.0.traffic
+    }
+
+    /// Returns how fast what is done in the background may go.
+    pub fn paces(&self) -> &Paces {
+        &self.0.paces
+    }
+
+    /// Returns what changes when the configuration is read again.
+    pub(super) fn reloads(&self) -> watch::Receiver<()> {
+        self.0.reloads.subscribe()
     }
 
     /// Returns what tells of the program's end.
@@ -132,8 +158,10 @@ impl Hub {
     pub fn reload(&self) -> Result<(), SiteError> {
         let site = self.site().reload()?;
         self.0.traffic.set_limits(&site.config().limits);
+        self.0.paces.set(site.config());
         *self.0.site.write().unwrap_or_else(PoisonError::into_inner) = site;
         *self.opened() = Open::default();
+        self.0.reloads.send_replace(());
         Ok(())
     }
 
@@ -248,6 +276,13 @@ impl Hub {
             GatewayError::Refused(format!("expected repository UUID {uuid} but found UUID {found}"))
         })?;
         Ok((gateway, target))
+    }
+}
+
+impl Paces {
+    fn set(&self, config: &Config) {
+        self.repair.set(config.repair.bytes_per_second);
+        self.scrub.set(Some(config.scrub.bytes_per_second));
     }
 }
 

@@ -16,14 +16,16 @@ mod listen;
 mod node_external;
 mod node_local;
 mod node_p2p;
+mod upkeep;
 
-pub(super) use edit::edit;
+pub(super) use edit::{edit, edited};
 pub(super) use initial::initial;
 pub use limits::{Limits, UserLimits};
 pub use listen::{Address, Http, Ssh, Tls};
 pub use node_external::{External, Secret};
 pub use node_local::{AnnexSpec, DirectorySpec};
 pub use node_p2p::{HttpSpec, P2pSpec, PasswordSource, SshSpec};
+pub use upkeep::{Repair, Scrub, Surplus};
 
 /// The configuration's file name in the site directory.
 pub const FILE: &str = "annex-keep.toml";
@@ -50,6 +52,10 @@ pub struct Config {
     pub http: Http,
     /// How much of the gateway one may use at once.
     pub limits: Limits,
+    /// How copies are brought to where they should be.
+    pub repair: Repair,
+    /// How copies are read again.
+    pub scrub: Scrub,
 }
 
 /// One node of a site.
@@ -67,6 +73,8 @@ pub struct NodeConfig {
     pub cost: u32,
     /// It is to become empty: nothing new goes there, and what it has counts as missing elsewhere.
     pub drain: bool,
+    /// Whether the daemon reads its copies again.
+    pub scrub: bool,
 }
 
 /// Where a node keeps content.
@@ -115,6 +123,10 @@ struct Raw {
     http: listen::RawHttp,
     #[serde(default)]
     limits: limits::RawLimits,
+    #[serde(default)]
+    repair: upkeep::RawRepair,
+    #[serde(default)]
+    scrub: upkeep::RawScrub,
 }
 
 #[derive(Deserialize)]
@@ -127,6 +139,7 @@ struct RawNode {
     cost: Option<u32>,
     #[serde(default)]
     drain: bool,
+    scrub: Option<bool>,
     gateway: Option<String>,
     user: Option<String>,
     password_file: Option<PathBuf>,
@@ -181,6 +194,8 @@ impl Config {
             ssh: raw.ssh.check()?,
             http: raw.http.check()?,
             limits: raw.limits.check()?,
+            repair: raw.repair.check()?,
+            scrub: raw.scrub.check()?,
         })
     }
 }
@@ -192,9 +207,12 @@ impl RawNode {
         let access = node_p2p::RawAccess { user, password_file, password_env, ca_file };
         let gateway = self.gateway.as_deref().map(node_p2p::gateway).transpose()?;
         let uuid = self.uuid.map(|text| Uuid::parse(text.as_bytes()).ok_or(format!("uuid: \"{text}\" is no UUID")));
+        let store = self.external.complete(NodeSpec::parse(&self.store)?.with(access, gateway)?)?;
         let node = NodeConfig {
             id: self.id,
-            store: self.external.complete(NodeSpec::parse(&self.store)?.with(access, gateway)?)?,
+            // What is read over a network, or from somebody who sends a bill, is read only if that is asked for.
+            scrub: self.scrub.unwrap_or(!matches!(store, NodeSpec::P2p { .. } | NodeSpec::External(_))),
+            store,
             repo: repo.transpose()?,
             uuid: uuid.transpose()?,
             cost: self.cost.unwrap_or(DEFAULT_COST),

@@ -64,6 +64,13 @@ const MIGRATIONS: &[&str] = &[
         number INTEGER NOT NULL, bytes INTEGER NOT NULL, deadline INTEGER NOT NULL,
         PRIMARY KEY (node, key)) WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE repair ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE scrub (
+        node BLOB NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (node, key)) WITHOUT ROWID;
+    CREATE INDEX scrub_at ON scrub (at);
+",
 ];
 
 impl Database {

@@ -25,6 +25,7 @@ mod explain;
 mod facts;
 mod feed;
 mod get;
+mod known;
 mod lock;
 mod policy;
 mod probe;
@@ -168,7 +169,7 @@ impl Gateway {
     pub async fn present(&self, target: Target, key: &Key) -> Result<bool, GatewayError> {
         let mut unknown = Vec::new();
         for member in self.members(target) {
-            match member.present(key).await {
+            match self.seen(member, key).await {
                 Ok(true) => {
                     if target == Target::Cluster {
                         self.notice_missing(key, &member.uuid).await;
@@ -227,6 +228,7 @@ impl Gateway {
         let lost = async {
             if self.logged(key).await?.contains(&member.uuid) && !member.present(key).await.unwrap_or(true) {
                 tracing::warn!("{key}: node {} has lost it", member.name);
+                self.forget(member, key).await?;
                 self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
                 let cause = format!("node {} has lost it", member.name);
                 self.want_repair(key, &AssociatedFile::default(), cause).await;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 pub mod config;
 mod database;
 pub mod hold;
+pub mod known;
 pub mod name;
 pub mod node;
 pub mod repair;

@@ -109,5 +109,5 @@ assert changed == 1, changed
 END
     damage a
     run -1 annex-keep scrub data --site "$SITE" --node a
-    assert_equal "$(grep -o 'SHA[^:]*' <<<"$output")" "$older"$'\n'"$newer"
+    assert_equal "$(sed -n 's/^annex-keep: \(SHA[^:]*\):.*/\1/p' <<<"$output")" "$older"$'\n'"$newer"
 }

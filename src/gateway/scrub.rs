@@ -59,7 +59,9 @@ impl Gateway {
                 tracing::error!("{key}: the copy on node {} is bad, and there is no other: it stays", member.name);
                 return Ok(());
             }
+            self.forget(member, key).await?;
             member.set_aside(key).await.map_err(|source| member.failed(source))?;
+            self.forget(member, key).await?;
             tracing::warn!("{key}: the copy on node {} was bad, and is set aside", member.name);
             self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
             let cause = format!("the copy on node {} was bad", member.name);

@@ -75,6 +75,8 @@ pub struct NodeConfig {
     pub drain: bool,
     /// Whether the daemon reads its copies again.
     pub scrub: bool,
+    /// For so many seconds what the node was seen to have is taken for present: nobody but this site changes it.
+    pub known_seconds: Option<u64>,
 }
 
 /// Where a node keeps content.
@@ -140,6 +142,7 @@ struct RawNode {
     #[serde(default)]
     drain: bool,
     scrub: Option<bool>,
+    known_seconds: Option<u64>,
     gateway: Option<String>,
     user: Option<String>,
     password_file: Option<PathBuf>,
@@ -217,7 +220,13 @@ impl RawNode {
             uuid: uuid.transpose()?,
             cost: self.cost.unwrap_or(DEFAULT_COST),
             drain: self.drain,
+            known_seconds: self.known_seconds.filter(|seconds| *seconds > 0),
         };
+        if node.known_seconds.is_some() && !matches!(node.store, NodeSpec::P2p { .. } | NodeSpec::External(_)) {
+            return Err(
+                "known_seconds is for nodes reached by P2P or a program: this one is asked as quickly".to_owned()
+            );
+        }
         if matches!(node.store, NodeSpec::External(_)) && node.repo.is_none() {
             return Err("a special remote knows no repositories, so it can serve only one: set repo".to_owned());
         }

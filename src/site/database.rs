@@ -71,6 +71,12 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (node, key)) WITHOUT ROWID;
     CREATE INDEX scrub_at ON scrub (at);
 ",
+    "
+    CREATE TABLE known (
+        node BLOB NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL, removed INTEGER NOT NULL,
+        PRIMARY KEY (node, key)) WITHOUT ROWID;
+    CREATE INDEX known_removed ON known (at) WHERE removed = 1;
+",
 ];
 
 impl Database {

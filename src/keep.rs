@@ -131,6 +131,13 @@ impl Default for Options {
     }
 }
 
+impl KeepError {
+    /// Tells whether there is no room left.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Full { .. }) | Self::Index(IndexError::Full { .. }))
+    }
+}
+
 impl KeepStore {
     /// Makes a store of its parts. `sealer` proves which manifests it wrote.
     pub fn new(blocks: Arc<dyn BlockStore>, index: Arc<dyn Index>, sealer: Sealer, options: Options) -> Self {
@@ -157,6 +164,11 @@ impl KeepStore {
     /// Returns the space of the place.
     pub async fn space(&self) -> Result<Space, KeepError> {
         Ok(self.inner.blocks.space().await?)
+    }
+
+    /// Returns how many bytes all entries have together, as if nothing were shared.
+    pub async fn held(&self) -> Result<u64, KeepError> {
+        Ok(self.inner.index.totals().await?.bytes)
     }
 
     /// Returns what is recorded of an entry, whether or not its blocks are sound.

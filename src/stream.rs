@@ -15,5 +15,5 @@ pub use budget::{Budget, Counted};
 pub use cutter::{BlockDigest, Cutter, Digest, DigestLost, MAX_BLOCK, Piece};
 pub use lane::{Lane, Work};
 pub use pace::{Cap, Pace, pass};
-pub use spool::{Spool, SpoolError, SpoolFile};
+pub use spool::{LazySpool, Spool, SpoolError, SpoolFile};
 pub use wire::{Wire, WireError};

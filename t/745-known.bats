@@ -60,5 +60,5 @@ requests() { annex-keep status --site "$SITE" --json | jq '.nodes[] | select(.na
 @test "a node that is asked as quickly takes no such setting" {
     sed -i '/^\[nodes.a\]/a known_seconds = 60' "$SITE/annex-keep.toml"
     run -1 annex-keep node list --site "$SITE"
-    assert_output "known_seconds is for nodes reached by P2P or a program"
+    assert_output "known_seconds is for nodes over a network or behind a program"
 }

@@ -1,6 +1,6 @@
 //! What preferred content expressions ask about a key, answered from the git-annex branch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use annex_protocol::key::Key;
@@ -18,6 +18,8 @@ pub(super) struct Facts<'a> {
     pub(super) branch: &'a Branch,
     pub(super) state: &'a PlacementState,
     pub(super) sizes: &'a Mutex<Sizes>,
+    /// What uploads under way bring to each repository.
+    pub(super) coming: HashMap<Uuid, u64>,
     pub(super) key: &'a Key,
     /// Who has the key, clusters not added.
     pub(super) locations: BTreeSet<Uuid>,
@@ -61,7 +63,7 @@ impl KeyFacts for Facts<'_> {
     fn repository_size(&self, repository: &Uuid) -> Option<u64> {
         let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
         self.keep_error(self.branch.update_sizes(&mut sizes))?;
-        sizes.of(repository)
+        Some(sizes.of(repository)?.saturating_add(self.coming.get(repository).copied().unwrap_or_default()))
     }
 }
 
@@ -75,7 +77,8 @@ impl Gateway {
     ) -> Result<T, BranchError> {
         let state = self.placement()?;
         let (branch, sizes, failed) = (&self.0.branch, &self.0.sizes, Mutex::new(None));
-        let facts = Facts { branch, state: &state, sizes, key, locations, failed };
+        let coming = if state.depends_on_sizes() { self.coming(key) } else { HashMap::new() };
+        let facts = Facts { branch, state: &state, sizes, coming, key, locations, failed };
         let judged = judge(&state.placement, &facts);
         match facts.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),

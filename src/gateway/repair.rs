@@ -87,7 +87,7 @@ impl Gateway {
             receiving.suspend().await;
             return Err(error);
         }
-        Ok(receiving.finish(true).await?.unwrap_or_default())
+        Ok(receiving.finish(true).await?.map(|stored| stored.nodes).unwrap_or_default())
     }
 
     /// Records that none of the nodes has a key, which all of them have said.

@@ -2,7 +2,7 @@
 //!
 //! Source: spec `p2p-protocol.md` §11.2, `preferred-content.md` §9; design `architecture.md`, "What the gateway promises".
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use annex_protocol::key::Key;
@@ -122,6 +122,14 @@ impl Gateway {
             let wants =
                 |repository: &&Uuid| placement.wants(&Question { repository, key, file, facts }).unwrap_or(true);
             (absent.iter().filter(wants).cloned().collect(), placement.numcopies.get())
+        })
+    }
+
+    /// Returns how many bytes uploads of other keys will bring to each node. Blocks.
+    pub(super) fn coming(&self, key: &Key) -> HashMap<Uuid, u64> {
+        self.0.site.uploads_under_way(key).unwrap_or_else(|error| {
+            tracing::warn!("{key}: chosen without a look at uploads under way: {error}");
+            HashMap::new()
         })
     }
 

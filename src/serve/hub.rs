@@ -302,6 +302,7 @@ impl Hosted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::LazySpool;
 
     #[derive(Default)]
     struct NoNodes(Meters);
@@ -317,7 +318,8 @@ mod tests {
         }
 
         async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway {
-            Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), Vec::new())
+            let spool = LazySpool::new(site.root(), 0);
+            Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), Vec::new(), spool)
         }
     }
 

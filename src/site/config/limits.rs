@@ -18,6 +18,8 @@ pub struct Limits {
     pub waiting: usize,
     /// After this long without a byte a transfer is broken off.
     pub stalled: Duration,
+    /// After this long without an answer, or a byte, a node counts as not reachable.
+    pub answer: Duration,
     /// Bytes a second over all transfers.
     pub bytes_per_second: Option<NonZeroU32>,
     /// The size of the largest key that is stored.
@@ -53,6 +55,7 @@ pub(super) struct RawLimits {
     transfers: Option<usize>,
     waiting: Option<usize>,
     stalled_seconds: Option<u64>,
+    answer_seconds: Option<u64>,
     bytes_per_second: Option<Size>,
     largest_key: Option<Size>,
     repository_quota: Option<Size>,
@@ -84,6 +87,7 @@ impl RawLimits {
             transfers: at_least_one("limits: transfers", self.transfers, 256)?,
             waiting: self.waiting.unwrap_or(1024),
             stalled: Duration::from_secs(self.stalled_seconds.unwrap_or(600).max(1)),
+            answer: Duration::from_secs(self.answer_seconds.unwrap_or(60).clamp(1, 86_400)),
             bytes_per_second: rate("limits", self.bytes_per_second)?,
             largest_key: bytes("limits: largest_key", self.largest_key)?,
             repository_quota: bytes("limits: repository_quota", self.repository_quota)?,
@@ -118,7 +122,7 @@ pub(super) fn rate(section: &str, value: Option<Size>) -> Result<Option<NonZeroU
     }
 }
 
-fn bytes(name: &str, value: Option<Size>) -> Result<Option<u64>, String> {
+pub(super) fn bytes(name: &str, value: Option<Size>) -> Result<Option<u64>, String> {
     match value {
         None => Ok(None),
         Some(Size::Bytes(bytes)) => Ok(Some(bytes)),

@@ -76,7 +76,9 @@ impl Gateway {
                 self.record_present(key, &plan.holders).await?;
                 return Ok(Put::AlreadyHave(plan.holders));
             }
-            return Err(GatewayError::Refused(plan.failures.join("; ")));
+            let unwanted = || "no node of this cluster wants the content".to_owned();
+            let text = if plan.failures.is_empty() { unwanted() } else { plan.failures.join("; ") };
+            return Err(GatewayError::Refused(text));
         }
         let admission = self.admit(key, &plan.targets).await?;
         Ok(Put::Receive(self.receive(key, file, plan, admission).await?))

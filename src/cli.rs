@@ -10,6 +10,7 @@ use crate::error::Failure;
 
 mod bench;
 mod explain;
+mod gc;
 mod generate;
 mod hook;
 mod init;
@@ -57,6 +58,7 @@ enum Command {
     Explain(explain::Explain),
     Repair(repair::Repair),
     Scrub(scrub::Scrub),
+    Gc(gc::Gc),
     Keep(keep::Keep),
     Bench(bench::Bench),
     Man(generate::Man),
@@ -110,6 +112,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Explain(explain) => on_runtime(explain.run()),
         Command::Repair(repair) => on_runtime(repair.run()),
         Command::Scrub(scrub) => on_runtime(scrub.run()),
+        Command::Gc(gc) => on_runtime(gc.run()),
         Command::Man(man) => man.run(),
         Command::Completions(completions) => completions.run(),
         Command::Shell(shell) => shell.run(),

@@ -1,7 +1,8 @@
 //! The port `Index`: which entries a store holds, and who refers to which block.
 //!
-//! The index is a cache of what the manifest blocks say, and can be rebuilt from them; only unfinished uploads, the
-//! deadlines of trashed blocks, and for a moment the bytes of small ones ([`Holding`]) stand nowhere else. Adapter: [`sqlite`].
+//! The index is a cache of what the manifest blocks say, and can be rebuilt from them; only unfinished uploads, leases,
+//! the deadlines of trashed blocks, and for a moment the bytes of small ones ([`Holding`]) stand nowhere else.
+//! Adapters: [`sqlite`]; [`nothing`], for entries recorded elsewhere.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 
 use crate::store::Block;
 
+pub mod nothing;
 pub mod sqlite;
 
 /// A table of entries. Each call is one transaction, durable when it returns; many processes may share the table.
@@ -33,8 +35,14 @@ pub trait Index: Send + Sync + 'static {
     /// Forgets an entry; `None` when there is none. Returns and notes blocks as [`Index::put`] does.
     async fn remove(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Option<Vec<Block>>, IndexError>;
 
-    /// Returns those of `blocks` that an entry or an unfinished upload refers to.
+    /// Returns those of `blocks` that an entry, an unfinished upload, or a lease that has not ended refers to.
     async fn referenced(&self, blocks: &[BlockHash]) -> Result<Vec<BlockHash>, IndexError>;
+
+    /// Keeps blocks until `until` as if something referred to them; a lease that ends later stays as it is.
+    async fn lease(&self, blocks: &[BlockHash], until: SystemTime) -> Result<(), IndexError>;
+
+    /// Forgets leases that have ended at `now`.
+    async fn forget_leases(&self, now: SystemTime) -> Result<(), IndexError>;
 
     /// Returns the entries that refer to a block.
     async fn entries_with(&self, block: BlockHash) -> Result<Vec<Entry>, IndexError>;

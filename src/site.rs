@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub mod cluster;
 pub mod config;
 mod database;
 pub mod hold;

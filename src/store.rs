@@ -1,19 +1,23 @@
 //! The port `BlockStore`: blocks by hash.
 //!
 //! A block is at most 64 MiB; its name is the MD5 of its bytes (spec `keep-blocks.md` §1). Adapters: [`dir`], a directory
-//! in keepstore's own layout.
+//! in keepstore's own layout; [`memory`]; [`remote`], Keep servers over HTTP; [`volumes`], several stores as one.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use annex_protocol::keep::BlockHash;
+use annex_protocol::keep::{BlockHash, Locator};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 
 mod block;
 pub mod dir;
+pub mod memory;
+pub mod remote;
 mod verify;
+pub mod volumes;
 
 pub use block::{Block, TooLarge};
 pub use verify::Verifier;
@@ -61,6 +65,33 @@ pub trait BlockStore: Send + Sync + 'static {
     /// Returns those of `blocks` that are not in the store, or have another size there. Contents are not read.
     async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError>;
 
+    /// Returns the size of a block that is in place and when it was last written or touched; its content is not read.
+    async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
+        let mut listing = self.list(&hash.to_string()).await?;
+        while let Some(listed) = listing.try_next().await? {
+            if listed.hash == hash && listed.state == State::Live {
+                return Ok(Some(Stat { size: listed.size, time: listed.time }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Renews the time of a block that is in place; false when it is not there.
+    ///
+    /// A store that can do so without writing the block again should.
+    async fn touch(&self, hash: BlockHash) -> Result<bool, StoreError> {
+        let Some(block) = self.stat(hash).await?.and_then(|stat| Block::try_from(&Locator::new(hash, stat.size)).ok())
+        else {
+            return Ok(false);
+        };
+        let Some(mut bytes) = self.read(block, 0, 0).await? else { return Ok(false) };
+        let mut writer = self.writer().await?;
+        while let Some(bytes) = bytes.try_next().await? {
+            writer.write(bytes).await?;
+        }
+        writer.finish(block).await.map(|_| true)
+    }
+
     /// Moves a block to the trash, to be deleted for good from `deadline` on; false when it is not there.
     ///
     /// With `unless_since` a block that was written or touched at that time or later stays, and the answer is false.
@@ -90,6 +121,14 @@ pub trait BlockStore: Send + Sync + 'static {
 
     /// Returns the space of the place.
     async fn space(&self) -> Result<Space, StoreError>;
+
+    /// Returns the block's locator with what it takes to read it from the place: permission signatures, where it has them.
+    fn locator(&self, block: Block) -> Locator {
+        block.locator()
+    }
+
+    /// Takes note of a locator that may carry such a signature.
+    fn learn(&self, _locator: &Locator) {}
 }
 
 /// The verified bytes of a block.
@@ -133,6 +172,15 @@ pub struct Listed {
     pub time: SystemTime,
     /// Where it stands.
     pub state: State,
+}
+
+/// A block in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Its size in bytes, which is the true one only if the block is sound.
+    pub size: u64,
+    /// When it was last written or touched.
+    pub time: SystemTime,
 }
 
 /// Where a listed block stands.
@@ -228,6 +276,17 @@ pub enum StoreError {
         /// The block's true size in bytes.
         size: u64,
     },
+    /// The place cannot be asked now.
+    #[error("the Keep store {store} is away: {reason}")]
+    Away {
+        /// The store.
+        store: String,
+        /// Why.
+        reason: String,
+    },
+    /// There is nowhere to write to.
+    #[error("no Keep store that may be written has what was asked for")]
+    Nowhere,
     /// Another failure of the system.
     #[error("Keep store {store}: {operation} {}: {source}", .path.display())]
     Io {
@@ -239,6 +298,14 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A server did not do what it was asked.
+    #[error("the Keep store {store}: {reason}")]
+    Failed {
+        /// The store.
+        store: String,
+        /// What it said, or what happened.
+        reason: String,
     },
     /// The work was lost in this process (a panic, or the runtime ended).
     #[error("Keep store {store}: the work was lost")]

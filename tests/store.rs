@@ -6,9 +6,13 @@ use std::sync::Arc;
 
 use annex_keep::store::BlockStore;
 use annex_keep::store::dir::{Create, DirOptions, DirStore};
+use annex_keep::store::memory::MemoryStore;
+use annex_keep::store::volumes::{Volume, Volumes};
 
 #[path = "contract/store.rs"]
 mod contract;
+#[path = "store/volumes.rs"]
+mod volumes;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_keeps_the_promises_of_a_block_store() {
@@ -20,4 +24,21 @@ async fn a_directory_keeps_the_promises_of_a_block_store() {
         Arc::new(store) as Arc<dyn BlockStore>
     })
     .await;
+}
+
+#[tokio::test]
+async fn memory_keeps_the_promises_of_a_block_store() {
+    contract::all(async || Arc::new(MemoryStore::new("memory", 1 << 30)) as Arc<dyn BlockStore>).await;
+}
+
+#[tokio::test]
+async fn several_volumes_keep_the_promises_of_a_block_store() {
+    let volume = |number: usize| Volume {
+        uuid: format!("zzzzz-nyw5e-{number:015}"),
+        store: Arc::new(MemoryStore::new(format!("memory {number}"), 1 << 30)),
+        read_only: false,
+        replication: 1,
+        classes: ["default".to_owned()].into(),
+    };
+    contract::all(async || Arc::new(Volumes::new((0..3).map(volume).collect())) as Arc<dyn BlockStore>).await;
 }

@@ -31,6 +31,7 @@ impl Init {
             .collect::<Result<Vec<_>, Failure>>()?;
         let site = Site::init(&self.site, &nodes)?;
         crate::assemble::make_stores(&site).await?;
+        site.signing_key()?;
         let host_key = HostKey::load_or_make(site.root())?;
         let mut out = Lines::new();
         out.line(format_args!("made the site {}", site.root().display()))?;

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::log::Format;
 use super::output::Lines;
 use crate::assemble::Stores;
+use crate::database::DatabaseError;
 use crate::error::Failure;
 use crate::serve::hub::Hub;
 use crate::serve::socket::Door;
@@ -32,6 +33,9 @@ pub(super) struct Serve {
     /// Where HTTP listens, ADDRESS:PORT or unix:PATH, instead of what the configuration says; may be given several times
     #[arg(long, value_name = "ADDR", value_parser = Address::parse)]
     http: Vec<Address>,
+    /// Where Keep is served and nothing else, as a keepstore does, instead of what the configuration says
+    #[arg(long, value_name = "ADDR", value_parser = Address::parse)]
+    keep: Vec<Address>,
     /// How the log looks that goes to standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: Format,
@@ -76,7 +80,24 @@ impl Serve {
             hub.listens(at);
             shutdown.running.spawn(http_door.clone().serve(listener));
         }
+        let keep_door = http::Door::for_keep(hub.clone())?;
+        let keep = if self.keep.is_empty() { site.config().keep.listen.clone() } else { self.keep };
+        for address in keep {
+            let listener = bind(&site, &address).await?;
+            let at = format!("keep {}", keep_door.url(&listener)?);
+            out.line(format_args!("listening {at}"))?;
+            hub.listens(at);
+            shutdown.running.spawn(keep_door.clone().serve(listener));
+        }
+        match hub.catalogue().await {
+            Ok(_) => {}
+            // It is looked for again whenever it is needed.
+            Err(error @ DatabaseError::Unreachable { .. }) => tracing::error!("{error}"),
+            Err(error) => return Err(error.into()),
+        }
         shutdown.running.spawn(worker::repair(hub.clone()));
+        shutdown.running.spawn(worker::sweep(hub.clone()));
+        shutdown.running.spawn(worker::collect(hub.clone()));
         out.line("ready")?;
         out.end()?;
         tell(&[NotifyState::Ready]);
@@ -91,8 +112,10 @@ impl Serve {
                         Ok(()) => tracing::info!("the configuration was read again"),
                         Err(error) => tracing::error!("the configuration stays as it was: {error}"),
                     }
-                    if let Err(error) = http_door.read_certificate() {
-                        tracing::error!("the certificate stays as it was: {error}");
+                    for door in [&http_door, &keep_door] {
+                        if let Err(error) = door.read_certificate() {
+                            tracing::error!("the certificate stays as it was: {error}");
+                        }
                     }
                     tell(&[NotifyState::Ready]);
                 }
@@ -117,10 +140,14 @@ async fn listeners(site: &Site, asked: Vec<Address>) -> Result<Vec<http::Listene
     let mut listeners = http::inherited().map_err(|error| Failure::failed(format!("sockets of systemd: {error}")))?;
     let configured = if listeners.is_empty() { site.config().http.listen.clone() } else { Vec::new() };
     for address in if asked.is_empty() { configured } else { asked } {
-        let bound = http::Listener::bind(&address, site.root()).await;
-        listeners.push(bound.map_err(|error| Failure::failed(format!("listening on {address}: {error}")))?);
+        listeners.push(bind(site, &address).await?);
     }
     Ok(listeners)
+}
+
+async fn bind(site: &Site, address: &Address) -> Result<http::Listener, Failure> {
+    let bound = http::Listener::bind(address, site.root()).await;
+    bound.map_err(|error| Failure::failed(format!("listening on {address}: {error}")))
 }
 
 /// Tells systemd, if that started the daemon. Whether it listens changes nothing here.

@@ -33,18 +33,7 @@ impl KeepStore {
         let inner = &self.inner;
         let deadline = inner.deadline();
         if !force {
-            if !inner.index.referenced(&[hash]).await?.is_empty() {
-                return Ok(Err(Refused::Referenced));
-            }
-            if !inner.blocks.trash(hash, deadline, None).await? {
-                return Ok(Err(Refused::Absent));
-            }
-            // As in every removal: whoever came to refer to it meanwhile keeps it.
-            if !inner.index.referenced(&[hash]).await?.is_empty() {
-                inner.blocks.untrash(hash).await?;
-                return Ok(Err(Refused::Referenced));
-            }
-            return Ok(Ok(()));
+            return inner.trash_unreferenced(hash, deadline, None).await;
         }
         let mut found = false;
         for entry in inner.index.entries_with(hash).await? {
@@ -54,6 +43,12 @@ impl KeepStore {
         }
         found |= inner.blocks.trash(hash, deadline, None).await?;
         Ok(if found { Ok(()) } else { Err(Refused::Absent) })
+    }
+
+    /// Puts a block in the trash that nothing refers to and that was not written or touched at `since` or later; refused as
+    /// absent if it was.
+    pub async fn trash_since(&self, hash: BlockHash, since: SystemTime) -> Result<Result<(), Refused>, KeepError> {
+        self.inner.trash_unreferenced(hash, self.inner.deadline(), Some(since)).await
     }
 
     /// Brings a block back from the trash; false when it is not there. With a manifest of this store its entry is back.
@@ -110,6 +105,27 @@ impl KeepStore {
 }
 
 impl Inner {
+    /// Moves a block to the trash that nothing refers to; with `unless_since`, if it was not touched since then.
+    pub(super) async fn trash_unreferenced(
+        &self,
+        hash: BlockHash,
+        deadline: SystemTime,
+        unless_since: Option<SystemTime>,
+    ) -> Result<Result<(), Refused>, KeepError> {
+        if !self.index.referenced(&[hash]).await?.is_empty() {
+            return Ok(Err(Refused::Referenced));
+        }
+        if !self.blocks.trash(hash, deadline, unless_since).await? {
+            return Ok(Err(Refused::Absent));
+        }
+        // As in every removal: whoever came to refer to it meanwhile keeps it.
+        if !self.index.referenced(&[hash]).await?.is_empty() {
+            self.blocks.untrash(hash).await?;
+            return Ok(Err(Refused::Referenced));
+        }
+        Ok(Ok(()))
+    }
+
     /// Moves blocks that nothing refers to to the trash; those that somebody came to refer to meanwhile stay.
     ///
     /// What is due at once is deleted at once.

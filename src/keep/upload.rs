@@ -12,7 +12,7 @@ use futures_util::{StreamExt, stream};
 use tokio::task::JoinHandle;
 
 use super::held::SMALL;
-use super::{Entry, Inner, KeepError, read};
+use super::{Entry, Inner, KeepError, Manifests, read};
 use crate::store::{Block, BlockWriter, Placed, StoreError};
 use crate::stream::{BlockDigest, Cutter, Piece};
 
@@ -268,6 +268,14 @@ impl Going {
         Ok(())
     }
 
+    /// Waits for all blocks to be in place.
+    async fn settle_all(&mut self) -> Result<(), KeepError> {
+        while !self.placing.is_empty() {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
     /// Tells the index of the blocks that are in place.
     async fn record(&mut self) -> Result<(), KeepError> {
         while self.placing.front().is_some_and(|(_, placing)| placing.is_finished()) {
@@ -288,6 +296,11 @@ impl Going {
         if !matches!(self.present, Present::Nothing) {
             return Err(KeepError::Uncut);
         }
+        if self.inner.options.manifests == Manifests::Open {
+            // Only what is in place has the signatures that such a manifest passes on.
+            self.write_small().await?;
+            self.settle_all().await?;
+        }
         let mut blocks = self.done.clone();
         for (digest, _) in &self.placing {
             blocks.push(block(digest).await?);
@@ -297,21 +310,22 @@ impl Going {
             blocks.push(block(digest).await?);
         }
         let size = blocks.iter().map(|block| u64::from(block.size)).sum();
-        let text = Bytes::from(self.inner.sealer.write(&self.owner, &self.name, &blocks)?);
-        if text.len() <= SMALL && self.inner.index.holding().is_some() {
-            return self.commit_holding(blocks, before, size, text).await;
+        let text = self.inner.manifest(&self.owner, &self.name, &blocks)?;
+        if let (Some(text), Some(_)) = (&text, self.inner.index.holding())
+            && text.len() <= SMALL
+        {
+            return self.commit_holding(blocks, before, size, text.clone()).await;
         }
         self.write_small().await?;
         // The manifest is written while the last blocks are being synced: it says nothing before the index does.
         let inner = Arc::clone(&self.inner);
-        let manifest = async move { put(&inner, text, size).await };
-        let settle = async {
-            while !self.placing.is_empty() {
-                self.settle().await?;
+        let manifest = async move {
+            match text {
+                Some(text) => put(&inner, text, size).await,
+                None => Ok((Block::EMPTY, Placed::Existing)),
             }
-            Ok::<_, KeepError>(())
         };
-        let (settled, manifest) = tokio::join!(settle, manifest);
+        let (settled, manifest) = tokio::join!(self.settle_all(), manifest);
         let (manifest, placed) = match (settled, manifest) {
             (Ok(()), Ok(manifest)) => manifest,
             (Err(error), Ok((manifest, Placed::New))) => {
@@ -325,17 +339,7 @@ impl Going {
         }
         let (owner, name) = (self.owner.clone(), self.name.clone());
         let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
-        let deadline = self.inner.deadline();
-        let unreferenced = self.inner.index.put(entry.clone(), deadline).await?;
-        // A removal of another entry may have moved them away before it could know of this one.
-        let mut needed = entry.blocks.clone();
-        needed.push(entry.manifest);
-        if let Some(block) = self.inner.missing(&needed).await?.first() {
-            self.inner.index.remove(&self.owner, &self.name, deadline).await?;
-            return Err(StoreError::Gone { store: self.inner.blocks.name(), block: *block }.into());
-        }
-        self.inner.discard(unreferenced, deadline).await?;
-        Ok(entry)
+        self.inner.record(entry).await
     }
 
     /// Makes the entry, of which only `before` blocks are in place or on their way, with its manifest in `text`.
@@ -346,9 +350,7 @@ impl Going {
         size: u64,
         text: Bytes,
     ) -> Result<Entry, KeepError> {
-        while !self.placing.is_empty() {
-            self.settle().await?;
-        }
+        self.settle_all().await?;
         let manifest = Block { hash: BlockHash::of(&text), size: text.len() as u32 };
         let mut small: Vec<_> = blocks.iter().skip(before).copied().zip(self.small.take().map(|(_, b)| b)).collect();
         small.push((manifest, text));

@@ -1,4 +1,4 @@
-//! The HTTP door: git, P2P over HTTP and plain downloads of keys on one port.
+//! The HTTP door: git, P2P over HTTP, plain downloads of keys, and Keep, on one port.
 //!
 //! Source: spec `p2p-http.md`; design `interface.md`, "Addresses on the HTTP port".
 
@@ -7,10 +7,13 @@ use axum::Router;
 use super::hub::Hub;
 
 mod admin;
+mod arvados;
 mod auth;
+mod body;
 mod config;
 mod download;
 mod git;
+mod keep;
 mod key;
 mod listen;
 mod p2p;
@@ -23,7 +26,17 @@ pub use listen::{Door, Listener, inherited};
 
 /// Returns what answers at each address.
 pub fn routes(hub: Hub) -> Router {
-    let routes =
-        Router::new().merge(admin::routes()).merge(p2p::routes()).fallback(git::answer).with_state(hub.clone());
+    let routes = Router::new()
+        .merge(admin::routes())
+        .merge(p2p::routes())
+        .merge(arvados::routes())
+        .merge(keep::routes())
+        .fallback(keep::or_git)
+        .with_state(hub.clone());
     prefix::taken_off(hub, routes)
+}
+
+/// Returns what answers where nothing but Keep is served.
+fn keep_routes(hub: Hub) -> Router {
+    prefix::taken_off(hub.clone(), keep::alone(hub))
 }

@@ -11,7 +11,11 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
+use super::arvados::{Api, ApiError};
+use super::keep::{Mount, SiteKeep};
 use super::traffic::Traffic;
+use crate::catalogue::Catalogue;
+use crate::database::{Database, DatabaseError};
 use crate::gateway::{Gateway, GatewayError, Target};
 use crate::node::Node;
 use crate::node::measured::Meters;
@@ -28,6 +32,12 @@ pub trait Assemble: Send + Sync {
     /// Returns the nodes of a site by name, to ask them how they are.
     fn nodes(&self, site: &Site) -> Vec<(String, Arc<dyn Node>)>;
 
+    /// Returns the Keep stores of a site, each once.
+    fn mounts(&self, site: &Site) -> Result<Vec<Mount>, SiteError>;
+
+    /// Opens the database of the site's catalogue.
+    async fn database(&self, site: &Site) -> Result<Arc<dyn Database>, DatabaseError>;
+
     /// Returns what is counted about nodes.
     fn meters(&self) -> &Meters;
 }
@@ -40,6 +50,8 @@ struct Inner {
     site: RwLock<Site>,
     assemble: Box<dyn Assemble>,
     open: Mutex<Open>,
+    keep: Mutex<Option<SiteKeep>>,
+    catalogue: OnceCell<Catalogue>,
     traffic: Traffic,
     shutdown: Shutdown,
     started: Instant,
@@ -83,9 +95,9 @@ impl Hub {
     /// Makes the hub of a site. Must be called on the runtime if the doors are to serve.
     pub fn new(site: Site, assemble: Box<dyn Assemble>, shutdown: Shutdown) -> Self {
         let traffic = Traffic::new(&site.config().limits);
-        let open = Mutex::default();
+        let (open, keep, catalogue) = (Mutex::default(), Mutex::default(), OnceCell::new());
         let (site, started, listening) = (RwLock::new(site), Instant::now(), Mutex::default());
-        Self(Arc::new(Inner { site, assemble, open, traffic, shutdown, started, listening }))
+        Self(Arc::new(Inner { site, assemble, open, keep, catalogue, traffic, shutdown, started, listening }))
     }
 
     /// Returns the site as it is configured now.
@@ -106,6 +118,12 @@ impl Hub {
     /// Returns what puts nodes together.
     pub(super) fn assemble(&self) -> &dyn Assemble {
         &*self.0.assemble
+    }
+
+    /// Does something that nobody waits for, until it is done or the program ends.
+    pub fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let drain = self.0.shutdown.drain.clone();
+        self.0.shutdown.running.spawn(async move { drain.run_until_cancelled(work).await });
     }
 
     /// Tells for how long this has been going on.
@@ -134,7 +152,34 @@ impl Hub {
         self.0.traffic.set_limits(&site.config().limits);
         *self.0.site.write().unwrap_or_else(PoisonError::into_inner) = site;
         *self.opened() = Open::default();
+        *self.0.keep.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
+    }
+
+    /// Returns the site's Keep.
+    pub async fn keep(&self) -> Result<SiteKeep, SiteError> {
+        let hub = self.clone();
+        blocking(move || {
+            let site = hub.site();
+            let mut keep = hub.0.keep.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*keep {
+                Some(keep) => Ok(keep.clone()),
+                None => Ok(keep.insert(SiteKeep::new(&site, hub.0.assemble.mounts(&site)?)?).clone()),
+            }
+        })
+        .await
+    }
+
+    /// Returns the catalogue of the site's collections. A database that is away is looked for again the next time.
+    pub async fn catalogue(&self) -> Result<Catalogue, DatabaseError> {
+        let site = self.site();
+        let open = || async { Catalogue::open(self.0.assemble.database(&site).await?).await };
+        self.0.catalogue.get_or_try_init(open).await.cloned()
+    }
+
+    /// Returns what answers Arvados clients.
+    pub async fn api(&self) -> Result<Api, ApiError> {
+        Ok(Api::new(self.site(), self.catalogue().await?, self.keep().await?))
     }
 
     /// Opens a repository, or returns the one that is open. Blocks.
@@ -267,6 +312,7 @@ impl Hosted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::LazySpool;
 
     #[derive(Default)]
     struct NoNodes(Meters);
@@ -277,12 +323,21 @@ mod tests {
             Vec::new()
         }
 
+        fn mounts(&self, _site: &Site) -> Result<Vec<Mount>, SiteError> {
+            Ok(Vec::new())
+        }
+
+        async fn database(&self, _site: &Site) -> Result<Arc<dyn Database>, DatabaseError> {
+            Err(DatabaseError::Setting("there is none".to_owned()))
+        }
+
         fn meters(&self) -> &Meters {
             &self.0
         }
 
         async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway {
-            Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), Vec::new())
+            let spool = LazySpool::new(site.root(), 0);
+            Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), Vec::new(), spool)
         }
     }
 

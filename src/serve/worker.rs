@@ -1,4 +1,4 @@
-//! What the daemon does by itself: repair.
+//! What the daemon does by itself: repair, and collecting garbage of the Keep stores.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use annex_protocol::uuid::Uuid;
 use futures_util::StreamExt;
 
+use super::arvados::ApiError;
 use super::hub::{Hosted, Hub};
 use crate::error::Failure;
 use crate::site::repair::Wanting;
@@ -17,11 +18,34 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often repositories are looked at for changes of what their nodes should have.
 const SURVEY_EVERY: Duration = Duration::from_secs(60);
 
+/// How often collections are looked at whose time is over.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
 /// Keys that are repaired at once.
 const AT_ONCE: usize = 2;
 
 /// Keys taken from the queue at a time.
 const BATCH: usize = 64;
+
+/// Removes collections whose time is over, and lets blocks go that were kept for none, until the daemon ends.
+pub async fn sweep(hub: Hub) {
+    let drain = hub.shutdown().drain.clone();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            () = drain.cancelled() => return,
+        }
+        let swept = async {
+            let api = hub.api().await?;
+            Ok::<_, ApiError>((api.remove_expired().await?, api.release_orphans().await?))
+        };
+        match swept.await {
+            Ok((0, 0)) => {}
+            Ok((expired, orphans)) => tracing::info!("{expired} collections removed, {orphans} left-overs cleared"),
+            Err(error) => tracing::warn!("removing collections whose time is over: {error}"),
+        }
+    }
+}
 
 /// Works off the repair queue, and fills it when what nodes should have has changed, until the daemon ends.
 pub async fn repair(hub: Hub) {
@@ -43,6 +67,43 @@ pub async fn repair(hub: Hub) {
             _ = working => {}
             () = drain.cancelled() => return,
         }
+    }
+}
+
+/// Collects garbage of the Keep stores from time to time, until the daemon ends.
+pub async fn collect(hub: Hub) {
+    let drain = hub.shutdown().drain.clone();
+    let mut last = Instant::now();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = drain.cancelled() => return,
+        }
+        let every = hub.site().config().keep.collect_every;
+        if every.is_zero() || last.elapsed() < every {
+            continue;
+        }
+        let collecting = async {
+            let keep = match hub.keep().await {
+                Ok(keep) => keep,
+                Err(error) => return tracing::warn!("collecting garbage: {error}"),
+            };
+            for (mount, collected) in keep.service().collect().await {
+                let store = mount.store.name();
+                match collected {
+                    Ok(done) if done.trashed + done.deleted > 0 => {
+                        tracing::info!(store, trashed = done.trashed, deleted = done.deleted, "collected garbage");
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(store, "collecting garbage: {error}"),
+                }
+            }
+        };
+        tokio::select! {
+            () = collecting => {}
+            () = drain.cancelled() => return,
+        }
+        last = Instant::now();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Passwords and tokens: what a user shows over HTTP.
 //!
-//! A password is kept as Argon2id makes it. A token is random, so its plain SHA-256 is enough; it has the form of an
-//! Arvados token, `v2/ID/SECRET`, and stands in the place of the password.
+//! A password is kept as Argon2id makes it. A token is random, so its plain SHA-256 is enough; it is an Arvados token,
+//! `v2/UUID/SECRET`, and over HTTP it also stands in the place of the password.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,12 +11,11 @@ use annex_protocol::keep::Token;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
 
-use super::user::{self, Change, Password};
+use super::cluster::BASE_36;
+use super::user::{self, Change, Password, Role};
 use super::{Site, SiteError};
 use crate::clock;
 
@@ -33,11 +32,23 @@ pub struct TokenInfo {
     pub expires: Option<u64>,
 }
 
+/// Whom a token speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenOwner {
+    /// The token, without its secret.
+    pub token: TokenInfo,
+    /// What its user may do on the whole site.
+    pub role: Role,
+}
+
 /// Passwords that were right lately. Argon2 is slow on purpose, and clients send the password with each request.
 ///
 /// Holds SHA-256 of the stored hash and the password together: of no use once the password was changed.
 #[derive(Debug, Default)]
 pub(super) struct Verified(Mutex<HashMap<[u8; 32], u64>>);
+
+/// Characters of a token's secret, as Arvados has them: 258 bits. One of 40 would count as salted.
+const SECRET: usize = 50;
 
 /// How long a password that was right counts without another look, in seconds.
 const TRUSTED_SECONDS: u64 = 300;
@@ -84,6 +95,23 @@ impl Site {
         self.database().read(|connection| connection.prepare_cached(select)?.query_row(row, |row| row.get(0)))
     }
 
+    /// Returns whom a live token speaks for, in its whole form (`v2/ID/SECRET`, whatever follows) or as its secret alone.
+    pub fn token_owner(&self, token: &[u8]) -> Result<Option<TokenOwner>, SiteError> {
+        let (id, secret) = match Token::parse(token) {
+            Token::V2 { uuid, secret, .. } => (Some(String::from_utf8_lossy(uuid).into_owned()), secret),
+            Token::V1(secret) | Token::Other(secret) => (None, secret),
+        };
+        let select = "SELECT token.id, user, created, expires, role FROM token JOIN user ON user = name
+            WHERE secret = ?1 AND (?2 IS NULL OR id = ?2) AND (expires IS NULL OR expires > ?3)";
+        // Looked up by its hash, so the time it takes tells nothing of the secret.
+        let asked = (Sha256::digest(secret).to_vec(), id, clock::unix_seconds());
+        let found: Option<(TokenInfo, String)> = self.database().read(|connection| {
+            let row = |row: &rusqlite::Row<'_>| Ok((token_info(row)?, row.get(4)?));
+            connection.prepare_cached(select)?.query_row(asked, row).optional()
+        })?;
+        found.map(|(token, role)| Ok(TokenOwner { token, role: role.parse()? })).transpose()
+    }
+
     /// Sets a user's password, or takes it away.
     pub fn set_password(&self, name: &str, password: Option<&[u8]>) -> Result<(), SiteError> {
         let password = match password {
@@ -95,10 +123,8 @@ impl Site {
 
     /// Makes a token for a user, and returns its only copy.
     pub fn make_token(&self, name: &str, expires: Option<u64>) -> Result<String, SiteError> {
-        let mut bytes = [0; 48];
-        random(&mut bytes)?;
-        let (id, secret) = bytes.split_at(12);
-        let (id, secret) = (hex(id), URL_SAFE_NO_PAD.encode(secret));
+        let id = format!("{}-gj3su-{}", self.cluster()?, random_word(15)?);
+        let secret = random_word(SECRET)?;
         let insert = "INSERT INTO token (id, user, secret, created, expires) SELECT ?1, name, ?3, ?4, ?5
             FROM user WHERE name = ?2";
         let now = clock::unix_seconds();
@@ -115,12 +141,7 @@ impl Site {
     pub fn tokens(&self, name: Option<&str>) -> Result<Vec<TokenInfo>, SiteError> {
         let select =
             "SELECT id, user, created, expires FROM token WHERE ?1 IS NULL OR user = ?1 ORDER BY user, created";
-        self.database().read(|connection| {
-            let row = |row: &rusqlite::Row<'_>| {
-                Ok(TokenInfo { id: row.get(0)?, user: row.get(1)?, created: row.get(2)?, expires: row.get(3)? })
-            };
-            connection.prepare_cached(select)?.query_map([name], row)?.collect()
-        })
+        self.database().read(|connection| connection.prepare_cached(select)?.query_map([name], token_info)?.collect())
     }
 
     /// Ends a token.
@@ -176,12 +197,25 @@ fn together(hash: &str, secret: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(hash.len().to_le_bytes()).chain_update(hash).chain_update(secret).finalize().into()
 }
 
-fn random(bytes: &mut [u8]) -> Result<(), SiteError> {
-    getrandom::fill(bytes).map_err(|error| SiteError::Invalid(format!("no random numbers to be had: {error}")))
+fn token_info(row: &rusqlite::Row<'_>) -> rusqlite::Result<TokenInfo> {
+    Ok(TokenInfo { id: row.get(0)?, user: row.get(1)?, created: row.get(2)?, expires: row.get(3)? })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Returns so many random characters `0-9a-z`.
+fn random_word(length: usize) -> Result<String, SiteError> {
+    let mut word = String::with_capacity(length);
+    while word.len() < length {
+        let mut bytes = [0; 64];
+        random(&mut bytes)?;
+        // Bytes from 252 on would favour the first letters.
+        let letters = bytes.iter().filter(|byte| **byte < 252).filter_map(|byte| BASE_36.get(usize::from(byte % 36)));
+        word.extend(letters.take(length - word.len()).map(|letter| char::from(*letter)));
+    }
+    Ok(word)
+}
+
+fn random(bytes: &mut [u8]) -> Result<(), SiteError> {
+    getrandom::fill(bytes).map_err(|error| SiteError::Invalid(format!("no random numbers to be had: {error}")))
 }
 
 #[cfg(test)]
@@ -233,6 +267,27 @@ mod tests {
         assert!(!site.authenticate("alice", token.as_bytes()).unwrap());
         assert!(site.revoke_token(id).is_err());
         assert!(site.make_token("nobody", None).is_err());
+    }
+
+    #[test]
+    fn a_token_tells_its_user_in_both_forms() {
+        let (_dir, site) = site();
+        let token = site.make_token("alice", None).unwrap();
+        let mut parts = token.split('/').skip(1);
+        let (id, secret) = (parts.next().unwrap(), parts.next().unwrap());
+        assert!(id.starts_with(&format!("{}-gj3su-", site.cluster().unwrap())) && id.len() == 27, "{id}");
+        assert!(matches!(Token::parse(secret.as_bytes()), Token::V1(_)), "{secret}");
+        for form in [token.as_str(), secret, &format!("{token}/container")] {
+            let owner = site.token_owner(form.as_bytes()).unwrap().unwrap();
+            assert_eq!((owner.token.user.as_str(), owner.token.id.as_str(), owner.role), ("alice", id, Role::Write));
+        }
+        for wrong in [id, "", "v2//", &secret[1..], &format!("v2/{id}x/{secret}"), &token.to_uppercase()] {
+            assert!(site.token_owner(wrong.as_bytes()).unwrap().is_none(), "{wrong}");
+        }
+        site.revoke_token(id).unwrap();
+        assert!(site.token_owner(token.as_bytes()).unwrap().is_none());
+        let ended = site.make_token("bob", Some(clock::unix_seconds())).unwrap();
+        assert!(site.token_owner(ended.as_bytes()).unwrap().is_none());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use super::{Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Space, StoreError};
+use super::{Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Space, Stat, StoreError};
 
 mod list;
 mod place;
@@ -122,6 +122,14 @@ impl BlockStore for DirStore {
     async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError> {
         let blocks = blocks.to_vec();
         self.run(move |volume| volume.missing(blocks)).await
+    }
+
+    async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
+        self.run(move |volume| volume.stat(hash)).await
+    }
+
+    async fn touch(&self, hash: BlockHash) -> Result<bool, StoreError> {
+        self.run(move |volume| trash::touch(volume, hash)).await
     }
 
     async fn trash(

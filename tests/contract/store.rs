@@ -28,6 +28,7 @@ pub(crate) async fn all(empty: impl AsyncFn() -> Store) {
     missing_tells_absent_and_wrong_sizes(empty().await).await;
     trashed_blocks_come_back_until_deleted(empty().await).await;
     a_block_touched_since_is_not_trashed(empty().await).await;
+    a_touch_renews_the_time_and_nothing_else(empty().await).await;
     what_is_not_due_is_not_condemned(empty().await).await;
     a_condemned_copy_can_be_saved(empty().await).await;
     listing_is_whole(empty().await).await;
@@ -183,6 +184,23 @@ async fn a_block_touched_since_is_not_trashed(store: Store) {
     assert!(!store.trash(hash, now, Some(now - Duration::from_secs(100))).await.unwrap());
     assert!(get(&store, block(&content), 0).await.is_some());
     assert!(store.trash(hash, now, Some(now + Duration::from_secs(100))).await.unwrap());
+}
+
+async fn a_touch_renews_the_time_and_nothing_else(store: Store) {
+    let content = bytes(1000, 1);
+    let hash = block(&content).hash;
+    assert!(!store.touch(hash).await.unwrap());
+    assert!(store.stat(hash).await.unwrap().is_none());
+    put(&store, &content).await.unwrap();
+    let first = store.stat(hash).await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(store.touch(hash).await.unwrap());
+    let second = store.stat(hash).await.unwrap().unwrap();
+    assert!((first.size, second.size) == (1000, 1000) && second.time > first.time);
+    assert!(get(&store, block(&content), 0).await.unwrap() == content);
+    assert!(store.trash(hash, SystemTime::now(), None).await.unwrap());
+    assert!(!store.touch(hash).await.unwrap() && store.stat(hash).await.unwrap().is_none());
+    assert_eq!(list(&store, "").await.len(), 1, "what is in the trash stays there");
 }
 
 async fn what_is_not_due_is_not_condemned(store: Store) {

@@ -18,7 +18,7 @@ pub enum Mode {
     Rebuild,
 }
 
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// How long a call waits for other processes. Their transactions take milliseconds; a stuck one should be seen.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,6 +55,26 @@ CREATE TABLE upload_refs (
 ) WITHOUT ROWID;
 CREATE TABLE due (block BLOB PRIMARY KEY, deadline INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX due_deadline ON due (deadline);
+";
+
+/// Sums over all entries, kept current by the database itself: counting a large store takes too long to do it often.
+const SUMS: &str = "
+CREATE TRIGGER IF NOT EXISTS entries_come AFTER INSERT ON entries BEGIN
+    UPDATE state SET value = value + 1 WHERE key = 'entries';
+    UPDATE state SET value = value + new.size WHERE key = 'bytes';
+END;
+CREATE TRIGGER IF NOT EXISTS entries_go AFTER DELETE ON entries BEGIN
+    UPDATE state SET value = value - 1 WHERE key = 'entries';
+    UPDATE state SET value = value - old.size WHERE key = 'bytes';
+END;
+INSERT INTO state SELECT 'entries', count(*) FROM entries;
+INSERT INTO state SELECT 'bytes', coalesce(sum(size), 0) FROM entries;
+";
+
+/// What format 2 has besides format 1.
+const LEASES: &str = "
+CREATE TABLE leases (block BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX leases_until ON leases (until);
 ";
 
 /// Opens the writing connection.
@@ -124,6 +144,7 @@ fn prepare(path: &Path, mode: Mode) -> Result<Connection, IndexError> {
     }
     // A table that came later, and that programs before it can do without.
     db.execute_batch(super::held::TABLE).map_err(fail)?;
+    sums(&mut db).map_err(fail)?;
     let complete =
         db.query_row("SELECT value FROM state WHERE key = 'complete'", [], |row| row.get(0)).map_err(fail)?;
     match (complete, mode) {
@@ -132,21 +153,40 @@ fn prepare(path: &Path, mode: Mode) -> Result<Connection, IndexError> {
     }
 }
 
-/// Makes the tables if there are none; returns the format.
+/// Makes the tables that are not there; returns the format.
 fn schema(db: &mut Connection, mode: Mode) -> rusqlite::Result<i64> {
     let version = |db: &Connection| db.query_row("PRAGMA user_version", [], |row| row.get(0));
     let found = version(db)?;
-    if found != 0 {
+    if found != 0 && found != 1 {
         return Ok(found);
     }
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if version(&transaction)? == 0 {
+    // Another process may have been here since.
+    let found = version(&transaction)?;
+    if found == 0 {
         transaction.execute_batch(SCHEMA)?;
         set_complete(&transaction, mode == Mode::Create)?;
+    }
+    if found < FORMAT {
+        transaction.execute_batch(LEASES)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
     }
     transaction.commit()?;
     version(db)
+}
+
+/// Begins to keep the sums, if that is not done yet.
+fn sums(db: &mut Connection) -> rusqlite::Result<()> {
+    let kept = |db: &Connection| db.prepare("SELECT 1 FROM state WHERE key = 'bytes'")?.exists([]);
+    if kept(db)? {
+        return Ok(());
+    }
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have been here since.
+    if !kept(&transaction)? {
+        transaction.execute_batch(SUMS)?;
+    }
+    transaction.commit()
 }
 
 /// Moves a database out of the way, with its log.

@@ -105,9 +105,17 @@ pub(super) fn retain(db: &Connection, keep: &dyn Fn(BlockHash) -> bool, before: 
 
 pub(super) fn is_referenced(db: &Connection, block: BlockHash) -> Result<bool> {
     db.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM refs WHERE block = ?1) OR EXISTS (SELECT 1 FROM upload_refs WHERE block = ?1)",
+        "SELECT EXISTS (SELECT 1 FROM refs WHERE block = ?1) OR EXISTS (SELECT 1 FROM upload_refs WHERE block = ?1)
+            OR EXISTS (SELECT 1 FROM leases WHERE block = ?1 AND until > ?2)",
     )?
-    .query_row([block.as_bytes()], |row| row.get(0))
+    .query_row(params![block.as_bytes(), nanos(SystemTime::now())], |row| row.get(0))
+}
+
+pub(super) fn lease(db: &Connection, blocks: &[BlockHash], until: SystemTime) -> Result<()> {
+    let mut upsert = db.prepare_cached(
+        "INSERT INTO leases VALUES (?1, ?2) ON CONFLICT (block) DO UPDATE SET until = max(until, ?2)",
+    )?;
+    blocks.iter().try_for_each(|block| upsert.execute(params![block.as_bytes(), nanos(until)]).map(drop))
 }
 
 /// Notes those of `blocks` that nothing refers to as due at `deadline`, and returns them.

@@ -100,10 +100,20 @@ fn is_local(peer: &SocketAddr) -> bool {
 impl Door {
     /// Opens the door of a site: reads its certificate, if it has one. Nobody listens yet.
     pub fn new(hub: Hub) -> Result<Self, TlsError> {
+        let routes = super::routes(hub.clone());
+        Self::with(hub, routes)
+    }
+
+    /// Opens a door where nothing but Keep is served.
+    pub fn for_keep(hub: Hub) -> Result<Self, TlsError> {
+        let routes = super::keep_routes(hub.clone());
+        Self::with(hub, routes)
+    }
+
+    fn with(hub: Hub, routes: Router) -> Result<Self, TlsError> {
         let site = hub.site();
         let tls = site.config().http.tls.as_ref();
         let certificate = tls.map(|files| Certificate::read(site.root(), files)).transpose()?;
-        let routes = super::routes(hub.clone());
         Ok(Self(Arc::new(Inner { hub, routes, certificate, crowded: Notify::new() })))
     }
 

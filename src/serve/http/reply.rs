@@ -25,8 +25,14 @@ pub(super) fn json(value: &serde_json::Value) -> Response {
 const REASON_LENGTH: usize = 500;
 
 impl Refused {
-    fn new(status: StatusCode, text: impl Into<String>) -> Self {
+    /// A status with its reason.
+    pub(super) fn new(status: StatusCode, text: impl Into<String>) -> Self {
         Self { status, text: text.into(), allow: None }
+    }
+
+    /// Returns the reason.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The request cannot be understood.

@@ -144,7 +144,8 @@ mod tests {
     use crate::node::measured::Meters;
     use crate::repo::Repo;
     use crate::serve::hub::{Assemble, Hub};
-    use crate::site::Site;
+    use crate::serve::keep::Mount;
+    use crate::site::{Site, SiteError};
 
     #[derive(Default)]
     struct Nobody(Meters);
@@ -153,6 +154,10 @@ mod tests {
     impl Assemble for Nobody {
         fn nodes(&self, _site: &Site) -> Vec<(String, Arc<dyn Node>)> {
             Vec::new()
+        }
+
+        fn mounts(&self, _site: &Site) -> Result<Vec<Mount>, SiteError> {
+            Ok(Vec::new())
         }
 
         fn meters(&self) -> &Meters {

@@ -24,23 +24,36 @@ pub(super) fn trash(
     unless_since: Option<SystemTime>,
 ) -> Result<bool, StoreError> {
     let path = volume.block(hash);
+    let Some(file) = locked(volume, hash, File::options().read(true))? else { return Ok(false) };
+    let touched = file.metadata().and_then(|found| found.modified());
+    let touched = touched.map_err(|e| volume.fail("look at", &path, e))?;
+    if unless_since.is_some_and(|since| touched >= since) {
+        return Ok(false);
+    }
+    fs::rename(&path, volume.trashed(hash, deadline)).map_err(|e| volume.fail("trash", &path, e))?;
+    Ok(true)
+}
+
+/// Renews a block's time; see [`crate::store::BlockStore::touch`].
+pub(super) fn touch(volume: &Volume, hash: BlockHash) -> Result<bool, StoreError> {
+    let Some(file) = locked(volume, hash, File::options().write(true))? else { return Ok(false) };
+    file.set_modified(SystemTime::now()).map_err(|e| volume.fail("touch", &volume.block(hash), e))?;
+    Ok(true)
+}
+
+/// Opens a block and locks it, as keepstore does: whoever comes second to a block being touched or trashed looks again.
+fn locked(volume: &Volume, hash: BlockHash, how: &OpenOptions) -> Result<Option<File>, StoreError> {
+    let path = volume.block(hash);
     loop {
-        let file = match File::open(&path) {
+        let file = match how.open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return volume.still_there().map(|()| false),
+            Err(error) if error.kind() == ErrorKind::NotFound => return volume.still_there().map(|()| None),
             Err(error) => return Err(volume.fail("open", &path, error)),
         };
         file.lock().map_err(|e| volume.fail("lock", &path, e))?;
-        if !is_at(&file, &path) {
-            continue;
+        if is_at(&file, &path) {
+            return Ok(Some(file));
         }
-        let touched = file.metadata().and_then(|found| found.modified());
-        let touched = touched.map_err(|e| volume.fail("look at", &path, e))?;
-        if unless_since.is_some_and(|since| touched >= since) {
-            return Ok(false);
-        }
-        fs::rename(&path, volume.trashed(hash, deadline)).map_err(|e| volume.fail("trash", &path, e))?;
-        return Ok(true);
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use annex_protocol::keep::BlockHash;
 
 use crate::disk;
-use crate::store::{Block, Space, StoreError};
+use crate::store::{Block, Space, Stat, StoreError};
 
 use super::{Create, OWN};
 
@@ -79,6 +79,15 @@ impl Volume {
 
     pub(super) fn trashed(&self, hash: BlockHash, deadline: SystemTime) -> PathBuf {
         self.folder(hash).join(format!("{hash}.trash.{}", seconds(deadline)))
+    }
+
+    pub(super) fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
+        let path = self.block(hash);
+        match fs::metadata(&path) {
+            Ok(found) => Ok(Some(Stat { size: found.len(), time: found.modified().unwrap_or(UNIX_EPOCH) })),
+            Err(error) if error.kind() == ErrorKind::NotFound => self.still_there().map(|()| None),
+            Err(error) => Err(self.fail("look at", &path, error)),
+        }
     }
 
     /// The blocks that are not in place with their size.

@@ -1,17 +1,19 @@
 //! put and putoffset: content from the client.
 
+use std::time::Duration;
+
 use annex_protocol::key::Key;
 use annex_protocol::p2p::{AssociatedFile, Version};
 use annex_protocol::p2p_http::DATA_LENGTH;
 use annex_protocol::uuid::Uuid;
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use serde_json::json;
 
 use super::{Asked, busy, failed};
 use crate::gateway::{Put, Receiving};
+use crate::serve::http::body;
 use crate::serve::http::reply::{self, Refused};
 use crate::serve::traffic::{Operation, Outcome, Request};
 
@@ -111,8 +113,8 @@ impl Asked {
         }
         match receiving.finish(came == Came::All).await {
             Ok(Some(stored)) => {
-                request.end(&Outcome::Done(&stored));
-                Some(stored)
+                request.end(&Outcome::stored(&stored));
+                Some(stored.nodes)
             }
             Ok(None) => {
                 request.end(&Outcome::No);
@@ -153,7 +155,7 @@ impl Asked {
 async fn take(request: &mut Request, receiving: &mut Receiving, skipped: u64, length: u64, body: &mut Body) -> Came {
     let (mut skipped, mut left) = (skipped, length);
     let stalled = request.stalled();
-    while let Ok(Some(mut bytes)) = tokio::time::timeout(stalled, data(body)).await {
+    while let Some(mut bytes) = data(body, stalled).await {
         if bytes.len() as u64 > left {
             return Came::TooMuch;
         }
@@ -169,20 +171,10 @@ async fn take(request: &mut Request, receiving: &mut Receiving, skipped: u64, le
     if left == 0 { Came::All } else { Came::TooLittle }
 }
 
-/// Returns the next bytes of a body; `None` at its end, and where the connection broke off.
-async fn data(body: &mut Body) -> Option<Bytes> {
-    while !body.is_end_stream() {
-        match body.frame().await? {
-            Ok(frame) => {
-                if let Ok(bytes) = frame.into_data() {
-                    return Some(bytes);
-                }
-            }
-            Err(error) => {
-                tracing::debug!("http: an upload broke off: {error}");
-                return None;
-            }
-        }
-    }
-    None
+/// Returns the next bytes of a body; `None` at its end, and where the connection broke off or nothing came for too long.
+async fn data(body: &mut Body, stalled: Duration) -> Option<Bytes> {
+    body::next(body, stalled).await.unwrap_or_else(|broken| {
+        tracing::debug!("http: {broken}");
+        None
+    })
 }

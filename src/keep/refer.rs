@@ -1,0 +1,87 @@
+//! References to blocks that are in the store already: leases, and entries made of them.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use annex_protocol::keep::BlockHash;
+
+use super::upload::put;
+use super::{Entry, Inner, KeepError, KeepStore, manifest};
+use crate::store::{Block, StoreError};
+
+/// How often an entry is made anew of what is left when blocks go while it is made.
+const TRIES: usize = 3;
+
+impl KeepStore {
+    /// Keeps blocks until `until`, whether or not anything refers to them; returns those that are not there.
+    ///
+    /// What was in the trash is brought back.
+    pub async fn lease(&self, blocks: &[Block], until: SystemTime) -> Result<Vec<Block>, KeepError> {
+        let hashes: Vec<_> = blocks.iter().map(|block| block.hash).collect();
+        self.inner.index.lease(&hashes, until).await?;
+        self.inner.missing(blocks).await
+    }
+
+    /// Makes an entry of blocks that are in the store, in place of one of the same name; returns those that are not there.
+    ///
+    /// The entry refers to the others, and to nothing if it would be empty: then there is none. The order of the blocks is kept,
+    /// each counts once. What was in the trash is brought back.
+    pub async fn refer(&self, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<Vec<Block>, KeepError> {
+        manifest::check(owner, name)?;
+        let mut seen = BTreeSet::from([Block::EMPTY]);
+        let wanted: Vec<Block> = blocks.iter().copied().filter(|block| seen.insert(*block)).collect();
+        let mut tries = 0;
+        loop {
+            let missing = self.inner.missing(&wanted).await?;
+            let held: Vec<Block> = wanted.iter().copied().filter(|block| !missing.contains(block)).collect();
+            if held.is_empty() {
+                self.remove(owner, name).await?;
+                return Ok(missing);
+            }
+            if self.entry(owner, name).await?.is_some_and(|entry| entry.blocks == held) {
+                return Ok(missing);
+            }
+            match self.inner.make_entry(owner, name, held).await {
+                Ok(_) => return Ok(missing),
+                Err(KeepError::Store(StoreError::Gone { .. })) if tries < TRIES => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Brings a block back from the trash if something refers to it, as a process that died may have left it; false if not.
+    pub async fn revive(&self, hash: BlockHash) -> Result<bool, KeepError> {
+        if self.inner.index.referenced(&[hash]).await?.is_empty() {
+            return Ok(false);
+        }
+        Ok(self.inner.blocks.untrash(hash).await?)
+    }
+}
+
+impl Inner {
+    /// Makes an entry of blocks that are in place.
+    pub(super) async fn make_entry(&self, owner: &[u8], name: &[u8], blocks: Vec<Block>) -> Result<Entry, KeepError> {
+        let size = blocks.iter().map(|block| u64::from(block.size)).sum();
+        let manifest = match self.manifest(owner, name, &blocks)? {
+            Some(text) => put(self, text, size).await?.0,
+            None => Block::EMPTY,
+        };
+        let (owner, name, stored) = (owner.to_vec(), name.to_vec(), SystemTime::now());
+        self.record(Entry { owner, name, size, manifest, blocks, stored }).await
+    }
+
+    /// Records an entry whose blocks are in place; if one is not by then, the entry is not there either.
+    pub(super) async fn record(&self, entry: Entry) -> Result<Entry, KeepError> {
+        let deadline = self.deadline();
+        let unreferenced = self.index.put(entry.clone(), deadline).await?;
+        // A removal of another entry may have moved them away before it could know of this one.
+        let mut needed = entry.blocks.clone();
+        needed.extend((entry.manifest != Block::EMPTY).then_some(entry.manifest));
+        if let Some(block) = self.missing(&needed).await?.first() {
+            self.index.remove(&entry.owner, &entry.name, deadline).await?;
+            return Err(StoreError::Gone { store: self.blocks.name(), block: *block }.into());
+        }
+        self.discard(unreferenced, deadline).await?;
+        Ok(entry)
+    }
+}

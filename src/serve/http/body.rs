@@ -1,0 +1,32 @@
+//! The body of a request.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+
+/// Why no more of a body came.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// The connection broke off.
+    #[error("the upload broke off: {0}")]
+    Off(#[from] axum::Error),
+    /// Nothing came for too long.
+    #[error("nothing came for {} s", .0.as_secs())]
+    Stalled(Duration),
+}
+
+/// Returns the next bytes of a body, `None` at its end; waits for them no longer than `patience`.
+pub(super) async fn next(body: &mut Body, patience: Duration) -> Result<Option<Bytes>, Broken> {
+    let next = async {
+        while !body.is_end_stream() {
+            let Some(frame) = body.frame().await else { break };
+            if let Ok(bytes) = frame?.into_data() {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    };
+    tokio::time::timeout(patience, next).await.unwrap_or(Err(Broken::Stalled(patience)))
+}

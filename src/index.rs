@@ -1,8 +1,8 @@
 //! The port `Index`: which entries a store holds, and who refers to which block.
 //!
-//! The index is a cache of what the manifest blocks say, and can be rebuilt from them; only unfinished uploads, leases, the
-//! deadlines of trashed blocks, and for a moment the bytes of small ones ([`Holding`]) stand nowhere else. Adapters:
-//! [`sqlite`]; [`nothing`], for entries recorded elsewhere.
+//! The index is a cache of what the manifest blocks say, and can be rebuilt from them; only unfinished uploads, leases,
+//! the deadlines of trashed blocks, and for a moment the bytes of small ones ([`Holding`]) stand nowhere else.
+//! Adapters: [`sqlite`]; [`nothing`], for entries recorded elsewhere.
 
 use std::path::PathBuf;
 use std::time::SystemTime;

@@ -18,9 +18,19 @@ use crate::git::ObjectId;
 pub struct Sizes {
     at: Option<ObjectId>,
     bytes: HashMap<Uuid, i128>,
-    /// Journal files that are counted in `bytes`, with what they add to it.
-    pending: HashMap<Vec<u8>, (Stamp, Vec<(Uuid, i128)>)>,
+    /// Journal files that are counted in `bytes`, by branch path.
+    pending: HashMap<Vec<u8>, Pending>,
 }
+
+/// A journal file that is counted.
+#[derive(Debug)]
+struct Pending {
+    stamp: Stamp,
+    added: Counted,
+}
+
+/// What a file adds to the bytes in each repository.
+type Counted = Vec<(Uuid, i128)>;
 
 /// Journal files from which on a commit costs less than looking at each of them again and again.
 const MANY: usize = 500;
@@ -54,8 +64,8 @@ impl Branch {
         let tip = self.tip()?;
         if sizes.at != tip || tip.is_none() {
             // What is pending was counted against the commit before.
-            for (_, counted) in std::mem::take(&mut sizes.pending).into_values() {
-                sizes.add(&counted, -1);
+            for file in std::mem::take(&mut sizes.pending).into_values() {
+                sizes.add(&file.added, -1);
             }
             self.count_commits(sizes, tip)?;
         }
@@ -103,29 +113,29 @@ impl Branch {
                 continue;
             }
             match before.remove(&path) {
-                Some((known, counted)) if known == stamp => drop(sizes.pending.insert(path, (stamp, counted))),
+                Some(file) if file.stamp == stamp => drop(sizes.pending.insert(path, file)),
                 known => {
-                    if let Some((_, counted)) = known {
-                        sizes.add(&counted, -1);
+                    if let Some(file) = known {
+                        sizes.add(&file.added, -1);
                     }
                     let committed = tip.map(|tip| self.git.read_file(tip, &path)).transpose()?.flatten();
                     let mut added = counted(&path, &self.journal.read(&path)?.unwrap_or_default());
                     let replaced = counted(&path, &committed.unwrap_or_default());
                     added.extend(replaced.into_iter().map(|(uuid, size)| (uuid, -size)));
                     sizes.add(&added, 1);
-                    sizes.pending.insert(path, (stamp, added));
+                    sizes.pending.insert(path, Pending { stamp, added });
                 }
             }
         }
-        for (_, counted) in before.into_values() {
-            sizes.add(&counted, -1);
+        for file in before.into_values() {
+            sizes.add(&file.added, -1);
         }
         Ok(())
     }
 }
 
 /// Returns what a location log adds to the sizes of repositories; other files add nothing.
-fn counted(path: &[u8], content: &[u8]) -> Vec<(Uuid, i128)> {
+fn counted(path: &[u8], content: &[u8]) -> Counted {
     let LogKind::Location(key) = LogKind::of(path) else { return Vec::new() };
     let size = i128::from(size(&key));
     LocationLog::parse(content).present().map(|uuid| (uuid, size)).collect()

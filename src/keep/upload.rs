@@ -351,9 +351,7 @@ impl Going {
         size: u64,
         text: Bytes,
     ) -> Result<Entry, KeepError> {
-        while !self.placing.is_empty() {
-            self.settle().await?;
-        }
+        self.settle_all().await?;
         let manifest = Block { hash: BlockHash::of(&text), size: text.len() as u32 };
         let mut small: Vec<_> = blocks.iter().skip(before).copied().zip(self.small.take().map(|(_, b)| b)).collect();
         small.push((manifest, text));

@@ -109,18 +109,23 @@ impl Database {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<Result<T, SiteError>, rusqlite::Error>,
     ) -> Result<T, SiteError> {
-        self.within("full", work)
+        self.within("FULL", work)
     }
 
-    /// Runs `work` in a write transaction that all processes see when this returns, and that no death of a process
-    /// undoes; an end of the machine may.
-    ///
-    /// For what means nothing after such an end, and need not wait for the disk.
-    pub(super) fn write_while_up<T>(
+    /// Runs `work` in a write transaction, which is durable when this returns.
+    pub(super) fn write<T>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, SiteError> {
-        self.within("normal", |transaction| work(transaction).map(Ok))
+        self.try_write(|transaction| work(transaction).map(Ok))
+    }
+
+    /// Runs `work` in a write transaction that a crash of the machine may undo: for what is of no use after one.
+    pub(super) fn write_fleeting<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, SiteError> {
+        self.within("NORMAL", |transaction| work(transaction).map(Ok))
     }
 
     /// Runs `work` in a transaction, which is undone if it refuses; `synchronous` is SQLite's word for what is synced.
@@ -140,14 +145,6 @@ impl Database {
             Ok(value)
         });
         done.map_err(|source| SiteError::Database { path: self.path.clone(), source })?
-    }
-
-    /// Runs `work` in a write transaction, which is durable when this returns.
-    pub(super) fn write<T>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
-    ) -> Result<T, SiteError> {
-        self.try_write(|transaction| work(transaction).map(Ok))
     }
 
     /// Runs `work`, which only reads.

@@ -115,13 +115,13 @@ impl Site {
         };
         match lasts {
             Lasts::AlsoOverABoot => self.database().write(enter),
-            Lasts::WhileUp => self.database().write_while_up(enter),
+            Lasts::WhileUp => self.database().write_fleeting(enter),
         }
     }
 
     /// Deletes a row. If the machine ends before that is durable, the row ends by its deadline.
     fn leave(&self, table: &str, row: i64) -> Result<(), SiteError> {
-        self.database().write_while_up(|transaction| {
+        self.database().write_fleeting(|transaction| {
             transaction.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?.execute([row]).map(drop)
         })
     }

@@ -73,7 +73,7 @@ impl Site {
         let upsert = "INSERT INTO room (node, key, repo, number, bytes, deadline, name, place, rest, turn)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (node, key) DO UPDATE
             SET number = ?4, bytes = ?5, deadline = ?6, name = ?7, place = ?8, rest = ?9, turn = ?10";
-        self.database().write_while_up(|transaction| {
+        self.database().write_fleeting(|transaction| {
             transaction.prepare_cached("DELETE FROM room WHERE deadline <= ?1")?.execute([now])?;
             let newest = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u64>(0)? + 1, row.get::<_, u64>(1)? + 1));
             let (number, turn) = transaction
@@ -153,7 +153,7 @@ impl Site {
         let (deadline, rest) = (self.now()? + HELD_SECONDS, rest.min(MOST));
         // A node that had some bytes already has fewer to come.
         let update = "UPDATE room SET deadline = ?3, rest = min(rest, ?4) WHERE repo = ?1 AND number = ?2";
-        self.database().write_while_up(|transaction| {
+        self.database().write_fleeting(|transaction| {
             let row = params![room.repo.as_bytes(), room.number, deadline, rest];
             transaction.prepare_cached(update)?.execute(row).map(drop)
         })
@@ -162,7 +162,7 @@ impl Site {
     /// Gives room back.
     pub fn release_room(&self, room: &Room) -> Result<(), SiteError> {
         let delete = "DELETE FROM room WHERE repo = ?1 AND number = ?2";
-        self.database().write_while_up(|transaction| {
+        self.database().write_fleeting(|transaction| {
             transaction.prepare_cached(delete)?.execute(params![room.repo.as_bytes(), room.number]).map(drop)
         })
     }
@@ -170,7 +170,7 @@ impl Site {
     /// Gives back what is held on these nodes.
     pub fn release_shares(&self, room: &Room, nodes: &[Uuid]) -> Result<(), SiteError> {
         let delete = "DELETE FROM room WHERE repo = ?1 AND number = ?2 AND node = ?3";
-        self.database().write_while_up(|transaction| {
+        self.database().write_fleeting(|transaction| {
             let mut statement = transaction.prepare_cached(delete)?;
             for node in nodes {
                 statement.execute(params![room.repo.as_bytes(), room.number, node.as_bytes()])?;

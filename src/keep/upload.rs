@@ -260,7 +260,9 @@ impl Going {
         }
         let (owner, name) = (self.owner.clone(), self.name.clone());
         let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
-        self.inner.record(entry).await
+        let unreferenced = self.inner.record(&entry).await?;
+        self.inner.discard(unreferenced, self.inner.deadline()).await?;
+        Ok(entry)
     }
 
     async fn suspend(&mut self) -> Result<u64, KeepError> {

@@ -340,7 +340,9 @@ impl Going {
         }
         let (owner, name) = (self.owner.clone(), self.name.clone());
         let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
-        self.inner.record(entry).await
+        let unreferenced = self.inner.record(&entry).await?;
+        self.inner.discard(unreferenced, self.inner.deadline()).await?;
+        Ok(entry)
     }
 
     /// Makes the entry, of which only `before` blocks are in place or on their way, with its manifest in `text`.

@@ -90,7 +90,8 @@ def table(results):
     for what, unit, ours, theirs, goal, less in goals(results):
         if ours is None and theirs is None:
             continue
-        ratio = (theirs / ours if less else ours / theirs) if ours and theirs else None
+        over, under = (theirs, ours) if less else (ours, theirs)
+        ratio = over / under if over is not None and under else None
         verdict = "not measured" if ratio is None else "" if goal is None else "reached" if ratio >= goal else "**falls short**"
         wanted = "" if goal is None else f"{goal} ×"
         ratio = "–" if ratio is None else f"{ratio:.1f} ×"

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Failure;
 
+mod bench;
 mod explain;
 mod gc;
 mod generate;
@@ -59,6 +60,7 @@ enum Command {
     Scrub(scrub::Scrub),
     Gc(gc::Gc),
     Keep(keep::Keep),
+    Bench(bench::Bench),
     Man(generate::Man),
     Completions(generate::Completions),
     #[command(hide = true)]
@@ -118,6 +120,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::ProcReceive(hook) => hook.run(),
         Command::SpecialRemote => on_runtime(special_remote::run()),
         Command::Keep(keep) => on_runtime(keep.run()),
+        Command::Bench(bench) => on_runtime(bench.run()),
     }
 }
 

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 mod damage;
 #[path = "keep/collect.rs"]
 mod garbage;
+#[path = "keep/held.rs"]
+mod held;
 #[path = "keep/manifest.rs"]
 mod manifest;
 #[path = "keep/processes.rs"]

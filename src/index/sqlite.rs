@@ -10,9 +10,10 @@ use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use rusqlite::params;
 
-use super::{Entry, Index, IndexError, Totals};
+use super::{Entry, Holding, Index, IndexError, Totals};
 use crate::store::Block;
 
+mod held;
 mod open;
 mod pool;
 mod rows;
@@ -52,14 +53,11 @@ impl Index for SqliteIndex {
     }
 
     async fn put(&self, entry: Entry, deadline: SystemTime) -> Result<Vec<Block>, IndexError> {
-        self.writer
-            .write(move |db| {
-                let mut lost = rows::take_entry(db, &entry.owner, &entry.name)?.unwrap_or_default();
-                lost.extend(rows::take_upload(db, &entry.owner, &entry.name)?);
-                rows::add_entry(db, &entry)?;
-                rows::note_unreferenced(db, lost, deadline)
-            })
-            .await
+        self.writer.write(move |db| rows::put(db, &entry, deadline)).await
+    }
+
+    fn holding(&self) -> Option<&dyn Holding> {
+        Some(self)
     }
 
     async fn remove(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Option<Vec<Block>>, IndexError> {

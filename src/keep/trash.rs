@@ -172,6 +172,7 @@ impl Inner {
     }
 
     async fn tidy(&self) -> Result<(), KeepError> {
+        self.settle_left().await?;
         let now = SystemTime::now();
         let stale = now.checked_sub(self.options.resume_within).unwrap_or(SystemTime::UNIX_EPOCH);
         for (owner, name) in self.index.stale_uploads(stale, A_FEW).await? {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::arvados::{Api, ApiError};
 use super::keep::{Mount, SiteKeep};
@@ -20,7 +20,8 @@ use crate::gateway::{Gateway, GatewayError, Target};
 use crate::node::Node;
 use crate::node::measured::Meters;
 use crate::repo::{Repo, RepoError};
-use crate::site::{RepoName, Site, SiteError};
+use crate::site::{Config, RepoName, Site, SiteError};
+use crate::stream::Pace;
 use crate::task::{Shutdown, blocking};
 
 /// Opens the nodes of a repository: what doors may ask for, but not do.
@@ -58,6 +59,18 @@ struct Inner {
     shutdown: Shutdown,
     started: Instant,
     listening: Mutex<Vec<String>>,
+    paces: Paces,
+    /// Told when the configuration was read again.
+    reloads: watch::Sender<()>,
+}
+
+/// How fast what is done in the background may go.
+#[derive(Default)]
+pub struct Paces {
+    /// Bytes of repairs, of all of them together.
+    pub repair: Pace,
+    /// Bytes that are read again.
+    pub scrub: Pace,
 }
 
 /// Repositories that are open, and whose UUIDs are known.
@@ -102,8 +115,23 @@ impl Hub {
         let traffic = Traffic::new(&site.config().limits);
         let (open, keep, catalogue) = (Mutex::default(), Mutex::default(), OnceCell::new());
         let room = Arc::new(Semaphore::new(ROOM >> 10));
+        let (paces, reloads) = (Paces::default(), watch::Sender::new(()));
+        paces.set(site.config());
         let (site, started, listening) = (RwLock::new(site), Instant::now(), Mutex::default());
-        Self(Arc::new(Inner { site, assemble, open, keep, catalogue, room, traffic, shutdown, started, listening }))
+        Self(Arc::new(Inner {
+            site,
+            assemble,
+            open,
+            keep,
+            catalogue,
+            room,
+            traffic,
+            shutdown,
+            started,
+            listening,
+            paces,
+            reloads,
+        }))
     }
 
     /// Returns the site as it is configured now.
@@ -114,6 +142,16 @@ impl Hub {
     /// Returns what goes on.
     pub fn traffic(&self) -> &Traffic {
         &self.0.traffic
+    }
+
+    /// Returns how fast what is done in the background may go.
+    pub fn paces(&self) -> &Paces {
+        &self.0.paces
+    }
+
+    /// Returns what changes when the configuration is read again.
+    pub(super) fn reloads(&self) -> watch::Receiver<()> {
+        self.0.reloads.subscribe()
     }
 
     /// Returns what tells of the program's end.
@@ -156,9 +194,11 @@ impl Hub {
     pub fn reload(&self) -> Result<(), SiteError> {
         let site = self.site().reload()?;
         self.0.traffic.set_limits(&site.config().limits);
+        self.0.paces.set(site.config());
         *self.0.site.write().unwrap_or_else(PoisonError::into_inner) = site;
         *self.opened() = Open::default();
         *self.0.keep.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.reloads.send_replace(());
         Ok(())
     }
 
@@ -305,6 +345,13 @@ impl Hub {
             GatewayError::Refused(format!("expected repository UUID {uuid} but found UUID {found}"))
         })?;
         Ok((gateway, target))
+    }
+}
+
+impl Paces {
+    fn set(&self, config: &Config) {
+        self.repair.set(config.repair.bytes_per_second);
+        self.scrub.set(Some(config.scrub.bytes_per_second));
     }
 }
 

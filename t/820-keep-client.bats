@@ -133,10 +133,12 @@ everything() {
         git annex add -q .
         git commit -q -m "$clone"
     done
+    local pids=()
     for clone in a b c; do
         (cd "$TMP/$clone" && git annex copy -q -J2 --to k . && git annex drop -q --from k "${clone}1") 3>&- &
+        pids+=($!)
     done
-    wait $(jobs -p | tail -3)
+    for i in "${pids[@]}"; do wait "$i"; done
     for clone in a b c; do
         cd "$TMP/$clone"
         for i in $(seq 2 8); do assert_equal "$(check_key "$clone$i")" present; done

@@ -267,9 +267,8 @@ impl Collections {
             self.blocks.learn(locator);
         }
         let files = manifest.files().map_err(|error| bad(error.to_string()))?;
-        let file = |(path, file): (&Vec<u8>, &annex_protocol::manifest::File<'_>)| {
-            Some((path.clone(), extents_of(file)?))
-        };
+        let file =
+            |(path, file): (&Vec<u8>, &annex_protocol::manifest::File<'_>)| Some((path.clone(), extents_of(file)?));
         files.iter().map(file).collect::<Option<_>>().ok_or_else(|| bad("it has a block that is too large".into()))
     }
 

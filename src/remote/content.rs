@@ -34,12 +34,7 @@ pub(super) enum Trouble {
 /// Stores a file as the content of a key; it is durable and recorded when this returns.
 ///
 /// Where the key tells size or hash, content that differs is refused. A failure leaves nothing that counts as present.
-pub(super) async fn store(
-    place: &Place<'_>,
-    subject: &Subject,
-    file: &Path,
-    host: &mut Host,
-) -> Result<(), Trouble> {
+pub(super) async fn store(place: &Place<'_>, subject: &Subject, file: &Path, host: &mut Host) -> Result<(), Trouble> {
     let key = &subject.key;
     let mut source = Source::open(file).await?;
     if let Some(expected) = key.content_size().filter(|expected| *expected != source.size) {

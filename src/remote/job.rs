@@ -67,7 +67,9 @@ impl Host {
     pub(super) async fn password(&mut self, name: &str) -> Result<Vec<u8>, Ended> {
         self.tell(RemoteRequest::GetCreds { name: Text::of_message(name) }).await?;
         match self.messages.recv().await {
-            Some(HostMessage::RemoteResponse(RemoteResponse::Creds { password, .. })) => Ok(password.as_bytes().to_vec()),
+            Some(HostMessage::RemoteResponse(RemoteResponse::Creds { password, .. })) => {
+                Ok(password.as_bytes().to_vec())
+            }
             Some(_) => Err(Ended::Broken("something else than CREDS came as an answer".into())),
             None => Err(Ended::Quietly),
         }

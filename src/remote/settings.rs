@@ -43,7 +43,10 @@ pub(super) const DESCRIPTIONS: [(&str, &str); 11] = [
     (STORAGE_CLASSES, "storage classes for the copies, separated by commas (default: the servers' own)"),
     (CA_FILE, "file with certificates of authorities to trust besides the system's (default: SSL_CERT_FILE)"),
     (BLOCK_SIZE, "cut content into blocks of this size, at most 64MiB (default: 64MiB)"),
-    (TRASH_LIFETIME, "keep the blocks of dropped content for this long, such as 14d or 0 (default: 14d; only with store=)"),
+    (
+        TRASH_LIFETIME,
+        "keep the blocks of dropped content for this long, such as 14d or 0 (default: 14d; only with store=)",
+    ),
 ];
 
 /// Settings as PREPARE and INITREMOTE find them; checked.
@@ -208,7 +211,8 @@ fn api(text: &str) -> Option<String> {
 
 /// The UUID of a group (`j7d0g`) or user (`tpzed`).
 fn project(text: &str) -> Option<String> {
-    let word = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let word =
+        |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let mut parts = text.split('-');
     let (cluster, kind, name) = (parts.next()?, parts.next()?, parts.next()?);
     let good = word(cluster, 5) && ["j7d0g", "tpzed"].contains(&kind) && word(name, 15) && parts.next().is_none();
@@ -340,7 +344,8 @@ mod tests {
         assert_eq!(api("http://x/").unwrap(), "http://x");
         assert_eq!(api("a,https://b"), None);
         assert!(project("zzzzz-j7d0g-0123456789abcde").is_some() && project("zzzzz-4zz18-0123456789abcde").is_none());
-        let alone = Words { store: b"/a".to_vec(), project: b"zzzzz-j7d0g-0123456789abcde".to_vec(), ..Words::default() };
+        let alone =
+            Words { store: b"/a".to_vec(), project: b"zzzzz-j7d0g-0123456789abcde".to_vec(), ..Words::default() };
         assert_eq!(alone.settings(), Err(SettingsError::NoCluster));
         let both = Words { store: b"/a".to_vec(), keep: b"http://a".to_vec(), ..Words::default() };
         assert_eq!(both.settings(), Err(SettingsError::Two));

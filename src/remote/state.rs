@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn other_forms_are_not_understood() {
         let manifest = Locator::of(b"manifest");
-        for text in [format!("2 {manifest}"), "1".into(), "1 x".into(), format!("1 {manifest} "), manifest.to_string()] {
+        for text in [format!("2 {manifest}"), "1".into(), "1 x".into(), format!("1 {manifest} "), manifest.to_string()]
+        {
             assert_eq!(State::parse(text.as_bytes()), None, "{text}");
         }
     }

@@ -59,7 +59,9 @@ impl Place<'_> {
     pub(super) fn entry_name(&self, subject: &Subject) -> (Vec<u8>, Vec<u8>) {
         match (&self.record, &subject.path) {
             (Record::Index, Some(path)) => ([self.owner, TREE].concat(), escaped(path)),
-            (Record::Index, None) | (Record::State | Record::Collections(_), _) => (self.owner.to_vec(), subject.key.file_name()),
+            (Record::Index, None) | (Record::State | Record::Collections(_), _) => {
+                (self.owner.to_vec(), subject.key.file_name())
+            }
         }
     }
 

@@ -42,7 +42,9 @@ pub(super) fn collection_name(text: &str) -> Option<String> {
     }
     let mut parts = text.split('-');
     let word = |part: Option<&str>, size| {
-        part.is_some_and(|part| part.len() == size && part.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase()))
+        part.is_some_and(|part| {
+            part.len() == size && part.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
+        })
     };
     let good = word(parts.next(), 5) && parts.next() == Some("4zz18") && word(parts.next(), 15);
     (good && parts.next().is_none()).then(|| text.to_owned())
@@ -102,9 +104,9 @@ pub(super) fn size_of(extents: &[Extent]) -> u64 {
 
 /// Returns a short name of what a file consists of, the same for the same parts of blocks.
 pub(super) fn identity(extents: &[Extent]) -> String {
-    let parts = extents.iter().map(|Extent { block: Block { hash, size: whole }, offset, size }| {
-        format!("{hash}+{whole} {offset}:{size} ")
-    });
+    let parts = extents
+        .iter()
+        .map(|Extent { block: Block { hash, size: whole }, offset, size }| format!("{hash}+{whole} {offset}:{size} "));
     annex_protocol::keep::BlockHash::of(parts.collect::<String>().as_bytes()).to_string()
 }
 
@@ -122,7 +124,8 @@ mod tests {
         assert_eq!(parse(&format!("keep:{hash}/dir/")), Some((hash.into(), b"dir".to_vec())));
         let uuid = "zzzzz-4zz18-0123456789abcde";
         assert_eq!(parse(&format!("keep:{uuid}/foo")), Some((uuid.into(), b"foo".to_vec())));
-        for text in ["", "keep:", "keep:foo/bar", "http://x/", "keep:zzzzz-j7d0g-0123456789abcde/foo", "keep:\u{fc}/x"] {
+        for text in ["", "keep:", "keep:foo/bar", "http://x/", "keep:zzzzz-j7d0g-0123456789abcde/foo", "keep:\u{fc}/x"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -94,7 +94,8 @@ impl Default for RemoteOptions {
 impl RemoteStore {
     /// Makes a store of these services; nothing is connected yet.
     pub fn new(http: Http, services: Services, options: RemoteOptions) -> Self {
-        let (cache, writing) = (Mutex::new(Cache::new(options.cache)), Arc::new(Semaphore::new(options.writing.max(1))));
+        let (cache, writing) =
+            (Mutex::new(Cache::new(options.cache)), Arc::new(Semaphore::new(options.writing.max(1))));
         let (signed, renew) = (Signed::default(), OnceLock::new());
         Self(Arc::new(Inner { http, services, options, signed, renew, cache, writing }))
     }

@@ -128,7 +128,7 @@ impl Inner {
         if !self.options.classes.is_empty() {
             request = request.header("X-Keep-Storage-Classes", self.options.classes.join(", "));
         }
-        let response = request.send().await.map_err(passing)?;
+        let response = request.send().await.map_err(retry::unanswered)?;
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }
@@ -152,7 +152,8 @@ impl Inner {
         let Stored { copies, .. } = stored;
         let missing = match stored.classes.as_ref() {
             Some(confirmed) if *copies >= wanted => {
-                let short = self.options.classes.iter().filter(|class| confirmed.get(*class).is_none_or(|n| *n < wanted));
+                let short =
+                    self.options.classes.iter().filter(|class| confirmed.get(*class).is_none_or(|n| *n < wanted));
                 format!(" in the storage classes {}", short.cloned().collect::<Vec<_>>().join(", "))
             }
             _ => String::new(),
@@ -166,7 +167,9 @@ impl Stored {
     fn add(&mut self, answer: Answer) {
         self.copies += answer.copies;
         match (&mut self.classes, answer.classes) {
-            (Some(all), Some(classes)) => classes.into_iter().for_each(|(class, n)| *all.entry(class).or_default() += n),
+            (Some(all), Some(classes)) => {
+                classes.into_iter().for_each(|(class, n)| *all.entry(class).or_default() += n)
+            }
             _ => self.classes = None,
         }
     }

@@ -9,11 +9,11 @@ SECONDS ?= 10
 JOBS ?= $(shell nproc)
 TESTS ?= $(wildcard t/*.bats)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-SCRIPTS := script/bootstrap script/demo script/test-dir .ci/run $(wildcard t/*.bash) $(wildcard t/*.bats) t/git-annex-remote-shelf
+SCRIPTS := script/bootstrap script/demo script/test-dir .ci/run t/bench/run t/bench/sides.bash $(wildcard t/*.bash) $(wildcard t/*.bats) t/git-annex-remote-shelf
 BIN = $(DESTDIR)$(PREFIX)/bin
 SHARE = $(DESTDIR)$(PREFIX)/share
 
-.PHONY: help demo build test lint deny fuzz install clean
+.PHONY: help demo build test bench lint deny fuzz install clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -27,12 +27,18 @@ demo: ## Show a cluster of three Keep nodes at work: ssh, git and git-annex, in 
 build: ## Build the program: target/release/annex-keep
 	cargo build --release
 
+# `cargo test` builds the program, too: `cargo build` would compile half of the crates again, without the tests' features.
 test: ## Run every test: Rust's own, then t/*.bats with the real git, git-annex and sshd
 	script/bootstrap test
 	cargo test --workspace
-	cargo build
 	export TMPDIR="$$(script/test-dir)"; \
 	prove --timer --failures --comments --jobs $(JOBS) --exec 'bats --tap' $(TESTS)
+
+bench: ## Measure this program and git-annex side by side, and write the tables of docs/performance.md; SCALE=0.1 for a quick look
+	script/bootstrap test
+	cargo build --release
+	t/bench/run
+	python3 t/bench/report.py $(TARGET)/bench/results.jsonl docs/performance.md
 
 lint: ## Check format, clippy, shell scripts, and that the fuzz targets build
 	script/bootstrap lint

@@ -118,7 +118,7 @@ impl Catalogue {
 
     /// Tells whether a collection exists under this name for its blocks.
     pub async fn refers(&self, reference: &str) -> Result<bool, DatabaseError> {
-        let Some((uuid, _)) = reference.split_once('/') else { return Ok(false) };
+        let Some((uuid, _)) = reference.split_once('.') else { return Ok(false) };
         let sql = "SELECT uuid FROM collection WHERE uuid = $1 AND reference = $2";
         let rows = self.database.query(Statement::new(sql, [uuid.into(), reference.into()])).await?;
         Ok(!rows.is_empty())

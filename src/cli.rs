@@ -8,7 +8,9 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Failure;
 
+mod bench;
 mod explain;
+mod gc;
 mod generate;
 mod hook;
 mod init;
@@ -56,7 +58,9 @@ enum Command {
     Explain(explain::Explain),
     Repair(repair::Repair),
     Scrub(scrub::Scrub),
+    Gc(gc::Gc),
     Keep(keep::Keep),
+    Bench(bench::Bench),
     Man(generate::Man),
     Completions(generate::Completions),
     #[command(hide = true)]
@@ -108,6 +112,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Explain(explain) => on_runtime(explain.run()),
         Command::Repair(repair) => on_runtime(repair.run()),
         Command::Scrub(scrub) => on_runtime(scrub.run()),
+        Command::Gc(gc) => on_runtime(gc.run()),
         Command::Man(man) => man.run(),
         Command::Completions(completions) => completions.run(),
         Command::Shell(shell) => shell.run(),
@@ -115,6 +120,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::ProcReceive(hook) => hook.run(),
         Command::SpecialRemote => on_runtime(special_remote::run()),
         Command::Keep(keep) => on_runtime(keep.run()),
+        Command::Bench(bench) => on_runtime(bench.run()),
     }
 }
 

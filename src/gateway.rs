@@ -3,7 +3,7 @@
 //! The only place where two nodes meet. Doors call it; it knows nothing of sessions.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use annex_protocol::key::Key;
 use annex_protocol::log::{Status, record_locations};
@@ -13,33 +13,45 @@ use annex_protocol::uuid::Uuid;
 use crate::annex::placement::PlacementState;
 use crate::annex::sizes::Sizes;
 use crate::annex::{Branch, BranchError};
-use crate::node::{Node, NodeError, Way};
+use crate::node::{Node, NodeError, Patience, Way};
 use crate::site::{Site, SiteError, Unwanted};
+use crate::stream::LazySpool;
 use crate::task::blocking;
 
+mod choose;
 mod deadline;
 mod digest;
 mod drain;
+mod due;
 mod explain;
 mod facts;
 mod feed;
 mod get;
+mod known;
 mod lock;
 mod policy;
 mod probe;
+mod proof;
 mod put;
 mod remove;
 mod repair;
+mod replace;
 mod route;
 mod scrub;
+mod space;
+mod start;
+mod surplus;
 
 pub use drain::Drained;
+pub use due::Due;
 pub use explain::{Explained, OnNode};
 pub use get::Body;
 pub use lock::Locked;
 pub use probe::Tried;
-pub use put::{Put, Receiving};
+pub use put::{Put, Receiving, Stored};
 pub use remove::Removed;
+pub use repair::{Repaired, Surveyed};
+pub use replace::{Refilled, Stage};
 pub use scrub::Copy;
 
 /// A hosted repository's nodes behind one door, and those of them that are the cluster for whoever asks. Cloning is cheap.
@@ -59,6 +71,8 @@ struct Inner {
     named: lock::Named,
     /// How much each repository holds; built when a size limit first asks for it.
     sizes: Mutex<Sizes>,
+    /// For nodes that need a complete file.
+    spool: LazySpool,
 }
 
 /// The UUIDs under which a repository is known.
@@ -81,6 +95,23 @@ pub struct Member {
     pub node: Arc<dyn Node>,
     /// It is to become empty: nothing new goes there, and what it has counts as missing elsewhere.
     pub draining: bool,
+    /// How long it is waited for.
+    pub patience: Patience,
+    /// On which terms it is used.
+    pub terms: Terms,
+}
+
+/// On which terms a node is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What it costs to fetch from it.
+    pub cost: u32,
+    /// Its content is on this machine's disks, so its room can be looked at.
+    pub local: bool,
+    /// Bytes that stay free there, besides what it keeps free by itself.
+    pub reserve: u64,
+    /// The most bytes that it should hold.
+    pub max_size: Option<u64>,
 }
 
 /// What a session was opened for.
@@ -118,11 +149,11 @@ pub enum GatewayError {
 
 impl Gateway {
     /// Puts a repository together.
-    pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>) -> Self {
+    pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>, spool: LazySpool) -> Self {
         let unwanted = site.config().unwanted;
         let (placement, sizes, named) = (Mutex::default(), Mutex::default(), Mutex::default());
         let cluster = nodes.iter().cloned().collect();
-        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, named, sizes }), cluster)
+        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, named, sizes, spool }), cluster)
     }
 
     /// Returns the gateway for somebody who came through other gateways: their UUIDs, and those of clusters.
@@ -153,15 +184,21 @@ impl Gateway {
         &self.0.identity
     }
 
-    /// Tells whether the target has a key: for a cluster, whether a node has it.
+    /// Tells whether the target has a key: for a cluster, whether a node has it. If other nodes should have it too, it comes
+    /// into the repair queue.
     ///
     /// No node having it while one could not be asked is an error that names the node: unknown is not absent. Of a
     /// cluster only a node that the location log names counts as such, so that the others can be stored to.
     pub async fn present(&self, target: Target, key: &Key) -> Result<bool, GatewayError> {
         let mut unknown = Vec::new();
         for member in self.members(target) {
-            match member.present(key).await {
-                Ok(true) => return Ok(true),
+            match self.seen(member, key).await {
+                Ok(true) => {
+                    if target == Target::Cluster {
+                        self.notice_missing(key, &member.uuid).await;
+                    }
+                    return Ok(true);
+                }
                 Ok(false) => {}
                 Err(source) => unknown.push((member, source)),
             }
@@ -186,6 +223,17 @@ impl Gateway {
         Ok(blocking(move || branch.commit()).await?)
     }
 
+    /// Returns the node with this name.
+    fn named(&self, name: &str) -> Result<&Member, GatewayError> {
+        let found = self.0.nodes.iter().find(|member| member.name == name);
+        found.ok_or_else(|| GatewayError::Refused(format!("this repository has no node {name}")))
+    }
+
+    /// Returns how much repositories hold, as it was last counted.
+    fn sizes(&self) -> MutexGuard<'_, Sizes> {
+        self.0.sizes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the nodes behind a target.
     fn members(&self, target: Target) -> &[Member] {
         match target {
@@ -208,6 +256,7 @@ impl Gateway {
         let lost = async {
             if self.logged(key).await?.contains(&member.uuid) && !member.present(key).await.unwrap_or(true) {
                 tracing::warn!("{key}: node {} has lost it", member.name);
+                self.forget(member, key).await?;
                 self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
                 let cause = format!("node {} has lost it", member.name);
                 self.want_repair(key, &AssociatedFile::default(), cause).await;

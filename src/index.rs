@@ -1,13 +1,15 @@
 //! The port `Index`: which entries a store holds, and who refers to which block.
 //!
-//! The index is a cache of what the manifest blocks say, and can be rebuilt from them; only unfinished uploads, leases and
-//! the deadlines of trashed blocks stand nowhere else. Adapters: [`sqlite`]; [`nothing`], for entries recorded elsewhere.
+//! The index is a cache of what the manifest blocks say, and can be rebuilt from them; only unfinished uploads, leases,
+//! the deadlines of trashed blocks, and for a moment the bytes of small ones ([`Holding`]) stand nowhere else.
+//! Adapters: [`sqlite`]; [`nothing`], for entries recorded elsewhere.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::store::Block;
 
@@ -24,6 +26,11 @@ pub trait Index: Send + Sync + 'static {
     ///
     /// Returns the blocks that nothing refers to any more because of that; they are noted as due at `deadline`.
     async fn put(&self, entry: Entry, deadline: SystemTime) -> Result<Vec<Block>, IndexError>;
+
+    /// Returns the index as a place that holds the bytes of small blocks, if it is one.
+    fn holding(&self) -> Option<&dyn Holding> {
+        None
+    }
 
     /// Forgets an entry; `None` when there is none. Returns and notes blocks as [`Index::put`] does.
     async fn remove(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Option<Vec<Block>>, IndexError>;
@@ -77,6 +84,44 @@ pub trait Index: Send + Sync + 'static {
 
     /// Records whether the index tells of all entries: false while it is being rebuilt.
     async fn set_complete(&self, complete: bool) -> Result<(), IndexError>;
+}
+
+/// An index that holds bytes of small blocks while the store has not made them durable, so that both wait for the disk
+/// once, and many together.
+#[async_trait]
+pub trait Holding: Send + Sync {
+    /// Records an entry as [`Index::put`] does, and the bytes of blocks with it, all in one transaction.
+    ///
+    /// Returns what [`Index::put`] does, and the numbers by which the bytes are released.
+    async fn put_holding(
+        &self,
+        entry: Entry,
+        blocks: Vec<(Block, Bytes)>,
+        deadline: SystemTime,
+    ) -> Result<(Vec<Block>, Vec<Number>), IndexError>;
+
+    /// Returns bytes that have been held since before `before`, of at most `limit` blocks.
+    async fn held(&self, before: SystemTime, limit: usize) -> Result<Vec<Held>, IndexError>;
+
+    /// Returns a block's bytes, if they are held.
+    async fn held_block(&self, block: Block) -> Result<Option<Bytes>, IndexError>;
+
+    /// Forgets bytes that are durable elsewhere by now, or that nobody needs. Numbers that are not known are passed over.
+    async fn release(&self, numbers: Vec<Number>) -> Result<(), IndexError>;
+}
+
+/// The number of bytes that an index holds; never given out twice.
+pub type Number = i64;
+
+/// Bytes that an index holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Their number.
+    pub number: Number,
+    /// The block that they are.
+    pub block: Block,
+    /// All of its bytes.
+    pub bytes: Bytes,
 }
 
 /// A named content.

@@ -13,7 +13,8 @@
 //! away, *then* moves unreferenced blocks to the trash, and *then* looks again for references, bringing back what was
 //! referred to meanwhile. Whichever order their steps fall in, one of the two sees the other. The trash is emptied in the
 //! same order. A process that dies in between leaves at worst a block in the trash that an entry refers to: whoever
-//! reads that entry brings it back.
+//! reads that entry brings it back. A small block is put in place only after it was recorded (`keep/held`), so nobody
+//! needs to look for it again.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -32,6 +33,7 @@ mod collect;
 pub mod collections;
 mod entry;
 mod file;
+mod held;
 mod manifest;
 mod open;
 mod read;
@@ -128,6 +130,7 @@ struct Inner {
     ahead: Arc<Semaphore>,
     /// When space and trash were last looked at.
     tidied: Mutex<Option<Instant>>,
+    settler: held::Settler,
 }
 
 impl Default for Options {
@@ -143,12 +146,20 @@ impl Default for Options {
     }
 }
 
+impl KeepError {
+    /// Tells whether there is no room left.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Full { .. }) | Self::Index(IndexError::Full { .. }))
+    }
+}
+
 impl KeepStore {
     /// Makes a store of its parts. `sealer` proves which manifests it wrote.
     pub fn new(blocks: Arc<dyn BlockStore>, index: Arc<dyn Index>, sealer: Sealer, options: Options) -> Self {
         let ahead = options.read_ahead / u64::from(options.block_size.max(1 << 20));
         let ahead = Arc::new(Semaphore::new(usize::try_from(ahead).unwrap_or_default().min(1 << 16)));
-        Self { inner: Arc::new(Inner { blocks, index, sealer, options, ahead, tidied: Mutex::default() }) }
+        let (tidied, settler) = (Mutex::default(), held::Settler::default());
+        Self { inner: Arc::new(Inner { blocks, index, sealer, options, ahead, tidied, settler }) }
     }
 
     /// Returns the name for messages: its path.
@@ -169,6 +180,11 @@ impl KeepStore {
     /// Returns the space of the place.
     pub async fn space(&self) -> Result<Space, KeepError> {
         Ok(self.inner.blocks.space().await?)
+    }
+
+    /// Returns how many bytes all entries have together, as if nothing were shared.
+    pub async fn held(&self) -> Result<u64, KeepError> {
+        Ok(self.inner.index.totals().await?.bytes)
     }
 
     /// Returns what is recorded of an entry, whether or not its blocks are sound.
@@ -245,6 +261,9 @@ impl Inner {
     /// Returns those of `blocks` that are neither in place nor can be brought back from the trash.
     async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, KeepError> {
         let mut missing = self.blocks.missing(blocks).await?;
+        if !missing.is_empty() && self.place_left(&missing).await? {
+            missing = self.blocks.missing(&missing).await?;
+        }
         for pause in LOOK_AGAIN {
             if missing.is_empty() {
                 break;

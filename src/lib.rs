@@ -18,6 +18,7 @@ pub mod keep;
 pub mod node;
 pub mod remote;
 pub mod repo;
+pub mod s3;
 pub mod serve;
 pub mod site;
 pub mod store;

@@ -34,6 +34,22 @@ pub trait BlockStore: Send + Sync + 'static {
     /// Begins a block whose bytes are to come.
     async fn writer(&self) -> Result<Box<dyn BlockWriter>, StoreError>;
 
+    /// Puts small blocks in place whose bytes are at hand, as [`BlockWriter::finish`] does, but need not make them
+    /// durable: that is done for all at once by [`BlockStore::sync`], and until then the caller keeps the bytes elsewhere.
+    async fn place(&self, blocks: Vec<(Block, Bytes)>) -> Result<(), StoreError> {
+        for (block, bytes) in blocks {
+            let mut writer = self.writer().await?;
+            writer.write(bytes).await?;
+            writer.finish(block).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what [`BlockStore::place`] had put in place before this call.
+    async fn sync(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Reads `block` from byte `from` on; `None` when the store has none of that name.
     ///
     /// The whole block is read and checked whatever `from` is, and its last bytes are given out only when size and hash

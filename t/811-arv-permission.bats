@@ -110,7 +110,7 @@ saved_line() { saved "$1"$'\n'; }
     assert_json '.errors[0] | test("the role is read, and append is needed")' "$(cat answer)"
     arv_as appender
     local own
-    own=$(arv_put file)
+    own=$(arv_put --no-cache file)
     assert_equal "$(post "collections/$own" '{"name": "y"}' -X PUT -o answer -w '%{http_code}')" 403
     assert_equal "$(api_status "collections/$own" -X DELETE)" 403
     assert_equal "$(arv_get "$own/file" -)" x

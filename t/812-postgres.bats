@@ -47,6 +47,7 @@ setting() { sed -i "s|^database = .*|database = \"$1\"|" "$SITE/annex-keep.toml"
     postgres start
     arv_site site
     stop_daemon
+    rm "$SITE"/catalogue.db*
     setting "postgres://keeper@/postgres?host=$PG"
     arv_daemon
     mkdir tree
@@ -56,7 +57,7 @@ setting() { sed -i "s|^database = .*|database = \"$1\"|" "$SITE/annex-keep.toml"
     arv_get "$uuid/" out/
     diff -r tree out
     assert_equal "$(psql -h "$PG" -U keeper -Atc 'SELECT name FROM collection' postgres)" 'in a database'
-    [ ! -s "$SITE/catalogue.db" ]
+    [ ! -e "$SITE/catalogue.db" ]
     # A site of another directory, with the same stores, key and users.
     cp -r "$SITE" "$TMP/second"
     rm -rf "$TMP/second/nodes" "$TMP/second/run"

@@ -46,9 +46,14 @@ arv_config() {
 
 # The client's own programs. A miss is final at once, not after a minute of trying.
 arv_put() { "$ARVADOS/arv-put" --no-progress --retries 1 "$@"; }
-arv_get() { "$ARVADOS/arv-get" --no-progress --retries 1 "$@"; }
 arv_ls() { "$ARVADOS/arv-ls" --retries 1 "$@"; }
 arv_copy() { "$ARVADOS/arv-copy" --no-progress --retries 1 "$@"; }
+
+# arv_get LOCATOR [DESTINATION]: a folder as destination, with / at its end, is made.
+arv_get() {
+    case ${2:-} in */) mkdir -p "$2" ;; esac
+    "$ARVADOS/arv-get" --no-progress --retries 1 "$@"
+}
 
 # api PATH [CURL-ARG]...: asks the API server; prints the answer, whatever its status is.
 api() {

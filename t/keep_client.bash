@@ -23,8 +23,8 @@ start_keep_repo() {
 clone_keep_repo() {
     git clone -q "$TMP/$1" "$TMP/$2"
     cd "$TMP/$2" || return
-    git remote remove origin
     git annex init -q "$2"
+    git remote remove origin
     run -0 git annex enableremote k
     git annex verifyremote k --safe "$(grep -o -- '--safe [0-9]*' <<<"$output" | cut -d' ' -f2)"
 }

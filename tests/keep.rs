@@ -12,6 +12,10 @@ use tempfile::TempDir;
 
 #[path = "keep/damage.rs"]
 mod damage;
+#[path = "keep/collect.rs"]
+mod garbage;
+#[path = "keep/held.rs"]
+mod held;
 #[path = "keep/manifest.rs"]
 mod manifest;
 #[path = "keep/processes.rs"]
@@ -20,6 +24,8 @@ mod processes;
 mod reindex;
 #[path = "keep/resume.rs"]
 mod resume;
+#[path = "keep/service.rs"]
+mod service;
 #[path = "keep/trash.rs"]
 mod trash;
 
@@ -226,9 +232,12 @@ async fn a_lost_index_is_an_error_until_it_is_rebuilt() {
     drop(store);
     let index = dir.path().join(".annex-keep/index.db");
     // The writing thread closes the database a moment later, and takes away whatever log then has its log's name.
-    while index.with_file_name("index.db-wal").exists() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let closed = async {
+        while index.with_file_name("index.db-wal").exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), closed).await.expect("the database is closed");
     std::fs::remove_file(index).unwrap();
     let error = KeepStore::open(dir.path(), Create::IfMissing, small_blocks()).await.unwrap_err();
     assert!(error.to_string().contains("reindex"), "{error}");

@@ -11,6 +11,8 @@ use annex_keep::store::volumes::{Volume, Volumes};
 
 #[path = "contract/store.rs"]
 mod contract;
+#[path = "store/volumes.rs"]
+mod volumes;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_keeps_the_promises_of_a_block_store() {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::keep::Locator;
 
+mod edit;
 mod files;
 mod normal;
 mod stream;

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,6 +25,14 @@ pub(super) struct Staged {
     /// Its content, an incomplete last line cut off.
     pub(super) content: Vec<u8>,
     file: PathBuf,
+}
+
+/// Tells one version of a journal file from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    inode: u64,
+    changed: (i64, i64),
+    size: u64,
 }
 
 /// The longest file name of the usual file systems, in bytes.
@@ -101,6 +110,23 @@ impl Journal {
             staged.push(Staged { path: branch_path(&entry.file_name().into_vec()), content, file });
         }
         Ok(staged)
+    }
+
+    /// Returns what is pending, by branch path, without reading it: each version of a file has a stamp of its own.
+    pub(super) fn stamps(&self, _lock: &JournalLock) -> Result<Vec<(Vec<u8>, Stamp)>, BranchError> {
+        let dir = self.dir();
+        let fail = |source| BranchError::Journal { path: dir.clone(), source };
+        let mut stamps = Vec::new();
+        for entry in std::fs::read_dir(&dir).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let found = entry.metadata().map_err(fail)?;
+            if found.is_file() {
+                let stamp =
+                    Stamp { inode: found.ino(), changed: (found.ctime(), found.ctime_nsec()), size: found.len() };
+                stamps.push((branch_path(&entry.file_name().into_vec()), stamp));
+            }
+        }
+        Ok(stamps)
     }
 
     /// Removes files that were committed. The lock has been held since they were read, so they are still the same.

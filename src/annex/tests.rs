@@ -193,3 +193,46 @@ fn commits_survive_pushes_that_take_no_lock() {
         assert_eq!(read(branch, &format!("ours-{round}")), "1s x\n", "round {round}");
     }
 }
+
+#[test]
+fn sizes_count_what_waits_in_the_journal_and_commit_nothing() {
+    let Fixture { branch, .. } = &fixture();
+    let (here, there) = (Uuid::parse(b"u1").unwrap(), Uuid::parse(b"u2").unwrap());
+    let record = |key: &str, uuid: &Uuid, status| {
+        let path = Key::parse(key.as_bytes()).unwrap().branch_path(".log");
+        let now = crate::clock::branch_now();
+        branch.change(&[path], |_, content| record_locations(content, [(uuid, status)], now)).unwrap();
+    };
+    let mut sizes = super::sizes::Sizes::default();
+    let mut expect = |here_bytes, there_bytes| {
+        branch.update_sizes(&mut sizes).unwrap();
+        assert_eq!((sizes.of(&here), sizes.of(&there)), (Some(here_bytes), there_bytes));
+        let mut anew = super::sizes::Sizes::default();
+        branch.update_sizes(&mut anew).unwrap();
+        assert_eq!(
+            (anew.of(&here), anew.of(&there).filter(|bytes| *bytes > 0)),
+            (Some(here_bytes), there_bytes.filter(|b| *b > 0))
+        );
+    };
+    let tip = branch.tip().unwrap();
+    expect(0, None);
+    record("WORM-s10--a", &here, Status::Present);
+    expect(10, None);
+    record("WORM-s10--a", &there, Status::Present);
+    record("WORM-s5--b", &here, Status::Present);
+    expect(15, Some(10));
+    assert_eq!(branch.tip().unwrap(), tip, "nothing was committed for it");
+    branch.commit().unwrap();
+    expect(15, Some(10));
+    record("WORM-s10--a", &here, Status::Missing);
+    expect(5, Some(10));
+    record("WORM-s10--a", &here, Status::Present);
+    expect(15, Some(10));
+    record("WORM-s10--a", &there, Status::Missing);
+    branch.commit().unwrap();
+    expect(15, Some(0));
+    for number in 0..600 {
+        record(&format!("WORM-s1--{number}"), &here, Status::Present);
+    }
+    expect(615, Some(0));
+}

@@ -65,7 +65,7 @@ pub struct Collection {
     pub file_count: i64,
     /// Their size together, in bytes.
     pub file_size_total: i64,
-    /// Under which name the stores know its blocks: `UUID/…`, another one for each manifest that it had.
+    /// Under which name the stores know its blocks: `UUID.…`, another one for each manifest that it had.
     pub reference: String,
     /// Its manifest without signatures; empty in a list that did not ask for it.
     pub manifest: String,

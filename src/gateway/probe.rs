@@ -5,7 +5,7 @@ use annex_protocol::key::Key;
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use super::deadline::{COMMIT, answered};
+use super::deadline::answered;
 use super::{Gateway, GatewayError, Member};
 use crate::node::NodeError;
 use crate::stream::{Cutter, MAX_BLOCK};
@@ -24,9 +24,7 @@ impl Gateway {
     ///
     /// `salt` makes the key one that nobody else has.
     pub async fn probe(&self, name: &str, salt: &[u8]) -> Result<Vec<Tried>, GatewayError> {
-        let Some(member) = self.0.nodes.iter().find(|member| member.name == name) else {
-            return Err(GatewayError::Refused(format!("this repository has no node {name}")));
-        };
+        let member = self.named(name)?;
         let content = Bytes::from([b"annex-keep tries out a node: ", salt].concat());
         let Some(key) = probe_key(&content) else {
             return Err(GatewayError::Refused("the probe has no key".to_owned()));
@@ -78,7 +76,7 @@ async fn store(member: &Member, key: &Key, content: &Bytes) -> Result<(), NodeEr
     for piece in pieces {
         upload.piece(piece).await?;
     }
-    answered(COMMIT, upload.commit()).await
+    answered(member.patience.commit(), upload.commit()).await
 }
 
 async fn fetch(member: &Member, key: &Key, offset: u64, expected: &Bytes) -> Result<(), NodeError> {
@@ -86,7 +84,7 @@ async fn fetch(member: &Member, key: &Key, offset: u64, expected: &Bytes) -> Res
     let found = member.get(key, offset).await?.ok_or_else(|| wrong("it does not have it"))?;
     let mut stream = found.stream;
     let mut bytes = Vec::new();
-    while let Some(more) = answered(COMMIT, async { Ok(stream.next().await) }).await? {
+    while let Some(more) = answered(member.patience.commit(), async { Ok(stream.next().await) }).await? {
         bytes.extend_from_slice(&more.map_err(|error| wrong(&error.to_string()))?);
     }
     if bytes == *expected { Ok(()) } else { Err(wrong("it gave other bytes than it got")) }

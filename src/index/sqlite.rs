@@ -10,9 +10,10 @@ use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use rusqlite::params;
 
-use super::{Entry, Index, IndexError, Totals};
+use super::{Entry, Holding, Index, IndexError, Totals};
 use crate::store::Block;
 
+mod held;
 mod open;
 mod pool;
 mod rows;
@@ -26,8 +27,9 @@ pub use open::Mode;
 /// An index in SQLite.
 #[derive(Debug)]
 pub struct SqliteIndex {
-    writer: Writer,
+    // Before the writer: whose connection closes last clears the log away, and two at once leave it to each other.
     readers: Readers,
+    writer: Writer,
 }
 
 impl SqliteIndex {
@@ -51,14 +53,11 @@ impl Index for SqliteIndex {
     }
 
     async fn put(&self, entry: Entry, deadline: SystemTime) -> Result<Vec<Block>, IndexError> {
-        self.writer
-            .write(move |db| {
-                let mut lost = rows::take_entry(db, &entry.owner, &entry.name)?.unwrap_or_default();
-                lost.extend(rows::take_upload(db, &entry.owner, &entry.name)?);
-                rows::add_entry(db, &entry)?;
-                rows::note_unreferenced(db, lost, deadline)
-            })
-            .await
+        self.writer.write(move |db| rows::put(db, &entry, deadline)).await
+    }
+
+    fn holding(&self) -> Option<&dyn Holding> {
+        Some(self)
     }
 
     async fn remove(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Option<Vec<Block>>, IndexError> {
@@ -174,10 +173,9 @@ impl Index for SqliteIndex {
     async fn totals(&self) -> Result<Totals, IndexError> {
         self.readers
             .read(|db| {
-                let (entries, bytes) =
-                    db.query_row("SELECT count(*), coalesce(sum(size), 0) FROM entries", [], |row| {
-                        Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
-                    })?;
+                let mut sum = db.prepare_cached("SELECT value FROM state WHERE key = ?")?;
+                let mut sum = |name| sum.query_row([name], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()));
+                let (entries, bytes) = (sum("entries")?, sum("bytes")?);
                 let uploads: i64 = db.query_row("SELECT count(*) FROM uploads", [], |row| row.get(0))?;
                 Ok(Totals { entries, bytes, uploads: uploads.cast_unsigned() })
             })

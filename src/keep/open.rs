@@ -56,5 +56,10 @@ async fn open(dir: &Path, create: Create, options: Options, rebuild: bool) -> Re
             tokio::task::spawn_blocking(move || make_secret(&path)).await.map_err(|_| lost())?.map_err(bad_key)?
         }
     };
-    Ok(KeepStore::new(Arc::new(blocks), Arc::new(index), Sealer::new(&key), options))
+    let store = KeepStore::new(Arc::new(blocks), Arc::new(index), Sealer::new(&key), options);
+    if let Err(error) = store.inner.settle_left().await {
+        // Each of these blocks is put in place when somebody misses it, too.
+        tracing::warn!(store = store.name(), %error, "what was left by a process that died could not be put in place");
+    }
+    Ok(store)
 }

@@ -12,15 +12,22 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
+use self::queue::Queue;
 use super::{KeepError, KeepStore};
 use crate::store::volumes::{Volume, Volumes};
 use crate::store::{Block, BlockBytes, BlockStore, Stat, StoreError};
 use crate::stream::MAX_BLOCK;
 
+mod admin;
+mod collect;
 mod lazy;
+mod lists;
+mod queue;
 mod upload;
 
 pub use crate::store::volumes::{Copies, Wanted};
+pub use admin::Trashed;
+pub use lists::{BadList, PullItem, TrashItem};
 pub use upload::{BlockUpload, UploadError};
 
 /// The blocks of several Keep stores, as one service. Cloning is cheap.
@@ -78,6 +85,8 @@ struct Inner {
     lifetime: Duration,
     /// One permit for each KiB.
     memory: Arc<Semaphore>,
+    trashing: Queue<TrashItem>,
+    pulling: Queue<PullItem>,
 }
 
 impl KeepService {
@@ -96,7 +105,8 @@ impl KeepService {
         // At least one block must fit, or nothing would ever be stored.
         let memory = (settings.memory.max(u64::from(MAX_BLOCK)) >> 10).min(Semaphore::MAX_PERMITS as u64);
         let memory = Arc::new(Semaphore::new(usize::try_from(memory).unwrap_or(Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Inner { mounts, volumes, cluster, signer, lifetime, memory }))
+        let (trashing, pulling) = (Queue::default(), Queue::default());
+        Self(Arc::new(Inner { mounts, volumes, cluster, signer, lifetime, memory, trashing, pulling }))
     }
 
     /// Returns the cluster that the service belongs to.
@@ -189,11 +199,11 @@ impl KeepService {
         }
     }
 
-    /// Takes the references of a collection away. Blocks that nothing else needs go to the trash.
+    /// Takes the references of a collection away. Blocks that nothing else needs are garbage from then on.
     pub async fn release(&self, collection: &str) -> Result<(), KeepError> {
         let mut released = Ok(());
         for mount in &self.0.mounts {
-            let removed = async { mount.store.open().await?.remove(COLLECTIONS, collection.as_bytes()).await };
+            let removed = async { mount.store.open().await?.release(COLLECTIONS, collection.as_bytes()).await };
             if let Err(error) = removed.await {
                 released = Err(error);
             }

@@ -45,6 +45,12 @@ impl KeepStore {
         Ok(if found { Ok(()) } else { Err(Refused::Absent) })
     }
 
+    /// Puts a block in the trash that nothing refers to and that was not written or touched at `since` or later; refused as
+    /// absent if it was.
+    pub async fn trash_since(&self, hash: BlockHash, since: SystemTime) -> Result<Result<(), Refused>, KeepError> {
+        self.inner.trash_unreferenced(hash, self.inner.deadline(), Some(since)).await
+    }
+
     /// Brings a block back from the trash; false when it is not there. With a manifest of this store its entry is back.
     pub async fn untrash_block(&self, hash: BlockHash) -> Result<bool, KeepError> {
         let inner = &self.inner;
@@ -166,6 +172,7 @@ impl Inner {
     }
 
     async fn tidy(&self) -> Result<(), KeepError> {
+        self.settle_left().await?;
         let now = SystemTime::now();
         let stale = now.checked_sub(self.options.resume_within).unwrap_or(SystemTime::UNIX_EPOCH);
         for (owner, name) in self.index.stale_uploads(stale, A_FEW).await? {

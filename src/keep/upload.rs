@@ -5,11 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use tokio::task::JoinHandle;
 
+use super::held::SMALL;
 use super::{Entry, Inner, KeepError, Manifests, read};
 use crate::store::{Block, BlockWriter, Placed, StoreError};
 use crate::stream::{BlockDigest, Cutter, Piece};
@@ -45,8 +47,18 @@ struct Going {
     /// Blocks cut, being put in place, first to last.
     placing: VecDeque<(BlockDigest, Placing)>,
     /// The present block.
-    writer: Option<Box<dyn BlockWriter>>,
+    present: Present,
+    /// The newest block, cut, if it is small: it is put in place when the entry is recorded.
+    small: Option<(BlockDigest, Bytes)>,
     cutter: Option<Cutter>,
+}
+
+/// A block whose bytes come.
+enum Present {
+    Nothing,
+    /// So far it may be small.
+    Gathered(Vec<Bytes>, usize),
+    Written(Box<dyn BlockWriter>),
 }
 
 type Placing = JoinHandle<Result<(Block, Placed), KeepError>>;
@@ -57,7 +69,7 @@ const PLACING: usize = 2;
 impl Upload {
     pub(super) async fn begin(inner: Arc<Inner>, owner: &[u8], name: &[u8]) -> Result<Self, KeepError> {
         let mut kept = inner.index.upload(owner, name).await?;
-        let missing = inner.missing(&kept).await?;
+        let missing = if kept.is_empty() { Vec::new() } else { inner.missing(&kept).await? };
         let sound = kept.iter().position(|block| missing.contains(block)).unwrap_or(kept.len());
         kept.truncate(sound);
         let mut going = Going::new(inner, owner.to_vec(), name.to_vec());
@@ -146,7 +158,7 @@ impl Upload {
 impl Drop for Upload {
     /// Suspends, as far as that can still be done.
     fn drop(&mut self) {
-        if !self.open || (self.going.writer.is_none() && self.going.placing.is_empty()) {
+        if !self.open || self.going.is_idle() {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -162,8 +174,14 @@ impl Drop for Upload {
 
 impl Going {
     fn new(inner: Arc<Inner>, owner: Vec<u8>, name: Vec<u8>) -> Self {
-        let (kept, done, new) = (Vec::new(), Vec::new(), Vec::new());
-        Self { inner, owner, name, kept, done, recorded: 0, new, placing: VecDeque::new(), writer: None, cutter: None }
+        let (kept, done, new, placing) = (Vec::new(), Vec::new(), Vec::new(), VecDeque::new());
+        let (present, small, cutter) = (Present::Nothing, None, None);
+        Self { inner, owner, name, kept, done, recorded: 0, new, placing, present, small, cutter }
+    }
+
+    /// Tells whether nothing is lost when this is dropped.
+    fn is_idle(&self) -> bool {
+        matches!(self.present, Present::Nothing) && self.small.is_none() && self.placing.is_empty()
     }
 
     fn take(&mut self) -> Self {
@@ -176,15 +194,54 @@ impl Going {
         if self.placing.front().is_some_and(|(_, placing)| placing.is_finished()) {
             self.record().await?;
         }
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            None => self.writer.insert(self.inner.blocks.writer().await?),
-        };
-        Ok(writer.write(bytes).await?)
+        self.write_small().await?;
+        if matches!(self.present, Present::Nothing) {
+            self.present = match self.inner.index.holding() {
+                Some(_) => Present::Gathered(Vec::new(), 0),
+                None => Present::Written(self.inner.blocks.writer().await?),
+            };
+        }
+        if let Present::Gathered(parts, size) = &mut self.present {
+            *size += bytes.len();
+            parts.push(bytes);
+            if *size > SMALL {
+                let mut writer = self.inner.blocks.writer().await?;
+                for part in parts.drain(..) {
+                    writer.write(part).await?;
+                }
+                self.present = Present::Written(writer);
+            }
+            return Ok(());
+        }
+        match &mut self.present {
+            Present::Written(writer) => Ok(writer.write(bytes).await?),
+            Present::Nothing | Present::Gathered(..) => Err(KeepError::Uncut),
+        }
     }
 
     async fn cut(&mut self, digest: BlockDigest) -> Result<(), KeepError> {
-        let Some(writer) = self.writer.take() else { return Err(KeepError::Uncut) };
+        self.write_small().await?;
+        match std::mem::replace(&mut self.present, Present::Nothing) {
+            Present::Nothing => Err(KeepError::Uncut),
+            Present::Gathered(parts, _) => {
+                self.small = Some((digest, parts.concat().into()));
+                Ok(())
+            }
+            Present::Written(writer) => self.place(digest, writer).await,
+        }
+    }
+
+    /// Writes a small block as others are written: more came behind it, or the upload ends without an entry.
+    async fn write_small(&mut self) -> Result<(), KeepError> {
+        if let Some((digest, bytes)) = self.small.take() {
+            let mut writer = self.inner.blocks.writer().await?;
+            writer.write(bytes).await?;
+            self.place(digest, writer).await?;
+        }
+        Ok(())
+    }
+
+    async fn place(&mut self, digest: BlockDigest, writer: Box<dyn BlockWriter>) -> Result<(), KeepError> {
         while self.placing.len() >= PLACING {
             self.settle().await?;
         }
@@ -236,19 +293,31 @@ impl Going {
             let Piece::Cut(digest) = cut else { return Err(KeepError::Uncut) };
             self.cut(digest).await?;
         }
-        if self.writer.is_some() {
+        if !matches!(self.present, Present::Nothing) {
             return Err(KeepError::Uncut);
         }
         if self.inner.options.manifests == Manifests::Open {
             // Only what is in place has the signatures that such a manifest passes on.
+            self.write_small().await?;
             self.settle_all().await?;
         }
         let mut blocks = self.done.clone();
         for (digest, _) in &self.placing {
             blocks.push(block(digest).await?);
         }
+        let before = blocks.len();
+        if let Some((digest, _)) = &self.small {
+            blocks.push(block(digest).await?);
+        }
         let size = blocks.iter().map(|block| u64::from(block.size)).sum();
         let text = self.inner.manifest(&self.owner, &self.name, &blocks)?;
+        if let Some(text) = text.as_ref().filter(|text| text.len() <= SMALL)
+            && self.inner.options.manifests == Manifests::Sealed
+            && self.inner.index.holding().is_some()
+        {
+            return self.commit_holding(blocks, before, size, text.clone()).await;
+        }
+        self.write_small().await?;
         // The manifest is written while the last blocks are being synced: it says nothing before the index does.
         let inner = Arc::clone(&self.inner);
         let manifest = async move {
@@ -271,15 +340,47 @@ impl Going {
         }
         let (owner, name) = (self.owner.clone(), self.name.clone());
         let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
-        self.inner.record(entry).await
+        let unreferenced = self.inner.record(&entry).await?;
+        self.inner.discard(unreferenced, self.inner.deadline()).await?;
+        Ok(entry)
+    }
+
+    /// Makes the entry, of which only `before` blocks are in place or on their way, with its manifest in `text`.
+    async fn commit_holding(
+        &mut self,
+        blocks: Vec<Block>,
+        before: usize,
+        size: u64,
+        text: Bytes,
+    ) -> Result<Entry, KeepError> {
+        self.settle_all().await?;
+        let manifest = Block { hash: BlockHash::of(&text), size: text.len() as u32 };
+        let mut small: Vec<_> = blocks.iter().skip(before).copied().zip(self.small.take().map(|(_, b)| b)).collect();
+        small.push((manifest, text));
+        let (owner, name) = (self.owner.clone(), self.name.clone());
+        let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
+        let inner = Arc::clone(&self.inner);
+        let holding = inner.index.holding().ok_or(KeepError::Uncut)?;
+        let deadline = inner.deadline();
+        let unreferenced = inner.record_holding(holding, &entry, small, deadline).await?;
+        // As in `commit`; the small ones came to their places after they were recorded.
+        let earlier = entry.blocks.get(..before).unwrap_or_default();
+        if !earlier.is_empty()
+            && let Some(block) = inner.missing(earlier).await?.first()
+        {
+            inner.index.remove(&self.owner, &self.name, deadline).await?;
+            return Err(StoreError::Gone { store: inner.blocks.name(), block: *block }.into());
+        }
+        inner.discard(unreferenced, deadline).await?;
+        Ok(entry)
     }
 
     async fn suspend(&mut self) -> Result<u64, KeepError> {
         if let Some(Piece::Cut(digest)) = self.cutter.take().and_then(|mut cutter| cutter.finish()) {
             self.cut(digest).await?;
         }
-        self.writer = None;
-        let mut failed = None;
+        self.present = Present::Nothing;
+        let mut failed = self.write_small().await.err();
         while !self.placing.is_empty() && failed.is_none() {
             failed = self.settle().await.err();
         }
@@ -292,8 +393,7 @@ impl Going {
 
     /// Takes everything back that this upload, or what it went on from, put in the store.
     async fn forget(mut self) -> Result<(), KeepError> {
-        self.writer = None;
-        self.cutter = None;
+        (self.present, self.small, self.cutter) = (Present::Nothing, None, None);
         while !self.placing.is_empty() {
             // A block that could not be put in place needs no taking back.
             let _failed = self.settle().await;

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::p2p_http::{encode_value, percent_encode};
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
@@ -117,8 +118,12 @@ impl Node for HttpNode {
     }
 
     async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
+        self.put_as(key, &AssociatedFile::default()).await
+    }
+
+    async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
         match self.shared.uploads.take(key) {
-            Turn::First(turn) => Ok(Box::new(HttpUpload::start(self, key, turn).await?)),
+            Turn::First(turn) => Ok(Box::new(HttpUpload::start(self, key, file, turn).await?)),
             Turn::After(first) => {
                 let (node, key, patience) = (Arc::new(self.clone()), key.clone(), self.shared.patience.answer);
                 Ok(Box::new(Follower { node, key, first, patience }))

@@ -21,10 +21,12 @@ pub mod content;
 pub mod json;
 mod links;
 mod projects;
+mod replace;
 mod sweep;
 pub mod users;
 
 use attributes::Attributes;
+pub use replace::Replace;
 
 /// The API server of a site. Cloning is cheap.
 #[derive(Clone)]

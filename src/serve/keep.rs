@@ -16,7 +16,8 @@ use crate::task::blocking;
 pub mod token;
 
 pub use crate::keep::service::{
-    BlockUpload, COLLECTIONS, Copies, KeepService, Mount, OpenStore, Settings, UploadError, Wanted,
+    BadList, BlockUpload, COLLECTIONS, Copies, KeepService, Mount, OpenStore, PullItem, Settings, TrashItem, Trashed,
+    UploadError, Wanted,
 };
 pub use crate::keep::{KeepError, KeepStore};
 pub use crate::store::{Block, BlockStore, StoreError};

@@ -64,6 +64,25 @@ const MIGRATIONS: &[&str] = &[
         number INTEGER NOT NULL, bytes INTEGER NOT NULL, deadline INTEGER NOT NULL,
         PRIMARY KEY (node, key)) WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE room ADD COLUMN name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE room ADD COLUMN place TEXT NOT NULL DEFAULT '';
+    ALTER TABLE room ADD COLUMN rest INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE room ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+",
+    "
+    ALTER TABLE repair ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE scrub (
+        node BLOB NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (node, key)) WITHOUT ROWID;
+    CREATE INDEX scrub_at ON scrub (at);
+",
+    "
+    CREATE TABLE known (
+        node BLOB NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL, removed INTEGER NOT NULL,
+        PRIMARY KEY (node, key)) WITHOUT ROWID;
+    CREATE INDEX known_removed ON known (at) WHERE removed = 1;
+",
 ];
 
 impl Database {
@@ -90,15 +109,7 @@ impl Database {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<Result<T, SiteError>, rusqlite::Error>,
     ) -> Result<T, SiteError> {
-        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
-            let value = work(&transaction)?;
-            if value.is_ok() {
-                transaction.commit()?;
-            }
-            Ok(value)
-        });
-        done.map_err(|source| SiteError::Database { path: self.path.clone(), source })?
+        self.within("FULL", work)
     }
 
     /// Runs `work` in a write transaction, which is durable when this returns.
@@ -107,6 +118,33 @@ impl Database {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, SiteError> {
         self.try_write(|transaction| work(transaction).map(Ok))
+    }
+
+    /// Runs `work` in a write transaction that a crash of the machine may undo: for what is of no use after one.
+    pub(super) fn write_fleeting<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, SiteError> {
+        self.within("NORMAL", |transaction| work(transaction).map(Ok))
+    }
+
+    /// Runs `work` in a transaction, which is undone if it refuses; `synchronous` is SQLite's word for what is synced.
+    fn within<T>(
+        &self,
+        synchronous: &str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Result<T, SiteError>, rusqlite::Error>,
+    ) -> Result<T, SiteError> {
+        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each time, so that no failure in between leaves the wrong one to the next.
+        let done = connection.pragma_update(None, "synchronous", synchronous).and_then(|()| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            if value.is_ok() {
+                transaction.commit()?;
+            }
+            Ok(value)
+        });
+        done.map_err(|source| SiteError::Database { path: self.path.clone(), source })?
     }
 
     /// Runs `work`, which only reads.

@@ -7,7 +7,7 @@
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::time::LOCK_SECONDS;
 use super::{Site, SiteError};
@@ -23,12 +23,21 @@ pub struct Removal(i64);
 /// After this many seconds a removal whose process died no longer keeps locks away.
 const REMOVAL_SECONDS: u64 = 3600;
 
+/// What a row has to outlast.
+#[derive(Clone, Copy)]
+enum Lasts {
+    /// A client counts on it, whatever happens here.
+    AlsoOverABoot,
+    /// What it announces ends with the machine, if not before.
+    WhileUp,
+}
+
 impl Site {
     /// Locks a key on a node for ten minutes, or returns `None` while it is being removed there.
     ///
     /// The caller checks presence afterwards, and gives the lock back if the content is not there.
     pub fn lock(&self, node: &Uuid, key: &Key) -> Result<Option<Lock>, SiteError> {
-        Ok(self.enter("content_lock", LOCK_SECONDS, "removal", node, key)?.map(Lock))
+        Ok(self.enter("content_lock", LOCK_SECONDS, "removal", node, key, Lasts::AlsoOverABoot)?.map(Lock))
     }
 
     /// Makes a lock last ten minutes from now on, if it still holds.
@@ -75,7 +84,7 @@ impl Site {
     ///
     /// The caller ends the removal when it is done, well or not.
     pub fn begin_removal(&self, node: &Uuid, key: &Key) -> Result<Option<Removal>, SiteError> {
-        Ok(self.enter("removal", REMOVAL_SECONDS, "content_lock", node, key)?.map(Removal))
+        Ok(self.enter("removal", REMOVAL_SECONDS, "content_lock", node, key, Lasts::WhileUp)?.map(Removal))
     }
 
     /// Ends a removal.
@@ -91,9 +100,10 @@ impl Site {
         against: &str,
         node: &Uuid,
         key: &Key,
+        lasts: Lasts,
     ) -> Result<Option<i64>, SiteError> {
         let now = self.now()?;
-        self.database().write(|transaction| {
+        let enter = |transaction: &Transaction<'_>| {
             if live(transaction, against, node, key, now)? {
                 return Ok(None);
             }
@@ -102,17 +112,28 @@ impl Site {
             let row = params![node.as_bytes(), key.as_bytes(), now + seconds];
             transaction.prepare_cached(&insert)?.execute(row)?;
             Ok(Some(transaction.last_insert_rowid()))
-        })
+        };
+        match lasts {
+            Lasts::AlsoOverABoot => self.database().write(enter),
+            Lasts::WhileUp => self.database().write_fleeting(enter),
+        }
     }
 
+    /// Deletes a row. If the machine ends before that is durable, the row ends by its deadline.
     fn leave(&self, table: &str, row: i64) -> Result<(), SiteError> {
-        self.database().write(|transaction| {
+        self.database().write_fleeting(|transaction| {
             transaction.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?.execute([row]).map(drop)
         })
     }
 }
 
-fn live(connection: &Connection, table: &str, node: &Uuid, key: &Key, now: u64) -> Result<bool, rusqlite::Error> {
+pub(super) fn live(
+    connection: &Connection,
+    table: &str,
+    node: &Uuid,
+    key: &Key,
+    now: u64,
+) -> Result<bool, rusqlite::Error> {
     let select = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE key = ?1 AND node = ?2 AND deadline > ?3)");
     let mut statement = connection.prepare_cached(&select)?;
     statement.query_row(params![key.as_bytes(), node.as_bytes(), now], |row| row.get(0))

@@ -30,6 +30,7 @@ mod trash;
 mod volume;
 mod write;
 
+use place::Durable;
 use volume::Volume;
 
 /// Blocks in a directory.
@@ -95,6 +96,19 @@ impl BlockStore for DirStore {
 
     async fn writer(&self) -> Result<Box<dyn BlockWriter>, StoreError> {
         Ok(Box::new(write::DirWriter::new(Arc::clone(&self.0))))
+    }
+
+    async fn place(&self, blocks: Vec<(Block, Bytes)>) -> Result<(), StoreError> {
+        self.run(move |volume| {
+            blocks.into_iter().try_for_each(|(block, bytes)| {
+                place::place(volume, temp::Body::of(bytes), block, Durable::Later).map(drop)
+            })
+        })
+        .await
+    }
+
+    async fn sync(&self) -> Result<(), StoreError> {
+        self.run(Volume::sync).await
     }
 
     async fn read(&self, block: Block, from: u32, ahead: usize) -> Result<Option<BlockBytes>, StoreError> {

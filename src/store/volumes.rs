@@ -82,6 +82,11 @@ impl Volumes {
         &self.0
     }
 
+    /// Returns one of the volumes alone, by position.
+    pub fn only(&self, at: usize) -> Self {
+        Self(self.0.get(at).cloned().into_iter().collect())
+    }
+
     /// Begins to store a block; `hash` is its name, if that is known already: its bytes then flow at once.
     pub async fn put(&self, hash: Option<BlockHash>, wanted: Wanted) -> Put {
         Put::begin(self.clone(), hash, wanted).await
@@ -257,6 +262,3 @@ impl std::fmt::Debug for Volumes {
         f.debug_tuple("Volumes").field(&self.name()).finish()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
-//! Locators, block requests, signatures and gateway index lines: no input panics, what is written is read again.
+//! Locators, block requests, paths of a Keep server, signatures and gateway index lines: no input panics, what is written is read again.
 #![no_main]
 
-use annex_protocol::keep::{BlockRequest, Locator, Mapping, Signer, Token, is_loose_locator};
+use annex_protocol::keep::{BlockHash, BlockRequest, KeepCall, Locator, Mapping, Signer, Token, is_loose_locator};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {
@@ -18,6 +18,9 @@ fuzz_target!(|text: &[u8]| {
     }
     if let Ok(mapping) = Mapping::parse(text) {
         assert_eq!(Mapping::parse(&mapping.to_bytes()), Ok(mapping));
+    }
+    if let Some(KeepCall::Block(block) | KeepCall::Untrash(block)) = KeepCall::parse(text) {
+        assert!(block.get(..32).and_then(BlockHash::parse).is_some());
     }
     let _ = Token::parse(text);
 });

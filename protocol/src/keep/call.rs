@@ -30,8 +30,6 @@ pub enum KeepCall<'a> {
     Status,
     /// `/metrics`.
     Metrics,
-    /// `/metrics.json`.
-    MetricsJson,
     /// `/_health/ping`.
     Ping,
 }
@@ -50,7 +48,6 @@ impl<'a> KeepCall<'a> {
             b"pull" => return Some(Self::Pull),
             b"status.json" => return Some(Self::Status),
             b"metrics" => return Some(Self::Metrics),
-            b"metrics.json" => return Some(Self::MetricsJson),
             b"_health/ping" => return Some(Self::Ping),
             _ => {}
         }

@@ -48,7 +48,15 @@ pub(super) fn list(
     }
 }
 
-pub(super) fn add_entry(db: &Connection, entry: &Entry) -> Result<()> {
+/// Records an entry in place of another one of its name; see [`crate::index::Index::put`].
+pub(super) fn put(db: &Connection, entry: &Entry, deadline: SystemTime) -> Result<Vec<Block>> {
+    let mut lost = take_entry(db, &entry.owner, &entry.name)?.unwrap_or_default();
+    lost.extend(take_upload(db, &entry.owner, &entry.name)?);
+    add_entry(db, entry)?;
+    note_unreferenced(db, lost, deadline)
+}
+
+fn add_entry(db: &Connection, entry: &Entry) -> Result<()> {
     db.prepare_cached(&format!("INSERT INTO entries ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"))?.execute(params![
         entry.owner,
         entry.name,
@@ -179,7 +187,7 @@ fn read_entry(row: &Row<'_>) -> Result<Entry> {
     Ok(Entry { owner: row.get(0)?, name: row.get(1)?, size, manifest, blocks: from_bytes(row, 4)?, stored })
 }
 
-fn to_bytes(blocks: &[Block]) -> Vec<u8> {
+pub(super) fn to_bytes(blocks: &[Block]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(blocks.len() * BLOCK);
     for block in blocks {
         bytes.extend_from_slice(block.hash.as_bytes());
@@ -188,7 +196,7 @@ fn to_bytes(blocks: &[Block]) -> Vec<u8> {
     bytes
 }
 
-fn from_bytes(row: &Row<'_>, column: usize) -> Result<Vec<Block>> {
+pub(super) fn from_bytes(row: &Row<'_>, column: usize) -> Result<Vec<Block>> {
     let bytes = row.get_ref(column)?.as_blob()?;
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     if !rest.is_empty() {

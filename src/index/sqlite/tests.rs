@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::index::{Held, Holding};
 
 fn block(n: u8) -> Block {
     Block { hash: [n; 16].into(), size: u32::from(n) }
@@ -51,6 +52,24 @@ async fn replacing_an_entry_keeps_what_both_have() {
     index.put(entry("a", 9, &[1, 2]), LATER).await.unwrap();
     assert_eq!(index.put(entry("a", 8, &[2, 3]), LATER).await.unwrap(), [block(1), block(9)]);
     assert_eq!(index.totals().await.unwrap().entries, 1);
+}
+
+#[tokio::test]
+async fn sums_follow_what_comes_and_goes_and_begin_in_an_index_without_them() {
+    let (dir, index) = index().await;
+    index.put(entry("a", 9, &[1]), LATER).await.unwrap();
+    index.put(entry("b", 8, &[2]), LATER).await.unwrap();
+    index.put(entry("a", 7, &[3]), LATER).await.unwrap();
+    let totals = index.totals().await.unwrap();
+    assert_eq!((totals.entries, totals.bytes), (2, 2 << 40));
+    drop(index);
+    let path = dir.path().join("index.db");
+    let old = "DROP TRIGGER entries_come; DROP TRIGGER entries_go; DELETE FROM state WHERE key != 'complete'";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    let index = SqliteIndex::open(&path, Mode::Use).await.unwrap();
+    index.remove(b"owner", b"b", LATER).await.unwrap();
+    let totals = index.totals().await.unwrap();
+    assert_eq!((totals.entries, totals.bytes), (1, 1 << 40));
 }
 
 #[tokio::test]
@@ -117,9 +136,12 @@ async fn opening_tells_missing_incomplete_damaged_and_foreign() {
     drop(index);
     drop(open(Mode::Use).await.unwrap());
     // The writing thread closes the database a moment later; until then its log would bring everything back.
-    while path.with_file_name("index.db-wal").exists() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let closed = async {
+        while path.with_file_name("index.db-wal").exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), closed).await.expect("the database is closed");
     std::fs::write(&path, [7; 5000]).unwrap();
     assert!(matches!(open(Mode::Use).await, Err(IndexError::Damaged { .. })));
     drop(open(Mode::Rebuild).await.unwrap());
@@ -141,4 +163,26 @@ async fn retain_spares_what_is_kept_and_what_is_new() {
     let names: Vec<_> = index.list(None, None, 10).await.unwrap().into_iter().map(|entry| entry.name).collect();
     assert_eq!(names, [b"a", b"c"]);
     assert!(index.referenced(&[block(2).hash]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_record_and_the_bytes_with_it_are_durable_together() {
+    let (dir, index) = index().await;
+    let (unreferenced, numbers) =
+        index.put_holding(entry("a", 9, &[3]), vec![(block(3), "abc".into())], LATER).await.unwrap();
+    assert!(unreferenced.is_empty());
+    // Seen by another connection, as by another process: it is committed, in a log that is synced at each commit.
+    let again = SqliteIndex::open(&dir.path().join("index.db"), Mode::Use).await.unwrap();
+    assert_eq!(again.held_block(block(3)).await.unwrap().unwrap(), "abc");
+    assert_eq!(again.held_block(block(9)).await.unwrap(), None);
+    let later = SystemTime::now() + Duration::from_secs(60);
+    let held = again.held(later, 10).await.unwrap();
+    assert_eq!(held, [Held { number: numbers[0], block: block(3), bytes: "abc".into() }]);
+    assert!(again.held(SystemTime::UNIX_EPOCH, 10).await.unwrap().is_empty());
+    let synchronous = index.writer.write(|db| db.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0)));
+    assert_eq!(synchronous.await.unwrap(), 2, "full: each commit is synced");
+    again.release(numbers.clone()).await.unwrap();
+    assert_eq!(index.held_block(block(3)).await.unwrap(), None);
+    let (_, next) = index.put_holding(entry("b", 8, &[4]), vec![(block(4), "d".into())], LATER).await.unwrap();
+    assert!(next[0] > numbers[0], "a number is never used again");
 }

@@ -6,7 +6,8 @@ use annex_protocol::keep::{Locator, ObjectKind};
 use serde_json::Value;
 
 use super::attributes::Attributes;
-use super::content::{Content, blocks_of};
+use super::content::blocks_of;
+use super::replace::Replace;
 use super::{Api, ApiError, Asking, TRIES, other_name, stale};
 use crate::catalogue::{Collection, Filter, Level, List, Record};
 use crate::clock;
@@ -17,6 +18,8 @@ use crate::database::DatabaseError;
 pub struct Options {
     /// A name that is taken gets the time behind it, instead of being refused.
     pub ensure_unique_name: bool,
+    /// Paths of a collection, and what is put there.
+    pub replace_files: Option<Replace>,
 }
 
 /// What may still be changed of something in the trash.
@@ -36,7 +39,11 @@ impl Api {
         self.describe(asking, &mut new.base, attributes).await?;
         self.describe_collection(&mut new, attributes)?;
         let text = attributes.text("manifest_text")?.flatten().unwrap_or_default().to_owned();
-        let content = self.accept(asking, text, BTreeSet::new()).await?;
+        let given = self.accept(asking, text, BTreeSet::new()).await?;
+        let content = match &options.replace_files {
+            Some(replace) => self.replaced(asking, "", Some(given), replace).await?,
+            None => given,
+        };
         check_hash(attributes, &content.hash)?;
         let referred = content.clone();
         content.put_in(&mut new);
@@ -104,10 +111,8 @@ impl Api {
             if taken {
                 new.base.name = Some(other_name(new.base.name.as_deref(), now));
             }
-            let changed = match attributes.text("manifest_text")?.flatten() {
-                Some(text) => self.replace_content(asking, &old, &mut new, text.to_owned()).await?,
-                None => false,
-            };
+            let text = attributes.text("manifest_text")?.flatten().map(str::to_owned);
+            let changed = self.replace_content(asking, &old, &mut new, (text, options)).await?;
             check_hash(attributes, &new.portable_data_hash)?;
             match self.catalogue.change(&new, old.base.modified_at).await {
                 Ok(()) => {
@@ -180,13 +185,18 @@ impl Api {
         asking: &Asking,
         old: &Collection,
         new: &mut Collection,
-        text: String,
+        (text, options): (Option<String>, &Options),
     ) -> Result<bool, ApiError> {
-        let content = self.accept(asking, text, blocks_of(old)).await?;
-        if content.text == old.manifest {
-            return Ok(false);
-        }
-        let referred: Content = content.clone();
+        let given = match text {
+            Some(text) => Some(self.accept(asking, text, blocks_of(old)).await?),
+            None => None,
+        };
+        let content = match &options.replace_files {
+            Some(replace) => Some(self.replaced(asking, &old.manifest, given, replace).await?),
+            None => given,
+        };
+        let Some(content) = content.filter(|content| content.text != old.manifest) else { return Ok(false) };
+        let referred = content.clone();
         content.put_in(new);
         new.version += 1;
         self.refer(&new.reference, &referred).await?;

@@ -123,7 +123,7 @@ impl Content {
 
     /// Writes the content into a collection, under a new reference.
     pub(super) fn put_in(self, collection: &mut Collection) {
-        collection.reference = format!("{}/{}", collection.base.uuid, uuid::Uuid::new_v4().simple());
+        collection.reference = format!("{}.{}", collection.base.uuid, uuid::Uuid::new_v4().simple());
         collection.portable_data_hash = self.hash;
         collection.manifest = self.text;
         collection.file_count = self.files;

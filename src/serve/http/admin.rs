@@ -48,8 +48,13 @@ async fn tell_status(State(hub): State<Hub>, headers: HeaderMap) -> Result<Respo
 
 async fn tell_metrics(State(hub): State<Hub>, headers: HeaderMap) -> Result<Response, Refused> {
     named(&hub, &headers).await?;
-    let status = status(&hub, true).await.map_err(Refused::failed)?;
-    let text = metrics::render(&hub, &status).map_err(Refused::failed)?;
+    metrics(&hub).await
+}
+
+/// Answers with what is counted.
+pub(super) async fn metrics(hub: &Hub) -> Result<Response, Refused> {
+    let status = status(hub, true).await.map_err(Refused::failed)?;
+    let text = metrics::render(hub, &status).map_err(Refused::failed)?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 

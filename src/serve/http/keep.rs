@@ -22,6 +22,7 @@ use crate::serve::traffic::{self, Operation, Scope};
 use crate::site::RepoName;
 use crate::site::user::Role;
 
+mod admin;
 mod get;
 mod headers;
 mod put;
@@ -82,7 +83,8 @@ async fn answer(hub: &Hub, parts: &Parts, body: Body) -> Result<Response, Refuse
         (KeepCall::Block(text), "PUT") if !path.starts_with("//") => {
             put::answer(&asked, Some(block(text)?.hash), body).await
         }
-        _ => Err(nothing()),
+        (KeepCall::Block(_), "PUT" | "POST") => Err(nothing()),
+        (call, _) => admin::answer(&asked, call, body).await,
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Limits {
     pub waiting: usize,
     /// After this long without a byte a transfer is broken off.
     pub stalled: Duration,
+    /// After this long without an answer, or a byte, a node counts as not reachable.
+    pub answer: Duration,
     /// Bytes a second over all transfers.
     pub bytes_per_second: Option<NonZeroU32>,
     /// The size of the largest key that is stored.
@@ -53,6 +55,7 @@ pub(super) struct RawLimits {
     transfers: Option<usize>,
     waiting: Option<usize>,
     stalled_seconds: Option<u64>,
+    answer_seconds: Option<u64>,
     bytes_per_second: Option<Size>,
     largest_key: Option<Size>,
     repository_quota: Option<Size>,
@@ -80,14 +83,15 @@ impl RawLimits {
     pub(super) fn check(self) -> Result<Limits, String> {
         let user = |(name, raw): (String, RawUserLimits)| Ok((name, raw.check()?));
         Ok(Limits {
-            connections: at_least_one("connections", self.connections, 4096)?,
-            transfers: at_least_one("transfers", self.transfers, 256)?,
+            connections: at_least_one("limits: connections", self.connections, 4096)?,
+            transfers: at_least_one("limits: transfers", self.transfers, 256)?,
             waiting: self.waiting.unwrap_or(1024),
             stalled: Duration::from_secs(self.stalled_seconds.unwrap_or(600).max(1)),
-            bytes_per_second: rate(self.bytes_per_second)?,
-            largest_key: bytes("largest_key", self.largest_key)?,
-            repository_quota: bytes("repository_quota", self.repository_quota)?,
-            spool_reserve: bytes("spool_reserve", self.spool_reserve)?.unwrap_or(1_000_000_000),
+            answer: Duration::from_secs(self.answer_seconds.unwrap_or(60).clamp(1, 86_400)),
+            bytes_per_second: rate("limits", self.bytes_per_second)?,
+            largest_key: bytes("limits: largest_key", self.largest_key)?,
+            repository_quota: bytes("limits: repository_quota", self.repository_quota)?,
+            spool_reserve: bytes("limits: spool_reserve", self.spool_reserve)?.unwrap_or(1_000_000_000),
             each_user: self.each_user.check()?,
             user: self.user.into_iter().map(user).collect::<Result<_, String>>()?,
         })
@@ -96,24 +100,25 @@ impl RawLimits {
 
 impl RawUserLimits {
     fn check(self) -> Result<UserLimits, String> {
-        let transfers = self.transfers.map(|number| at_least_one("transfers", Some(number), 1)).transpose()?;
-        Ok(UserLimits { transfers, bytes_per_second: rate(self.bytes_per_second)? })
+        let transfers = self.transfers.map(|number| at_least_one("limits: transfers", Some(number), 1)).transpose()?;
+        Ok(UserLimits { transfers, bytes_per_second: rate("limits", self.bytes_per_second)? })
     }
 }
 
-fn at_least_one(name: &str, value: Option<usize>, default: usize) -> Result<usize, String> {
+pub(super) fn at_least_one(name: &str, value: Option<usize>, default: usize) -> Result<usize, String> {
     match value.unwrap_or(default) {
-        0 => Err(format!("limits: {name} must be at least 1")),
+        0 => Err(format!("{name} must be at least 1")),
         // What a semaphore can count to.
         number => Ok(number.min(1 << 20)),
     }
 }
 
-fn rate(value: Option<Size>) -> Result<Option<NonZeroU32>, String> {
-    let Some(bytes) = bytes("bytes_per_second", value)? else { return Ok(None) };
+/// Reads bytes a second of a section of the configuration.
+pub(super) fn rate(section: &str, value: Option<Size>) -> Result<Option<NonZeroU32>, String> {
+    let Some(bytes) = bytes(&format!("{section}: bytes_per_second"), value)? else { return Ok(None) };
     match NonZeroU32::new(u32::try_from(bytes).unwrap_or(u32::MAX)) {
         Some(rate) => Ok(Some(rate)),
-        None => Err("limits: bytes_per_second must be at least 1".to_owned()),
+        None => Err(format!("{section}: bytes_per_second must be at least 1")),
     }
 }
 
@@ -127,7 +132,7 @@ pub(super) fn bytes(name: &str, value: Option<Size>) -> Result<Option<u64>, Stri
             let unit = compact.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
             let whole = unit.bytes().all(|b| b.is_ascii_alphabetic());
             let parsed = size(compact.as_bytes()).filter(|_| whole).and_then(|bytes| u64::try_from(bytes).ok());
-            parsed.map(Some).ok_or_else(|| format!("limits: {name}: \"{text}\" is no size: try \"20 GB\""))
+            parsed.map(Some).ok_or_else(|| format!("{name}: \"{text}\" is no size: try \"20 GB\""))
         }
     }
 }

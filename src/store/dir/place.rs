@@ -13,26 +13,39 @@ use crate::store::{Block, Placed, StoreError};
 use super::temp::Body;
 use super::volume::{Volume, is_at};
 
-/// Puts `body` in place as `block`, durably; see [`crate::store::BlockWriter::finish`].
-pub(super) fn place(volume: &Volume, mut body: Body, block: Block) -> Result<Placed, StoreError> {
+/// When a block that was put in place is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durable {
+    /// When [`place`] returns.
+    Now,
+    /// After the next [`Volume::sync`].
+    Later,
+}
+
+/// Puts `body` in place as `block`; see [`crate::store::BlockWriter::finish`] and [`crate::store::BlockStore::place`].
+pub(super) fn place(volume: &Volume, mut body: Body, block: Block, durable: Durable) -> Result<Placed, StoreError> {
     if body.len() != u64::from(block.size) {
         return Err(StoreError::Size { block, size: body.len() });
     }
     let path = volume.block(block.hash);
     let mut placed = Placed::New;
     loop {
-        match standing(volume, &mut body, block)? {
+        match standing(volume, &mut body, block, durable)? {
             Standing::Equal => return Ok(if placed == Placed::New { Placed::Existing } else { placed }),
             Standing::SetAside => placed = Placed::Repaired,
             Standing::Nothing => {}
         }
         let file = body.file(volume)?;
-        file.sync(volume)?;
+        if durable == Durable::Now {
+            file.sync(volume)?;
+        }
         let Some(from) = file.path() else { return Err(volume.lost()) };
         match rename_new(from, &path) {
             Ok(()) => {
                 file.keep();
-                volume.sync_folder(&volume.folder(block.hash))?;
+                if durable == Durable::Now {
+                    volume.sync_folder(&volume.folder(block.hash))?;
+                }
                 return Ok(placed);
             }
             // Somebody else was first: look at theirs.
@@ -40,6 +53,9 @@ pub(super) fn place(volume: &Volume, mut body: Body, block: Block) -> Result<Pla
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 volume.still_there()?;
                 volume.make_folder(block.hash)?;
+                if durable == Durable::Now {
+                    volume.sync_folder(volume.root())?;
+                }
             }
             Err(error) => return Err(volume.fail("rename to", &path, error)),
         }
@@ -53,7 +69,7 @@ enum Standing {
 }
 
 /// Looks at what stands in the block's place: an equal block is touched and made durable, a damaged one set aside.
-fn standing(volume: &Volume, body: &mut Body, block: Block) -> Result<Standing, StoreError> {
+fn standing(volume: &Volume, body: &mut Body, block: Block, durable: Durable) -> Result<Standing, StoreError> {
     let path = volume.block(block.hash);
     let fail = |operation: &'static str| {
         let path = path.clone();
@@ -74,8 +90,10 @@ fn standing(volume: &Volume, body: &mut Body, block: Block) -> Result<Standing, 
         if size == u64::from(block.size) && body.equals(&mut file).map_err(fail("compare with"))? {
             file.set_modified(SystemTime::now()).map_err(fail("touch"))?;
             // It may stem from somebody who did not sync, or has not yet.
-            file.sync_data().map_err(fail("sync"))?;
-            volume.sync_folder(&volume.folder(block.hash))?;
+            if durable == Durable::Now {
+                file.sync_data().map_err(fail("sync"))?;
+                volume.sync_folder(&volume.folder(block.hash))?;
+            }
             return Ok(Standing::Equal);
         }
         let found = hash(&mut file).map_err(fail("read"))?;

@@ -37,6 +37,12 @@ impl Body {
         Self::Memory(Vec::new(), 0)
     }
 
+    /// Takes all bytes of a small block.
+    pub(super) fn of(bytes: Bytes) -> Self {
+        let len = bytes.len() as u64;
+        Self::Memory(vec![bytes], len)
+    }
+
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::Memory(_, len) | Self::File(_, len) => *len,

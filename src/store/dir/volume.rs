@@ -18,6 +18,8 @@ use super::{Create, OWN};
 pub(super) struct Volume {
     root: PathBuf,
     reserve: u64,
+    /// The root, open for as long as the volume: what the disk failed to write is told to those who had it open then.
+    opened: File,
 }
 
 /// Age from which a temporary file belongs to nobody: a block of 64 MiB does not take a day.
@@ -25,14 +27,20 @@ const STALE: Duration = Duration::from_secs(24 * 3600);
 
 impl Volume {
     pub(super) fn open(root: PathBuf, create: Create, reserve: u64) -> Result<Self, StoreError> {
-        let volume = Self { root, reserve };
-        if create == Create::Never && !volume.own().is_dir() {
-            return Err(StoreError::Missing { path: volume.root });
+        let own = root.join(OWN);
+        let failed = |operation: &'static str, path: &Path| {
+            let (store, path) = (root.display().to_string(), path.to_path_buf());
+            move |error| failure(store, operation, path, error)
+        };
+        if create == Create::Never && !own.is_dir() {
+            return Err(StoreError::Missing { path: root });
         }
         if create == Create::IfMissing {
-            volume.make(&volume.root, 0o755)?;
-            volume.make(&volume.own(), 0o700)?;
+            make(&root, 0o755).map_err(failed("make directory", &root))?;
+            make(&own, 0o700).map_err(failed("make directory", &own))?;
         }
+        let opened = File::open(&root).map_err(failed("open", &root))?;
+        let volume = Self { root, reserve, opened };
         volume.make(&volume.temporary(), 0o700)?;
         volume.make(&volume.damaged(), 0o700)?;
         volume.clean();
@@ -118,24 +126,21 @@ impl Volume {
 
     /// Makes what happened an error that says who must act.
     pub(super) fn fail(&self, operation: &'static str, path: &Path, source: io::Error) -> StoreError {
-        let (store, path) = (self.name(), path.to_path_buf());
-        match source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full { store },
-            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
-                StoreError::Unwritable { store, operation, path, source }
-            }
-            _ => StoreError::Io { store, operation, path, source },
-        }
+        failure(self.name(), operation, path.to_path_buf(), source)
     }
 
     pub(super) fn lost(&self) -> StoreError {
         StoreError::Lost { store: self.name() }
     }
 
-    /// Makes the folder of a block, durably.
+    /// Makes the folder of a block.
     pub(super) fn make_folder(&self, hash: BlockHash) -> Result<(), StoreError> {
-        self.make(&self.folder(hash), 0o755)?;
-        self.sync_folder(&self.root)
+        self.make(&self.folder(hash), 0o755)
+    }
+
+    /// Makes everything durable that was written to the volume's file system before this call.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        nix::unistd::syncfs(&self.opened).map_err(|e| self.fail("sync", &self.root, e.into()))
     }
 
     /// Makes the names in a directory durable.
@@ -159,8 +164,7 @@ impl Volume {
     }
 
     fn make(&self, path: &Path, mode: u32) -> Result<(), StoreError> {
-        let made = DirBuilder::new().recursive(true).mode(mode).create(path);
-        made.map_err(|e| self.fail("make directory", path, e))
+        make(path, mode).map_err(|e| self.fail("make directory", path, e))
     }
 
     /// Removes temporary files that nobody can be writing any more. What fails is left for next time.
@@ -172,6 +176,20 @@ impl Volume {
                 let _next_time = fs::remove_file(entry.path());
             }
         }
+    }
+}
+
+fn make(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(mode).create(path)
+}
+
+fn failure(store: String, operation: &'static str, path: PathBuf, source: io::Error) -> StoreError {
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full { store },
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+            StoreError::Unwritable { store, operation, path, source }
+        }
+        _ => StoreError::Io { store, operation, path, source },
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::store::{Block, BlockWriter, Placed, StoreError};
 use crate::stream::{Budget, Counted, Lane, Work};
 
-use super::place::place;
+use super::place::{Durable, place};
 use super::temp::Body;
 use super::volume::Volume;
 
@@ -68,7 +68,7 @@ impl BlockWriter for DirWriter {
             if failure.happened.load(Ordering::Acquire) {
                 return Err(failure.take().unwrap_or_else(|| volume.lost()));
             }
-            place(&volume, body, block)
+            place(&volume, body, block, Durable::Now)
         });
         placing.await.map_err(|_| volume.lost())?
     }

@@ -167,7 +167,6 @@ async fn keepstores_make_a_copy_each_and_others_all_of_them() {
     let address = proxy.serve([stored(2)]).await;
     put(&store(Services::given([address.as_str()]), two.clone()).await).await.unwrap();
     assert_eq!(proxy.asked(), [format!("PUT /{} 2 Bearer secret", block().hash)]);
-    proxy.serve([]).await;
     proxy.0.lock().unwrap().0.push_back(stored(1));
     let short = put(&store(Services::given([address.as_str()]), two).await).await.unwrap_err().to_string();
     assert!(short.contains("1 of 2"), "{short}");

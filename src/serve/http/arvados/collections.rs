@@ -23,11 +23,11 @@ pub(super) async fn answer(api: &Api, asking: &Asking, call: &Call, rest: &[&str
         }
         (&Method::POST, []) => {
             need(asking, Role::Append)?;
-            api.create_collection(asking, &call.attributes("collection")?, &call.options()).await?
+            api.create_collection(asking, &call.attributes("collection")?, &call.options()?).await?
         }
         (&Method::PUT | &Method::PATCH, [uuid]) => {
             need(asking, Role::Write)?;
-            api.update_collection(asking, uuid, &call.attributes("collection")?, &call.options()).await?
+            api.update_collection(asking, uuid, &call.attributes("collection")?, &call.options()?).await?
         }
         (&Method::DELETE, [uuid]) | (&Method::POST, [uuid, "trash"]) => {
             need(asking, Role::Write)?;

@@ -19,6 +19,7 @@ type Method = (&'static str, &'static str, &'static str, &'static [(&'static str
 
 const SELECT: (&str, &str) = ("select", "array");
 const UNIQUE: (&str, &str) = ("ensure_unique_name", "boolean");
+const REPLACE: (&str, &str) = ("replace_files", "object");
 const TRASH: (&str, &str) = ("include_trash", "boolean");
 
 /// What all lists take.
@@ -38,8 +39,8 @@ const RESOURCES: &[(&str, &[Method])] = &[
         &[
             ("list", "GET", "", LIST),
             ("get", "GET", "/{uuid}", &[SELECT, TRASH]),
-            ("create", "POST", "", &[SELECT, UNIQUE]),
-            ("update", "PUT", "/{uuid}", &[SELECT, UNIQUE]),
+            ("create", "POST", "", &[SELECT, UNIQUE, REPLACE]),
+            ("update", "PUT", "/{uuid}", &[SELECT, UNIQUE, REPLACE]),
             ("delete", "DELETE", "/{uuid}", &[]),
             ("trash", "POST", "/{uuid}/trash", &[]),
             ("untrash", "POST", "/{uuid}/untrash", &[]),

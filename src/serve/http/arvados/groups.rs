@@ -16,7 +16,7 @@ pub(super) async fn answer(api: &Api, asking: &Asking, call: &Call, rest: &[&str
         (&Method::GET, [uuid]) => api.find::<Project>(asking, uuid, Level::Read, call.flag("include_trash")).await?,
         (&Method::POST, []) => {
             need(asking, Role::Append)?;
-            api.create_project(asking, &call.attributes("group")?, &call.options()).await?
+            api.create_project(asking, &call.attributes("group")?, &call.options()?).await?
         }
         (&Method::PUT | &Method::PATCH, [uuid]) => {
             need(asking, Role::Write)?;

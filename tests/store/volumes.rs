@@ -1,5 +1,15 @@
-use super::*;
-use crate::store::memory::MemoryStore;
+//! Several volumes as one store: copies, classes, volumes that fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use annex_keep::store::dir::{Create, DirOptions, DirStore};
+use annex_keep::store::memory::MemoryStore;
+use annex_keep::store::volumes::{Copies, Stored, Volume, Volumes, Wanted};
+use annex_keep::store::{Block, BlockStore, Placed, StoreError};
+use annex_protocol::keep::BlockHash;
+use bytes::Bytes;
+use futures_util::TryStreamExt;
 
 fn volume(number: u8, store: &MemoryStore) -> Volume {
     Volume {
@@ -107,8 +117,7 @@ async fn a_bad_copy_is_followed_by_a_good_one() {
 async fn a_volume_that_cannot_be_asked_makes_an_absent_block_unknown() {
     let [here, ..] = stores();
     let dir = tempfile::tempdir().unwrap();
-    let (create, options) = (crate::store::dir::Create::IfMissing, crate::store::dir::DirOptions::default());
-    let gone = crate::store::dir::DirStore::open(dir.path(), create, options).await.unwrap();
+    let gone = DirStore::open(dir.path(), Create::IfMissing, DirOptions::default()).await.unwrap();
     std::fs::remove_dir_all(dir.path()).unwrap();
     let away = Volume { store: Arc::new(gone), ..volume(0, &here) };
     let volumes = Volumes::new(vec![away, volume(1, &here)]);

@@ -1,0 +1,67 @@
+//! `annex-keep gc`: what the daemon also does by itself.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::output::Lines;
+use super::site::SiteOption;
+use crate::assemble::Stores;
+use crate::error::{Failure, Kind};
+use crate::serve::arvados::ApiError;
+use crate::serve::hub::Hub;
+use crate::task::Shutdown;
+
+/// Put blocks of the Keep stores in the trash that nothing refers to any more, and delete for good what is due there
+#[derive(Debug, clap::Args)]
+pub(super) struct Gc {
+    /// One JSON object a store
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    site: SiteOption,
+}
+
+impl Gc {
+    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        let hub = Hub::new(self.site.open()?, Box::new(Stores::default()), Shutdown::default());
+        let keep = hub.keep().await?;
+        let mut out = Lines::new();
+        let mut code = ExitCode::SUCCESS;
+        if let Err(error) = clear(&hub).await {
+            eprintln!("annex-keep: collections: {error}");
+            code = Kind::Partly.into();
+        }
+        for (mount, collected) in keep.service().collect().await {
+            let store = mount.store.name();
+            let done = match collected {
+                Ok(done) => done,
+                Err(error) => {
+                    eprintln!("annex-keep: {store}: {error}");
+                    code = Kind::Partly.into();
+                    continue;
+                }
+            };
+            if self.json {
+                out.line(json!({
+                    "store": store, "blocks": done.blocks, "trashed": done.trashed, "trashed_bytes": done.trashed_bytes,
+                    "deleted": done.deleted, "deleted_bytes": done.deleted_bytes,
+                }))?;
+            } else {
+                out.line(format_args!(
+                    "{store}: of {} blocks {} ({} bytes) went to the trash, {} ({} bytes) were deleted there",
+                    done.blocks, done.trashed, done.trashed_bytes, done.deleted, done.deleted_bytes
+                ))?;
+            }
+        }
+        out.end()?;
+        Ok(code)
+    }
+}
+
+/// Removes collections whose time is over first: then their blocks can go.
+async fn clear(hub: &Hub) -> Result<(), ApiError> {
+    let api = hub.api().await?;
+    api.remove_expired().await?;
+    api.release_orphans().await.map(drop)
+}

@@ -1,0 +1,206 @@
+//! Small blocks: durable with the record of their entry, and in the store by a sync that many share.
+//!
+//! A small content would wait for the disk several times: for its block, for its manifest, for the folders of both, for
+//! the index. So the bytes of small blocks go into the index with the record of the entry, in one transaction: once that
+//! is durable, so are they. Then the blocks are put in place, unsynced, and the upload is done. A second later, or when
+//! the store is closed, one sync makes all of them durable in their places, and the index forgets their bytes.
+//!
+//! When the machine dies in between, a block may be missing or torn, and its bytes are in the index. When the
+//! process dies, the block may not have been put in place at all. Whoever opens the store next, or misses the block
+//! before, puts it in place from the index. What nobody refers to any more by then stays away.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, SystemTime};
+
+use annex_protocol::keep::BlockHash;
+use bytes::Bytes;
+
+use super::{Entry, Inner, KeepError};
+use crate::index::{Held, Holding, Index, Number};
+use crate::store::{Block, BlockStore, StoreError};
+
+/// Blocks up to this size are held: what the index writes twice for them costs less than waiting for the disk.
+pub(super) const SMALL: usize = 128 << 10;
+
+/// How long blocks gather until they are synced together.
+const GATHER: Duration = Duration::from_millis(500);
+
+/// How long the end of a store waits for its last sync; what is not done then is done when it is opened again.
+const LAST: Duration = Duration::from_secs(5);
+
+/// From this age on, held bytes are those of a process that died.
+const LEFT: Duration = Duration::from_secs(10);
+
+/// Blocks put in place together when a store is opened.
+const TOGETHER: usize = 256;
+
+/// Syncs the store behind uploads, on a thread of its own: it must outlive the runtime of the last upload.
+#[derive(Default)]
+pub(super) struct Settler {
+    /// Blocks that this process put in place and that are not synced yet.
+    placed: Arc<Mutex<HashMap<Number, Block>>>,
+    thread: Mutex<Option<Thread>>,
+}
+
+struct Thread {
+    /// Tells that something was placed; closed, that nothing more will be.
+    wake: mpsc::Sender<()>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Inner {
+    /// Records an entry whose blocks are in place but for `small`, those at its end and the manifest, and puts these in
+    /// place. Durable when this returns. Returns the blocks that nothing refers to any more.
+    pub(super) async fn record_holding(
+        &self,
+        holding: &dyn Holding,
+        entry: &Entry,
+        small: Vec<(Block, Bytes)>,
+        deadline: SystemTime,
+    ) -> Result<Vec<Block>, KeepError> {
+        let (unreferenced, numbers) = holding.put_holding(entry.clone(), small.clone(), deadline).await?;
+        let blocks: Vec<Block> = small.iter().map(|(block, _)| *block).collect();
+        if let Err(error) = self.blocks.place(small).await {
+            let taken_back = self.index.remove(&entry.owner, &entry.name, deadline).await?;
+            self.discard(taken_back.unwrap_or_default(), deadline).await?;
+            holding.release(numbers).await?;
+            return Err(error.into());
+        }
+        self.settler.placed(&self.blocks, &self.index, numbers.into_iter().zip(blocks))?;
+        Ok(unreferenced)
+    }
+
+    /// Puts blocks in place that a process which died has left in the index; returns whether there was one.
+    ///
+    /// What this process itself had put in place is really gone.
+    pub(super) async fn place_left(&self, missing: &[Block]) -> Result<bool, KeepError> {
+        let Some(holding) = self.index.holding() else { return Ok(false) };
+        let mut found = Vec::new();
+        for block in missing.iter().filter(|block| !self.settler.has_placed(**block)) {
+            found.extend(holding.held_block(*block).await?.map(|bytes| (*block, bytes)));
+        }
+        let any = !found.is_empty();
+        self.blocks.place(found).await?;
+        Ok(any)
+    }
+
+    /// Makes durable in the store what processes that died have left in the index.
+    pub(super) async fn settle_left(&self) -> Result<(), KeepError> {
+        let Some(holding) = self.index.holding() else { return Ok(()) };
+        loop {
+            let now = SystemTime::now();
+            let left = holding.held(now.checked_sub(LEFT).unwrap_or(now), TOGETHER).await?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            let numbers = left.iter().map(|held| held.number).collect();
+            let hashes: Vec<BlockHash> = left.iter().map(|held| held.block.hash).collect();
+            let needed = self.index.referenced(&hashes).await?;
+            let needed: Vec<Held> = left.into_iter().filter(|held| needed.contains(&held.block.hash)).collect();
+            self.blocks.place(needed.iter().map(|held| (held.block, held.bytes.clone())).collect()).await?;
+            self.blocks.sync().await?;
+            // As in every removal: who took the last reference away meanwhile may have looked for the block too early.
+            self.discard(needed.iter().map(|held| held.block).collect(), self.deadline()).await?;
+            holding.release(numbers).await?;
+        }
+    }
+}
+
+impl Settler {
+    /// Sees to it that blocks that were put in place are synced soon, and then released.
+    fn placed(
+        &self,
+        blocks: &Arc<dyn BlockStore>,
+        index: &Arc<dyn Index>,
+        placed: impl Iterator<Item = (Number, Block)>,
+    ) -> Result<(), StoreError> {
+        lock(&self.placed).extend(placed);
+        let mut thread = lock(&self.thread);
+        let thread = match &mut *thread {
+            Some(thread) => thread,
+            none => none.insert(Thread::start(blocks, index, &self.placed).map_err(|source| StoreError::Io {
+                store: blocks.name(),
+                operation: "start a thread for",
+                path: blocks.name().into(),
+                source,
+            })?),
+        };
+        thread.wake.send(()).map_err(|_| StoreError::Lost { store: blocks.name() })
+    }
+
+    fn has_placed(&self, block: Block) -> bool {
+        lock(&self.placed).values().any(|placed| *placed == block)
+    }
+}
+
+impl Thread {
+    fn start(
+        blocks: &Arc<dyn BlockStore>,
+        index: &Arc<dyn Index>,
+        placed: &Arc<Mutex<HashMap<Number, Block>>>,
+    ) -> std::io::Result<Self> {
+        let (wake, woken) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        let (blocks, index, placed) = (Arc::clone(blocks), Arc::clone(index), Arc::clone(placed));
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        std::thread::Builder::new().name("settle".into()).spawn(move || {
+            while woken.recv().is_ok() {
+                // Ends early when the store is closed.
+                let closed = gather(&woken);
+                if let Err(error) = runtime.block_on(settle(&*blocks, &*index, &placed)) {
+                    // Nothing is lost: the index has the bytes on, and they are looked after when the store is opened.
+                    tracing::error!(store = blocks.name(), %error, "blocks could not be made durable in their places");
+                }
+                if closed {
+                    break;
+                }
+            }
+            let _nobody_waits = end.send(());
+        })?;
+        Ok(Self { wake, ended })
+    }
+}
+
+/// Waits while more is placed; true when the store is closed.
+fn gather(woken: &mpsc::Receiver<()>) -> bool {
+    let until = std::time::Instant::now() + GATHER;
+    loop {
+        match woken.recv_timeout(until.saturating_duration_since(std::time::Instant::now())) {
+            Ok(()) => {}
+            Err(mpsc::RecvTimeoutError::Timeout) => return false,
+            Err(mpsc::RecvTimeoutError::Disconnected) => return true,
+        }
+    }
+}
+
+async fn settle(
+    blocks: &dyn BlockStore,
+    index: &dyn Index,
+    placed: &Mutex<HashMap<Number, Block>>,
+) -> Result<(), KeepError> {
+    // Those that come while the store is being synced are synced next time.
+    let numbers: Vec<Number> = lock(placed).keys().copied().collect();
+    let (Some(holding), false) = (index.holding(), numbers.is_empty()) else { return Ok(()) };
+    blocks.sync().await?;
+    holding.release(numbers.clone()).await?;
+    let mut placed = lock(placed);
+    for number in numbers {
+        placed.remove(&number);
+    }
+    Ok(())
+}
+
+impl Drop for Settler {
+    fn drop(&mut self) {
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Thread { wake, ended }) = thread {
+            drop(wake);
+            let _done_when_opened_again = ended.recv_timeout(LAST);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

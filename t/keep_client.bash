@@ -1,4 +1,5 @@
 # A site that speaks Keep, and special remotes on it; loaded after lib, special_remote and arv.bash.
+# shellcheck disable=SC2154 # bats sets output
 
 # start_keep: a site behind https with the token of alice, who may write, in the environment. Sets KEEP, its address.
 start_keep() {

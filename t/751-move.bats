@@ -53,17 +53,7 @@ their_cluster() {
         git -C "$TMP/gw" remote add "$name" "ssh://${name}host$TMP/$name"
         git -C "$TMP/gw" config "remote.$name.annex-cluster-node" theirs
     done
-    (
-        cd "$TMP/gw" || exit
-        git commit -q --allow-empty -m start
-        git annex sync -q --no-content 2>/dev/null || true
-        git annex initcluster -q theirs
-        git annex updatecluster -q
-    )
-    printf '#!/bin/sh\nPATH=%s:$PATH\nexport PATH\nexec git-annex-shell -c "$SSH_ORIGINAL_COMMAND"\n' \
-        "$BIN:$ANNEX" >"$BIN/gw-shell"
-    chmod +x "$BIN/gw-shell"
-    authorize gw-key gwhost "$BIN/gw-shell"
+    serve_annex_cluster "$TMP/gw" "$BIN:$ANNEX"
     git clone -q "ssh://gwhost$TMP/gw" "$TMP/theirs" 2>>"$TMP/clone.err"
     git -C "$TMP/theirs" annex init -q theirs
 }

@@ -17,6 +17,8 @@ import select
 import subprocess
 import time
 
+from buffered import Buffered
+
 CLIENT = "11111111-2222-3333-4444-555555555555"
 PATIENCE = 60
 
@@ -110,7 +112,7 @@ class Ssh:
         talk, length, got = self.talk(target), int(answer[5:]), b""
         try:
             for size, hook in ((length * 3 // 10, 0), (length - length * 3 // 10, 1)):
-                for part in talk.data(size):
+                for part in talk.exactly(size):
                     got += part
                 if hooks:
                     hooks[hook]()
@@ -137,10 +139,9 @@ class Ssh:
         return (self.names(target, answer), answer.startswith("SUCCESS")), answer
 
 
-class Talk:
+class Talk(Buffered):
     def __init__(self, command, uuid, errors):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
-        self.buffer = b""
         if self.line() != "AUTH-SUCCESS " + uuid:
             raise Broken("not let in")
         self.write(b"VERSION 4\n")
@@ -168,14 +169,6 @@ class Talk:
             self.fill()
         line, self.buffer = self.buffer.split(b"\n", 1)
         return line.decode()
-
-    def data(self, length):
-        while length:
-            if not self.buffer:
-                self.fill()
-            part, self.buffer = self.buffer[:length], self.buffer[length:]
-            length -= len(part)
-            yield part
 
     def end(self):
         self.process.kill()

@@ -15,6 +15,7 @@ import time
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 
 from cases import Case, Untrue  # noqa: E402
@@ -65,16 +66,21 @@ def kind(name, base, faults, wanted):
             for operation in OPERATIONS:
                 try:
                     cell = one(rig, doors, fault.name, operation)
-                    if cell_text(cell) != known.get((fault.name, operation), cell_text(cell)):
+                    for salt in "again", "once more":
+                        if cell_text(cell) == known.get((fault.name, operation), cell_text(cell)):
+                            break
                         # A machine that is busy with something else may have let a deadline pass.
-                        cell = one(rig, doors, fault.name, operation, "again")
+                        cell = one(rig, doors, fault.name, operation, salt)
+                    if cell is None and not rig.kind.disk.real:
+                        # Not on this machine: nothing can be mounted.
+                        continue
                     cells["%s/%s" % (fault.name, operation)] = cell
                 except Untrue as error:
                     untrue.append("%s: %s" % (name, error))
                     doors = [Ssh(rig), Http(rig)]
     finally:
         rig.end()
-    print(json.dumps({"cells": cells, "untrue": untrue, "real": rig.kind.disk.real}))
+    print(json.dumps({"cells": cells, "untrue": untrue}))
 
 
 def main():

@@ -7,6 +7,8 @@ import threading
 import time
 import urllib.parse
 
+from buffered import Buffered
+
 # Five of them are longer than the deadline. What waits in the buffers of the sender passes after its last byte was sent.
 PAUSE = 0.45
 OPERATIONS = {"put": "PUT", "checkpresent": "CHECKPRESENT", "lockcontent": "LOCKCONTENT", "remove": "REMOVE", "remove-before": "REMOVE"}
@@ -27,9 +29,9 @@ class Closed(Exception):
     pass
 
 
-class Reader:
+class Reader(Buffered):
     def __init__(self, end):
-        self.end, self.buffer = end, b""
+        self.end = end
 
     def fill(self):
         got = self.end.recv(1 << 16)
@@ -42,14 +44,6 @@ class Reader:
             self.fill()
         head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
         return head
-
-    def exactly(self, length):
-        while length:
-            if not self.buffer:
-                self.fill()
-            part, self.buffer = self.buffer[:length], self.buffer[length:]
-            length -= len(part)
-            yield part
 
     def body(self, head):
         """Yields (frame, data): what belongs to the transfer coding, and what is content."""

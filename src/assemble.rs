@@ -1,7 +1,7 @@
 //! Configuration to running parts: the only place that names every kind of node.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use annex_protocol::shell::{Action, AnnexCommand, Directory, split};
@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::error::Failure;
 use crate::gateway::{Gateway, Identity, Member};
-use crate::keep::{Create, KeepError, KeepStore, Options};
+use crate::keep::{Create, KeepStore, Options};
 use crate::node::annex::AnnexNode;
 use crate::node::directory::DirectoryNode;
 use crate::node::external::{self, ExternalNode, Times};
@@ -22,12 +22,17 @@ use crate::node::p2p_http::{HttpNode, Password, Server};
 use crate::node::s3::{PART, S3Node};
 use crate::node::{Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
-use crate::s3::{Bucket, Credentials, Deadlines, Place};
 use crate::serve::hub::Assemble;
 use crate::site::config::{DirectorySpec, External, NodeSpec, P2pSpec, PasswordSource, S3Spec, Secret};
 use crate::site::{NodeConfig, Site};
 use crate::stream::Spool;
 use crate::task::blocking;
+
+mod bucket;
+mod keep;
+
+use bucket::bucket;
+pub use keep::KeepPlace;
 
 /// The stores that are open in this process, each once for all repositories.
 #[derive(Clone, Default)]
@@ -79,7 +84,14 @@ impl Stores {
     fn node(&self, site: &Site, name: &str, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
         let uuid = uuid.clone();
         let opener: Box<dyn Opener> = match store {
-            NodeSpec::Keep(path) => Box::new(KeepOpener { stores: self.clone(), path: path.clone(), uuid }),
+            NodeSpec::Keep(path) => {
+                let place = KeepPlace::Directory(path.clone());
+                Box::new(KeepOpener { stores: self.clone(), place, uuid })
+            }
+            NodeSpec::KeepS3(spec) => {
+                let place = KeepPlace::bucket(site, spec);
+                Box::new(KeepOpener { stores: self.clone(), place, uuid })
+            }
             NodeSpec::Annex(spec) => Box::new(AnnexOpener { path: spec.path.clone(), uuid }),
             NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone())),
             NodeSpec::External(external) => {
@@ -96,24 +108,24 @@ impl Stores {
         self.single.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    async fn keep(&self, path: &Path) -> Result<KeepStore, KeepError> {
-        let cell = Arc::clone(self.open.lock().await.entry(path.into()).or_default());
-        cell.get_or_try_init(|| KeepStore::open(path, Create::Never, Options::default())).await.cloned()
+    async fn keep(&self, place: &KeepPlace) -> Result<KeepStore, Failure> {
+        let cell = Arc::clone(self.open.lock().await.entry(place.directory().into()).or_default());
+        cell.get_or_try_init(|| place.open(Create::Never, Options::default())).await.cloned()
     }
 }
 
 struct KeepOpener {
     stores: Stores,
-    path: PathBuf,
+    place: KeepPlace,
     uuid: Uuid,
 }
 
 #[async_trait]
 impl Opener for KeepOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        match self.stores.keep(&self.path).await {
+        match self.stores.keep(&self.place).await {
             Ok(store) => Ok(Arc::new(KeepNode::new(store, self.uuid.clone()))),
-            Err(error) => Err(NodeError::Unreachable(error.to_string())),
+            Err(error) => Err(NodeError::Unreachable(error.text)),
         }
     }
 }
@@ -147,33 +159,6 @@ impl Opener for S3Opener {
         let bucket = bucket(&self.0).await?;
         Ok(Arc::new(S3Node::new(bucket, self.0.chunk, self.0.part.unwrap_or(PART))))
     }
-}
-
-/// Makes the client of a bucket. Files that are named in the configuration are read now.
-async fn bucket(spec: &S3Spec) -> Result<Bucket, NodeError> {
-    let (secret, ca_file) = (spec.secret(), spec.ca_file.clone());
-    let read = move || {
-        let credentials = secret.map(|secret| {
-            let text =
-                secret.read().map_err(|error| format!("S3 credentials (secrets = {{ s3creds = … }}): {error}"))?;
-            Credentials::parse(&text).map_err(str::to_owned)
-        });
-        let certificates =
-            ca_file.map(|path| std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display())));
-        Ok((credentials.transpose()?, certificates.transpose()?))
-    };
-    let (credentials, certificates) = blocking(read).await.map_err(NodeError::Unreachable)?;
-    let place = Place {
-        bucket: spec.bucket.clone(),
-        prefix: spec.prefix.clone(),
-        endpoint: spec.endpoint.clone(),
-        region: spec.region.clone(),
-        path_style: spec.path_style,
-        storage_class: spec.storage_class.clone(),
-        certificates,
-    };
-    let Patience { connect, answer, progress } = Patience::default();
-    Ok(Bucket::new(place, credentials.as_ref(), Deadlines { connect, answer, progress })?)
 }
 
 struct ExternalOpener {
@@ -244,15 +229,19 @@ fn p2p(server: &P2pSpec, gateway: Option<Uuid>, uuid: Uuid, identity: &Identity)
 /// Makes the stores of a new site.
 pub async fn make_stores(site: &Site) -> Result<(), Failure> {
     for node in site.config().nodes.values() {
-        make_store(&node.store.absolute(site.root())).await?;
+        make_store(site, &node.store.absolute(site.root())).await?;
     }
     Ok(())
 }
 
 /// Makes the store of a new node. Never done for one that was there before: its disk may just be away.
-pub async fn make_store(spec: &NodeSpec) -> Result<(), Failure> {
+pub async fn make_store(site: &Site, spec: &NodeSpec) -> Result<(), Failure> {
     match spec {
         NodeSpec::Keep(path) => drop(KeepStore::open(path, Create::IfMissing, Options::default()).await?),
+        NodeSpec::KeepS3(spec) => {
+            // A store that is there already is only looked at: its index stands where it was made.
+            drop(KeepPlace::bucket(site, spec).open(Create::IfMissing, Options::default()).await?);
+        }
         // These are made by git-annex, or are there already.
         NodeSpec::Annex(_)
         | NodeSpec::Directory(_)

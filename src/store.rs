@@ -1,7 +1,7 @@
 //! The port `BlockStore`: blocks by hash.
 //!
 //! A block is at most 64 MiB; its name is the MD5 of its bytes (spec `keep-blocks.md` §1). Adapters: [`dir`], a directory
-//! in keepstore's own layout.
+//! in keepstore's own layout, and [`s3`], a bucket in keepstore's own object layout.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -13,6 +13,7 @@ use futures_util::stream::BoxStream;
 
 mod block;
 pub mod dir;
+pub mod s3;
 mod verify;
 
 pub use block::{Block, TooLarge};
@@ -150,6 +151,16 @@ pub struct Space {
     pub free: u64,
 }
 
+impl Space {
+    /// The space of a place whose end nobody knows.
+    pub const ENDLESS: Self = Self { total: u64::MAX, free: u64::MAX };
+
+    /// Tells whether nobody knows of an end.
+    pub fn is_endless(self) -> bool {
+        self == Self::ENDLESS
+    }
+}
+
 /// Why a block store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -224,6 +235,9 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// An S3 server failed, or cannot be asked; the text names the bucket.
+    #[error("Keep store {0}")]
+    Server(#[from] crate::s3::S3Error),
     /// The work was lost in this process (a panic, or the runtime ended).
     #[error("Keep store {store}: the work was lost")]
     Lost {

@@ -9,6 +9,10 @@ use annex_keep::store::dir::{Create, DirOptions, DirStore};
 
 #[path = "contract/store.rs"]
 mod contract;
+#[path = "support/moto.rs"]
+mod moto;
+#[path = "store/s3.rs"]
+mod s3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_keeps_the_promises_of_a_block_store() {

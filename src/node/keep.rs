@@ -46,7 +46,7 @@ impl Node for KeepNode {
 
     async fn space(&self) -> Result<Option<Space>, NodeError> {
         let space = self.store.space().await?;
-        Ok(Some(Space { total: space.total, free: space.free }))
+        Ok((!space.is_endless()).then_some(Space { total: space.total, free: space.free }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use annex_protocol::shell::{Action, AnnexCommand, Directory, split};
@@ -28,12 +28,19 @@ use crate::node::p2p_http::{HttpNode, Password, Server};
 use crate::node::s3::{PART, S3Node};
 use crate::node::{Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
-use crate::s3::{Bucket, Credentials, Deadlines, Place};
 use crate::serve::hub::Assemble;
-use crate::site::config::{DirectorySpec, External, KeepVolume, NodeSpec, P2pSpec, PasswordSource, S3Spec, Secret};
+use crate::site::config::{
+    DirectorySpec, External, KeepS3Spec, KeepVolume, NodeSpec, P2pSpec, PasswordSource, S3Spec, Secret,
+};
 use crate::site::{NodeConfig, Site, SiteError, cluster};
 use crate::stream::LazySpool;
 use crate::task::blocking;
+
+mod bucket;
+mod keep;
+
+use bucket::bucket;
+pub use keep::KeepPlace;
 
 /// The stores that are open in this process, each once for all repositories.
 #[derive(Clone, Default)]
@@ -89,8 +96,13 @@ impl Assemble for Stores {
         let (cluster, root) = (site.cluster()?, site.root());
         let mut mounts: Vec<Mount> = Vec::new();
         for (name, node) in &site.config().nodes {
-            let NodeSpec::Keep(path) = node.store.absolute(root) else { continue };
-            let device = path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string();
+            let place = match node.store.absolute(root) {
+                NodeSpec::Keep(path) => KeepPlace::Directory(path),
+                NodeSpec::KeepS3(spec) => KeepPlace::bucket(site, &spec),
+                _ => continue,
+            };
+            let path = place.directory();
+            let device = path.canonicalize().unwrap_or_else(|_| path.to_path_buf()).display().to_string();
             // Two nodes can be one store.
             if mounts.iter().any(|mount| mount.device == device) {
                 continue;
@@ -98,7 +110,7 @@ impl Assemble for Stores {
             let uuid = cluster::uuid(cluster, "nyw5e", node.id.as_bytes());
             let KeepVolume { read_only, replication, classes } = node.keep.clone();
             let options = keep_options(site, name);
-            let store = Arc::new(KeepMount { stores: self.clone(), path, options });
+            let store = Arc::new(KeepMount { stores: self.clone(), place, options });
             mounts.push(Mount { uuid, device, read_only, replication, classes, store });
         }
         Ok(mounts)
@@ -120,7 +132,7 @@ impl Stores {
     /// A node that cannot be opened now is no reason to do without the others: it fails when it is asked.
     fn node(&self, site: &Site, name: &str, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
         let (options, patience) = (keep_options(site, name), patience(site));
-        match self.plain(store, uuid, identity, options, patience) {
+        match self.plain(store, uuid, identity, options, patience, |spec| KeepPlace::index(site, spec)) {
             Ok(node) => node,
             Err(external) => {
                 let (stores, site, external) = (self.clone(), site.clone(), external.clone());
@@ -130,12 +142,16 @@ impl Stores {
         }
     }
 
-    /// Makes a node that belongs to no site, for a client without a repository of its own; `None` for an external
-    /// special remote, whose program wants a site.
+    /// Makes a node that belongs to no site, for a client without a repository of its own; `None` for one that wants a
+    /// site: an external special remote's program, a bucket's index.
     pub fn outside(&self, store: &NodeSpec, uuid: &Uuid) -> Option<Arc<dyn Node>> {
         let client = Uuid::parse(uuid::Uuid::new_v4().to_string().as_bytes())?;
         let identity = Identity { gateway: client.clone(), cluster: client };
-        self.plain(store, uuid, &identity, Options::default(), Patience::default()).ok()
+        let index = match store {
+            NodeSpec::KeepS3(spec) => spec.index.clone()?,
+            _ => PathBuf::new(),
+        };
+        self.plain(store, uuid, &identity, Options::default(), Patience::default(), |_| index).ok()
     }
 
     /// Makes a node, unless it is one that wants a site.
@@ -146,14 +162,19 @@ impl Stores {
         identity: &Identity,
         options: Options,
         patience: Patience,
+        index: impl FnOnce(&KeepS3Spec) -> PathBuf,
     ) -> Result<Arc<dyn Node>, &'a External> {
         let uuid = uuid.clone();
         let opener: Box<dyn Opener> = match store {
             NodeSpec::External(external) => return Err(external),
             NodeSpec::P2p { server, gateway } => return Ok(p2p(server, gateway.clone(), uuid, identity, patience)),
             NodeSpec::Keep(path) => {
-                let store = KeepMount { stores: self.clone(), path: path.clone(), options };
-                Box::new(KeepOpener { store, uuid })
+                let place = KeepPlace::Directory(path.clone());
+                Box::new(KeepOpener { store: KeepMount { stores: self.clone(), place, options }, uuid })
+            }
+            NodeSpec::KeepS3(spec) => {
+                let place = KeepPlace::Bucket(Box::new(spec.clone()), index(spec));
+                Box::new(KeepOpener { store: KeepMount { stores: self.clone(), place, options }, uuid })
             }
             NodeSpec::Annex(spec) => {
                 let peer = peer(None, uuid, identity);
@@ -169,9 +190,9 @@ impl Stores {
         self.single.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    async fn keep(&self, path: &Path, options: &Options) -> Result<KeepStore, KeepError> {
-        let cell = Arc::clone(self.open.lock().await.entry(path.into()).or_default());
-        cell.get_or_try_init(|| KeepStore::open(path, Create::Never, options.clone())).await.cloned()
+    async fn keep(&self, place: &KeepPlace, options: &Options) -> Result<KeepStore, KeepError> {
+        let cell = Arc::clone(self.open.lock().await.entry(place.directory().into()).or_default());
+        cell.get_or_try_init(|| place.open(Create::Never, options.clone())).await.cloned()
     }
 
     fn spool(&self, site: &Site) -> LazySpool {
@@ -190,7 +211,7 @@ impl Opener for KeepOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
         match self.store.open().await {
             Ok(store) => {
-                let path = self.store.path.clone();
+                let path = self.store.place.directory().to_path_buf();
                 let device = blocking(move || disk::device(&path)).await.ok();
                 Ok(Arc::new(KeepNode::new(store, self.uuid.clone()).on_device(device)))
             }
@@ -202,18 +223,18 @@ impl Opener for KeepOpener {
 /// A Keep store of the site, for its nodes and as a volume of its Keep.
 struct KeepMount {
     stores: Stores,
-    path: PathBuf,
+    place: KeepPlace,
     options: Options,
 }
 
 #[async_trait]
 impl OpenStore for KeepMount {
     fn name(&self) -> String {
-        self.path.display().to_string()
+        self.place.name()
     }
 
     async fn open(&self) -> Result<KeepStore, KeepError> {
-        self.stores.keep(&self.path, &self.options).await
+        self.stores.keep(&self.place, &self.options).await
     }
 }
 
@@ -278,33 +299,6 @@ impl Opener for S3Opener {
         let bucket = bucket(&self.0).await?;
         Ok(Arc::new(S3Node::new(bucket, self.0.chunk, self.0.part.unwrap_or(PART))))
     }
-}
-
-/// Makes the client of a bucket. Files that are named in the configuration are read now.
-async fn bucket(spec: &S3Spec) -> Result<Bucket, NodeError> {
-    let (secret, ca_file) = (spec.secret(), spec.ca_file.clone());
-    let read = move || {
-        let credentials = secret.map(|secret| {
-            let text =
-                secret.read().map_err(|error| format!("S3 credentials (secrets = {{ s3creds = … }}): {error}"))?;
-            Credentials::parse(&text).map_err(str::to_owned)
-        });
-        let certificates =
-            ca_file.map(|path| std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display())));
-        Ok((credentials.transpose()?, certificates.transpose()?))
-    };
-    let (credentials, certificates) = blocking(read).await.map_err(NodeError::Unreachable)?;
-    let place = Place {
-        bucket: spec.bucket.clone(),
-        prefix: spec.prefix.clone(),
-        endpoint: spec.endpoint.clone(),
-        region: spec.region.clone(),
-        path_style: spec.path_style,
-        storage_class: spec.storage_class.clone(),
-        certificates,
-    };
-    let Patience { connect, answer, progress } = Patience::default();
-    Ok(Bucket::new(place, credentials.as_ref(), Deadlines { connect, answer, progress })?)
 }
 
 struct ExternalOpener {
@@ -383,15 +377,19 @@ fn p2p(server: &P2pSpec, gateway: Option<Uuid>, uuid: Uuid, identity: &Identity,
 /// Makes the stores of a new site.
 pub async fn make_stores(site: &Site) -> Result<(), Failure> {
     for node in site.config().nodes.values() {
-        make_store(&node.store.absolute(site.root())).await?;
+        make_store(site, &node.store.absolute(site.root())).await?;
     }
     Ok(())
 }
 
 /// Makes the store of a new node. Never done for one that was there before: its disk may just be away.
-pub async fn make_store(spec: &NodeSpec) -> Result<(), Failure> {
+pub async fn make_store(site: &Site, spec: &NodeSpec) -> Result<(), Failure> {
     match spec {
         NodeSpec::Keep(path) => drop(KeepStore::open(path, Create::IfMissing, Options::default()).await?),
+        NodeSpec::KeepS3(spec) => {
+            // A store that is there already is only looked at: its index stands where it was made.
+            drop(KeepPlace::bucket(site, spec).open(Create::IfMissing, Options::default()).await?);
+        }
         // These are made by git-annex, or are there already.
         NodeSpec::Annex(_)
         | NodeSpec::Directory(_)

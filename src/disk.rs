@@ -19,7 +19,7 @@ mod secret;
 pub use append::Appender;
 pub use lock::{FileLock, Mode};
 pub use read::{Part, stream};
-pub use secret::{make_secret, read_secret};
+pub use secret::{check_secret, fresh_secret, make_secret, read_secret};
 
 /// Runs file work off the runtime; a disk that has not answered after `limit` is an error, and the work is left alone.
 pub async fn within<T: Send + 'static, E: From<io::Error> + Send + 'static>(

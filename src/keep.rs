@@ -111,6 +111,18 @@ pub enum KeepError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another index is the store's: what this one does not know of would be taken for unneeded.
+    #[error(
+        "the Keep store {store} has its index elsewhere, not in {}: `annex-keep keep reindex` makes one here, which counts \
+         from then on",
+        .index.display()
+    )]
+    Elsewhere {
+        /// The store.
+        store: String,
+        /// Where its index was looked for.
+        index: std::path::PathBuf,
+    },
     /// A digest was lost, or bytes were left uncut at the end.
     #[error("the upload was not cut into whole blocks")]
     Uncut,

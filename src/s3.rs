@@ -59,6 +59,8 @@ pub struct Object {
     pub size: u64,
     /// When it was last written.
     pub time: SystemTime,
+    /// Tells it from another object of the same name, where the server says so.
+    pub e_tag: Option<String>,
 }
 
 /// What servers differ in, found out by a probe.
@@ -105,8 +107,22 @@ impl Bucket {
         name: &str,
         from: u64,
     ) -> Result<Option<(Object, BoxStream<'static, io::Result<Bytes>>)>, S3Error> {
+        self.ranged(name, (from > 0).then_some(GetRange::Offset(from))).await
+    }
+
+    /// Returns the first bytes of an object that is not empty, at most `most`; as [`Bucket::head`] if it is not there.
+    pub async fn start(&self, name: &str, most: u64) -> Result<Option<Bytes>, S3Error> {
+        let Some((_, bytes)) = self.ranged(name, Some(GetRange::Bounded(0..most))).await? else { return Ok(None) };
+        let bytes: Vec<Bytes> = bytes.try_collect().await.map_err(|error| S3Error::Unreachable(error.to_string()))?;
+        Ok(Some(bytes.concat().into()))
+    }
+
+    async fn ranged(
+        &self,
+        name: &str,
+        range: Option<GetRange>,
+    ) -> Result<Option<(Object, BoxStream<'static, io::Result<Bytes>>)>, S3Error> {
         let path = self.path(name)?;
-        let range = (from > 0).then_some(GetRange::Offset(from));
         let options = GetOptions { range, ..GetOptions::default() };
         let Some(found) = self.present("read", name, self.0.client.get_opts(&path, options)).await? else {
             return Ok(None);
@@ -296,7 +312,7 @@ impl Bucket {
 
 impl From<ObjectMeta> for Object {
     fn from(meta: ObjectMeta) -> Self {
-        Self { size: meta.size, time: meta.last_modified.into() }
+        Self { size: meta.size, time: meta.last_modified.into(), e_tag: meta.e_tag }
     }
 }
 

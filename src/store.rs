@@ -1,7 +1,8 @@
 //! The port `BlockStore`: blocks by hash.
 //!
 //! A block is at most 64 MiB; its name is the MD5 of its bytes (spec `keep-blocks.md` §1). Adapters: [`dir`], a directory
-//! in keepstore's own layout; [`memory`]; [`remote`], Keep servers over HTTP; [`volumes`], several stores as one.
+//! in keepstore's own layout; [`s3`], a bucket in keepstore's own object layout; [`memory`]; [`remote`], Keep servers
+//! over HTTP; [`volumes`], several stores as one.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -16,6 +17,7 @@ mod block;
 pub mod dir;
 pub mod memory;
 pub mod remote;
+pub mod s3;
 mod verify;
 pub mod volumes;
 
@@ -214,6 +216,16 @@ pub struct Space {
     pub free: u64,
 }
 
+impl Space {
+    /// The space of a place whose end nobody knows.
+    pub const ENDLESS: Self = Self { total: u64::MAX, free: u64::MAX };
+
+    /// Tells whether nobody knows of an end.
+    pub fn is_endless(self) -> bool {
+        self == Self::ENDLESS
+    }
+}
+
 /// Why a block store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -307,6 +319,9 @@ pub enum StoreError {
         /// What it said, or what happened.
         reason: String,
     },
+    /// An S3 server failed, or cannot be asked; the text names the bucket.
+    #[error("Keep store {0}")]
+    Server(#[from] crate::s3::S3Error),
     /// The work was lost in this process (a panic, or the runtime ended).
     #[error("Keep store {store}: the work was lost")]
     Lost {

@@ -87,7 +87,7 @@ readable_both_ways() {
     git annex copy -q --to origin file
     assert_logged "$KEY" a d
     assert_equal "$(content | grep -F "$KEY")" "$KEY"
-    curl -sSf "$S3/bucket?list-type=2&prefix=$KEY" | grep -q '<StorageClass>STANDARD_IA<'
+    s3 GET "bucket?list-type=2&prefix=$KEY" | grep -q '<StorageClass>STANDARD_IA<'
     # By its own numbers, git-annex finds it sound.
     alone setpresentkey "$KEY" "$D_UUID" 1 >/dev/null
     alone fsck -q --from direct file
@@ -119,7 +119,7 @@ readable_both_ways() {
     git annex fsck -q --from origin-d .
     # A copy with a chunk missing is none.
     KEY=$(annex_key 1)
-    curl -sSf -X DELETE "$S3/bucket/$(content | grep "S307200-C3--${KEY#*--}")"
+    s3 DELETE "bucket/$(content | grep "S307200-C3--${KEY#*--}")"
     run ! git annex checkpresentkey "$KEY" origin-d
     assert_equal "$status" 1
     git annex copy -q --to origin-d 1

@@ -19,11 +19,16 @@ stop_moto() {
     wait "$MOTO_PID" || true
 }
 
+# s3 METHOD PATH [ARG]...: a signed request; further arguments go to curl.
+s3() {
+    curl -sSf -X "$1" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" --aws-sigv4 aws:amz:us-east-1:s3 "${@:3}" "$S3/$2"
+}
+
 # make_bucket NAME: a bucket.
-make_bucket() { curl -sSf -X PUT "$S3/$1" >/dev/null; }
+make_bucket() { s3 PUT "$1" >/dev/null; }
 
 # objects BUCKET: the names of its objects, a line each, in order.
-objects() { curl -sSf "$S3/$1?list-type=2" | grep -o '<Key>[^<]*' | sed 's/<Key>//' || true; }
+objects() { s3 GET "$1?list-type=2" | grep -o '<Key>[^<]*' | sed 's/<Key>//' || true; }
 
 # unfinished BUCKET: how many uploads in parts are neither complete nor aborted.
-unfinished() { curl -sSf "$S3/$1?uploads" | grep -o '<UploadId>' | wc -l; }
+unfinished() { s3 GET "$1?uploads=" | grep -o '<UploadId>' | wc -l; }

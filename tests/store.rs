@@ -11,6 +11,10 @@ use annex_keep::store::volumes::{Volume, Volumes};
 
 #[path = "contract/store.rs"]
 mod contract;
+#[path = "support/moto.rs"]
+mod moto;
+#[path = "store/s3.rs"]
+mod s3;
 #[path = "store/volumes.rs"]
 mod volumes;
 

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use annex_protocol::keep::{BlockHash, BlockRequest};
 use clap::{Args, Subcommand};
 
+use crate::assemble::KeepPlace;
 use crate::error::Failure;
 use crate::keep::{Create, KeepStore, Options};
+use crate::site::Site;
 
 mod content;
 mod listing;
@@ -58,13 +60,23 @@ impl Keep {
 /// The store to work on.
 #[derive(Debug, Args)]
 struct Store {
-    /// The store's directory
+    /// The store's directory; with --site, the name of a node
     store: PathBuf,
+    /// The site whose node is meant
+    #[arg(long, value_name = "DIR")]
+    site: Option<PathBuf>,
 }
 
 impl Store {
     async fn open(&self) -> Result<KeepStore, Failure> {
-        Ok(KeepStore::open(&self.store, Create::Never, Options::default()).await?)
+        Ok(self.place()?.open(Create::Never, Options::default()).await?)
+    }
+
+    fn place(&self) -> Result<KeepPlace, Failure> {
+        match &self.site {
+            Some(site) => KeepPlace::of_node(&Site::open(site)?, &self.store.to_string_lossy()),
+            None => Ok(KeepPlace::Directory(self.store.clone())),
+        }
     }
 }
 

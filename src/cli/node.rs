@@ -1,5 +1,6 @@
 //! `annex-keep node`: the nodes of a site.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use annex_protocol::uuid::Uuid;
@@ -162,12 +163,14 @@ impl Add {
         // A path that was typed here is meant from here, not from inside the site.
         let here = std::env::current_dir()?;
         let spec = NodeSpec::parse(spec).map_err(Failure::usage)?.absolute(&here);
-        let secrets = self.secrets.iter().map(|(name, secret)| (name.clone(), secret.absolute(&here))).collect();
+        let secrets = self.secrets.iter().map(|(name, secret)| (name.clone(), secret.absolute(&here)));
+        let secrets: BTreeMap<String, Secret> = secrets.collect();
         let site = self.site.open()?;
         if site.config().nodes.contains_key(name) {
             return Err(Failure::failed(format!("there is a node {name} already")));
         }
-        crate::assemble::make_store(&spec).await?;
+        let complete = spec.clone().with_secrets(secrets.clone()).map_err(Failure::usage)?;
+        crate::assemble::make_store(&site, &complete).await?;
         site.add_node(name, &spec, self.repo.as_ref(), self.uuid.as_ref(), &secrets)?;
         let site = site.reload()?;
         let hub = Hub::new(site.clone(), Box::new(Stores::default()), Shutdown::default());

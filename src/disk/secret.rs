@@ -13,10 +13,7 @@ const SHORTEST: usize = 32;
 /// Reads a secret, without white space around it; `None` when there is no such file. Blocks.
 pub fn read_secret(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
-        Ok(text) if text.trim_ascii().len() < SHORTEST => {
-            Err(io::Error::new(ErrorKind::InvalidData, "it is too short"))
-        }
-        Ok(text) => Ok(Some(text.trim_ascii().to_vec())),
+        Ok(text) => check_secret(&text).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -35,11 +32,26 @@ pub fn make_secret(path: &Path) -> io::Result<Vec<u8>> {
     read_secret(path)?.ok_or_else(|| ErrorKind::NotFound.into())
 }
 
-fn write(path: &Path) -> io::Result<()> {
+/// Returns the secret in a text, without the end of its line; an error if it is too short to be one.
+pub fn check_secret(text: &[u8]) -> io::Result<Vec<u8>> {
+    let secret = text.trim_ascii();
+    if secret.len() < SHORTEST {
+        return Err(io::Error::new(ErrorKind::InvalidData, "it is too short"));
+    }
+    Ok(secret.to_vec())
+}
+
+/// Returns a line with a new secret of 256 bits in hex. Blocks.
+pub fn fresh_secret() -> io::Result<String> {
     let mut random = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     let mut text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     text.push('\n');
+    Ok(text)
+}
+
+fn write(path: &Path) -> io::Result<()> {
+    let text = fresh_secret()?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()

@@ -53,6 +53,7 @@ impl Node for KeepNode {
 
     async fn space(&self) -> Result<Option<Space>, NodeError> {
         let space = self.store.space().await?;
+        let Some(space) = Some(space).filter(|space| !space.is_endless()) else { return Ok(None) };
         Ok(Some(Space { total: space.total, free: space.free, device: self.device }))
     }
 

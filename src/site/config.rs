@@ -29,7 +29,7 @@ pub use listen::{Address, Http, Ssh, Tls};
 pub use node_external::{External, Secret};
 pub use node_local::{AnnexSpec, DirectorySpec};
 pub use node_p2p::{HttpSpec, P2pSpec, PasswordSource, SshSpec};
-pub use node_s3::S3Spec;
+pub use node_s3::{KeepS3Spec, S3Spec};
 pub use upkeep::{Repair, Scrub, Surplus};
 
 /// The configuration's file name in the site directory.
@@ -99,6 +99,8 @@ pub struct NodeConfig {
 pub enum NodeSpec {
     /// A Keep store in a directory; a relative one stands in the site directory.
     Keep(PathBuf),
+    /// A Keep store in a bucket.
+    KeepS3(KeepS3Spec),
     /// A git-annex repository on this machine.
     Annex(AnnexSpec),
     /// A directory in the layout of git-annex's directory special remote.
@@ -253,7 +255,7 @@ impl RawNode {
             max_size: limits::bytes("maxsize", self.maxsize)?,
             keep: self.keep.unwrap_or_default().check()?,
         };
-        if served && !matches!(node.store, NodeSpec::Keep(_)) {
+        if served && !matches!(node.store, NodeSpec::Keep(_) | NodeSpec::KeepS3(_)) {
             return Err("only Keep stores are served to Keep's clients: leave keep out".to_owned());
         }
         if node.known_seconds.is_some() && !is_far(&node.store) {
@@ -310,7 +312,8 @@ impl NodeSpec {
         matches!(self, Self::Keep(_) | Self::Annex(_) | Self::Directory(_))
     }
 
-    /// Parses a node spec: `keep:PATH` or just a path, `annex:PATH`, `directory:PATH?chunk=SIZE`, `external:TYPE?…`,
+    /// Parses a node spec: `keep:PATH` or just a path, `keep+s3://BUCKET/PREFIX?…`, `annex:PATH`,
+    /// `directory:PATH?chunk=SIZE`, `external:TYPE?…`,
     /// `s3://BUCKET/PREFIX?…`, `ssh://HOST/PATH`, `command:PROGRAM ARGS`, `annex+http(s)://…`.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(server) = P2pSpec::parse(text) {
@@ -321,10 +324,11 @@ impl NodeSpec {
             Some(("annex", path)) => return AnnexSpec::parse(path).map(Self::Annex),
             Some(("directory", text)) => return DirectorySpec::parse(text).map(Self::Directory),
             Some(("external", rest)) => return External::parse(rest).map(Self::External),
+            Some(("keep+s3", rest)) => return KeepS3Spec::parse(rest.trim_start_matches('/')).map(Self::KeepS3),
             Some(("s3", rest)) => return S3Spec::parse(rest.trim_start_matches('/')).map(Self::S3),
             Some((kind, _)) if !kind.contains('/') => {
                 return Err(format!(
-                    "this version has no nodes of kind \"{kind}\"; it has keep:PATH, annex:PATH, directory:PATH, \
+                    "this version has no nodes of kind \"{kind}\"; it has keep:PATH, keep+s3://, annex:PATH, directory:PATH, \
                      external:TYPE, s3://, ssh://, command: and annex+http(s)://"
                 ));
             }
@@ -345,10 +349,22 @@ impl NodeSpec {
         }
     }
 
+    /// Adds the secrets that stand beside a spec, if its kind asks for any.
+    pub fn with_secrets(self, secrets: BTreeMap<String, Secret>) -> Result<Self, String> {
+        match self {
+            Self::S3(spec) => spec.with(secrets).map(Self::S3),
+            Self::KeepS3(spec) => spec.with(secrets).map(Self::KeepS3),
+            Self::External(external) => Ok(Self::External(External { secrets, ..external })),
+            other if secrets.is_empty() => Ok(other),
+            _ => Err("secrets are for nodes external:TYPE and on S3".to_owned()),
+        }
+    }
+
     /// Returns the spec with a relative path made absolute by `base`.
     pub fn absolute(&self, base: &Path) -> Self {
         match self {
             Self::Keep(path) => Self::Keep(base.join(path)),
+            Self::KeepS3(spec) => Self::KeepS3(spec.absolute(base)),
             Self::Annex(spec) => Self::Annex(spec.absolute(base)),
             Self::Directory(spec) => Self::Directory(spec.absolute(base)),
             Self::P2p { server, gateway } => Self::P2p { server: server.absolute(base), gateway: gateway.clone() },
@@ -362,6 +378,7 @@ impl std::fmt::Display for NodeSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Keep(path) => write!(f, "keep:{}", path.display()),
+            Self::KeepS3(spec) => spec.fmt(f),
             Self::Annex(spec) => spec.fmt(f),
             Self::Directory(spec) => spec.fmt(f),
             Self::P2p { server, .. } => server.fmt(f),

@@ -101,12 +101,18 @@ async fn equal_blocks_are_one(store: Store) {
         let content = bytes(size, 1);
         assert_eq!(put(&store, &content).await.unwrap(), Placed::New);
         let first = list(&store, "").await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        assert_eq!(put(&store, &content).await.unwrap(), Placed::Existing);
-        let second = list(&store, "").await;
-        assert_eq!(first.len(), second.len());
         let time = |listed: &[Listed]| listed.iter().find(|l| l.hash == block(&content).hash).unwrap().time;
-        assert!(time(&second) > time(&first), "it was touched");
+        // Some places count in whole seconds.
+        for pause in [20, 1100] {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            assert_eq!(put(&store, &content).await.unwrap(), Placed::Existing);
+            let second = list(&store, "").await;
+            assert_eq!(first.len(), second.len());
+            assert!(pause == 20 || time(&second) > time(&first), "it was touched");
+            if time(&second) > time(&first) {
+                break;
+            }
+        }
     }
 }
 
@@ -168,7 +174,8 @@ async fn trashed_blocks_come_back_until_deleted(store: Store) {
     put(&store, &content).await.unwrap();
     assert!(store.trash(hash, deadline + Duration::from_secs(5), None).await.unwrap());
     let condemned = store.condemn(hash, deadline + Duration::from_secs(10)).await.unwrap();
-    assert_eq!(condemned.len(), 2);
+    // A place may keep one copy of a block in its trash, or each for itself.
+    assert!((1..=2).contains(&condemned.len()));
     for copy in condemned {
         assert_eq!(copy.size, 1000);
         assert!(store.delete(copy).await.unwrap());

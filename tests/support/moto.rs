@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use annex_keep::s3::{Bucket, Credentials, Deadlines, Place};
+use bytes::Bytes;
 
 /// The server, and a new bucket on it.
 pub(crate) struct Moto {
@@ -40,19 +41,13 @@ impl Moto {
 
     /// Writes an object as somebody else does.
     pub(crate) async fn write(&self, name: &str, content: &[u8]) {
-        let put = self.client().put(self.url(name)).body(content.to_vec());
-        put.send().await.unwrap().error_for_status().unwrap();
+        self.open("").put(name, vec![Bytes::copy_from_slice(content)]).await.unwrap();
     }
 
     /// The names of all objects, in order.
     pub(crate) async fn names(&self) -> Vec<String> {
         let listed = self.ask("?list-type=2").await;
         listed.split("<Key>").skip(1).map(|rest| rest.split_once("</Key>").unwrap().0.to_owned()).collect()
-    }
-
-    /// How many uploads in parts are neither complete nor aborted.
-    pub(crate) async fn unfinished(&self) -> usize {
-        self.ask("?uploads").await.matches("<UploadId>").count()
     }
 
     fn client(&self) -> reqwest::Client {

@@ -71,7 +71,7 @@ impl Put {
         }
         let create = if self.create { Create::IfMissing } else { Create::Never };
         let options = Options { block_size: self.block_size, ..Options::default() };
-        let store = KeepStore::open(&self.store.store, create, options).await?;
+        let store = self.store.place()?.open(create, options).await?;
         let mut lines = Lines::new();
         let mut tally = Tally::default();
         for source in &sources {

@@ -11,7 +11,6 @@ use serde_json::json;
 use super::Store;
 use crate::cli::output::{Lines, shown};
 use crate::error::{Failure, Kind};
-use crate::keep::{KeepStore, Options};
 use crate::store::State;
 
 /// List entries.
@@ -128,9 +127,11 @@ impl Status {
         let store = self.store.open().await?;
         let status = store.status().await?;
         let mut lines = Lines::new();
+        // Nobody knows the end of a bucket.
+        let known = |bytes: u64| (bytes < u64::MAX).then_some(bytes);
         if self.json {
             lines.line(json!({
-                "store": store.name(), "total": status.total, "free": status.free, "used": status.used,
+                "store": store.name(), "total": known(status.total), "free": known(status.free), "used": status.used,
                 "blocks": status.blocks, "trash": status.trash, "trash_bytes": status.trash_bytes,
                 "damaged": status.damaged, "entries": status.entries, "entry_bytes": status.entry_bytes,
                 "uploads": status.uploads,
@@ -142,7 +143,9 @@ impl Status {
             lines.line(format_args!("trash     {} ({} bytes)", status.trash, status.trash_bytes))?;
             lines.line(format_args!("damaged   {}", status.damaged))?;
             lines.line(format_args!("uploads   {} unfinished", status.uploads))?;
-            lines.line(format_args!("free      {} of {} bytes", status.free, status.total))?;
+            if let (Some(free), Some(total)) = (known(status.free), known(status.total)) {
+                lines.line(format_args!("free      {free} of {total} bytes"))?;
+            }
         }
         lines.end()?;
         Ok(ExitCode::SUCCESS)
@@ -151,7 +154,7 @@ impl Status {
 
 impl Reindex {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let store = KeepStore::open_for_reindex(&self.store.store, Options::default()).await?;
+        let store = self.store.place()?.open_for_reindex().await?;
         let done = store.reindex(self.accept_unsigned).await?;
         let mut lines = Lines::new();
         if self.json {

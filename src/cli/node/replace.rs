@@ -46,10 +46,13 @@ impl Replace {
                 "node {name} is there already; --from names another place to copy from"
             )));
         }
-        make_store(&to).await?;
+        let new = site.with_node_at(name, &to)?;
+        if let Some(node) = new.config().nodes.get(name) {
+            make_store(&new, &node.store.absolute(new.root())).await?;
+        }
         let hub = |site: Site| Hub::new(site, Box::new(Stores::default()), Shutdown::default());
         let old = from.as_ref().map_or(Ok(site.clone()), |from| site.with_node_at(name, from))?;
-        let places = Places { name: name.clone(), new: hub(site.with_node_at(name, &to)?), old: hub(old) };
+        let places = Places { name: name.clone(), new: hub(new), old: hub(old) };
         places.try_out(out, tally).await?;
         if tally.code() != ExitCode::SUCCESS {
             return Err(Failure::failed(format!("node {name} stays where it was")));

@@ -90,10 +90,9 @@ impl RawExternal {
         let secrets: BTreeMap<String, Secret> = secrets.collect::<Result<_, String>>()?;
         let external = match spec {
             NodeSpec::External(external) => external,
-            NodeSpec::S3(spec) if others => return Ok(NodeSpec::S3(spec.with(secrets)?)),
-            spec if others && secrets.is_empty() => return Ok(spec),
+            spec if others => return spec.with_secrets(secrets),
             _ => {
-                let text = "processes and deadline_seconds are for nodes external:TYPE, secrets for them and s3://";
+                let text = "processes and deadline_seconds are for nodes external:TYPE, secrets for them and S3";
                 return Err(text.to_owned());
             }
         };

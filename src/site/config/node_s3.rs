@@ -1,4 +1,4 @@
-//! Nodes in buckets on S3 servers: `s3://BUCKET[/PREFIX]?NAME=VALUE&…`.
+//! Nodes in buckets on S3 servers: `s3://BUCKET[/PREFIX]?NAME=VALUE&…`, and Keep stores there: `keep+s3://…`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +35,17 @@ pub struct S3Spec {
     pub credentials: Option<Secret>,
 }
 
+/// A Keep store in a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeepS3Spec {
+    /// Where the bucket is, and who asks. Nothing is cut into chunks here.
+    pub place: S3Spec,
+    /// Digits of a block's name that stand before it once more, as keepstore's PrefixLength says.
+    pub digits: usize,
+    /// The directory of its index, if not the usual one in the site; a relative one stands in the site directory.
+    pub index: Option<PathBuf>,
+}
+
 /// The name of the secret with the credentials, as git-annex calls it.
 const CREDENTIALS: &str = "s3creds";
 
@@ -44,6 +55,11 @@ const USUAL: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 impl S3Spec {
     /// Parses what follows `s3://`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        Self::parse_with(text, |_, _| Ok(false))
+    }
+
+    /// Parses the same where there are more settings: `more` tells whether one is such.
+    fn parse_with(text: &str, mut more: impl FnMut(&str, &str) -> Result<bool, String>) -> Result<Self, String> {
         let (place, settings) = text.split_once('?').unwrap_or((text, ""));
         let (bucket, folder) = place.split_once('/').unwrap_or((place, ""));
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
@@ -69,6 +85,9 @@ impl S3Spec {
         let mut style = None;
         for setting in query::settings(settings) {
             let (name, value) = setting?;
+            if more(name, &value)? {
+                continue;
+            }
             match (name, value.as_str()) {
                 ("endpoint", url) => spec.endpoint = Some(endpoint(url)?),
                 ("region", _) => spec.region = Some(value),
@@ -127,6 +146,37 @@ impl S3Spec {
     }
 }
 
+impl KeepS3Spec {
+    /// Parses what follows `keep+s3://`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let (mut digits, mut index) = (0, None);
+        let place = S3Spec::parse_with(text, |name, value| {
+            match name {
+                "prefixlength" => {
+                    digits = value.parse().ok().filter(|digits| *digits <= 16).ok_or("prefixlength: 0 to 16")?
+                }
+                "index" => index = Some(value.into()),
+                "chunk" | "partsize" => {
+                    return Err(format!("{name}: a Keep store cuts content into blocks of its own"));
+                }
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(Self { place, digits, index })
+    }
+
+    /// Adds the secrets that stand beside the spec.
+    pub(super) fn with(self, secrets: BTreeMap<String, Secret>) -> Result<Self, String> {
+        Ok(Self { place: self.place.with(secrets)?, ..self })
+    }
+
+    pub(super) fn absolute(&self, base: &Path) -> Self {
+        let index = self.index.as_ref().map(|index| base.join(index));
+        Self { place: self.place.absolute(base), digits: self.digits, index }
+    }
+}
+
 /// Reads a size as git-annex does; 0 is none.
 fn bytes(name: &str, text: &str) -> Result<Option<u64>, String> {
     let bytes = size(text.as_bytes()).and_then(|bytes| u64::try_from(bytes).ok());
@@ -145,6 +195,18 @@ fn endpoint(url: &str) -> Result<String, String> {
             "endpoint should be http(s)://HOST[:PORT], {}",
             if url.contains('@') { "without a user" } else { url }
         )),
+    }
+}
+
+impl fmt::Display for KeepS3Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.place.to_string();
+        write!(f, "keep+{place}")?;
+        let digits = (self.digits > 0).then(|| self.digits.to_string());
+        let index = self.index.as_ref().map(|path| path.display().to_string());
+        let settings = [("prefixlength", digits), ("index", index)];
+        let settings = settings.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        query::more(f, if place.contains('?') { '&' } else { '?' }, settings)
     }
 }
 
@@ -189,6 +251,8 @@ mod tests {
             "s3://bucket",
             "s3://bucket/a/b?endpoint=http://localhost:5000&chunk=1048576&partsize=10485760",
             "s3://bucket?region=eu-west-1&requeststyle=path&fileprefix=photos-&storageclass=STANDARD_IA",
+            "keep+s3://bucket/folder?region=x&prefixlength=3&index=/var/index",
+            "keep+s3://bucket?prefixlength=3",
             "s3://bucket?endpoint=https://s3.example.org&requeststyle=virtual&ca_file=ca.pem&signature=anonymous",
         ] {
             let spec = NodeSpec::parse(text).unwrap();
@@ -208,6 +272,9 @@ mod tests {
         assert!(refused("s3://b?encryption=shared").contains("encryption=none"));
         assert!(refused("s3://b?exporttree=yes").contains("not trees"));
         assert!(refused("s3://b?chunk=many").contains("chunk=10MiB"));
+        assert!(refused("keep+s3://b?chunk=1MiB").contains("blocks of its own"));
+        assert!(refused("keep+s3://b?prefixlength=x").contains("prefixlength"));
+        assert!(refused("s3://b?prefixlength=3").contains("prefixlength"));
         assert!(refused("s3://b?color=red").contains("color"));
         assert!(refused("s3://?region=x").contains("no name of a bucket"));
         assert!(refused("s3://b/a?fileprefix=c").contains("not in both"));

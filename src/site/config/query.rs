@@ -12,8 +12,17 @@ pub(super) fn settings(query: &str) -> impl Iterator<Item = Result<(&str, String
 
 /// Writes settings as they are read, with the `?` before the first.
 pub(super) fn write<'a>(f: &mut fmt::Formatter<'_>, settings: impl Iterator<Item = (&'a str, &'a str)>) -> fmt::Result {
+    more(f, '?', settings)
+}
+
+/// Writes settings with `first` before the first.
+pub(super) fn more<'a>(
+    f: &mut fmt::Formatter<'_>,
+    first: char,
+    settings: impl Iterator<Item = (&'a str, &'a str)>,
+) -> fmt::Result {
     for (index, (name, value)) in settings.enumerate() {
-        write!(f, "{}{name}=", if index == 0 { '?' } else { '&' })?;
+        write!(f, "{}{name}=", if index == 0 { first } else { '&' })?;
         for character in value.chars() {
             match character {
                 '%' | '&' | '#' => write!(f, "%{:02X}", u32::from(character))?,

@@ -29,7 +29,7 @@ pub(super) async fn read(
 ) -> Result<Option<BlockBytes>, StoreError> {
     let lost = Arc::clone(&volume);
     let first = tokio::task::spawn_blocking(move || {
-        let Some(mut reading) = Reading::open(volume, block, from)? else { return Ok(None) };
+        let Some(mut reading) = Reading::open(volume, block, from)? else { return Ok::<_, StoreError>(None) };
         let batch = reading.batch(1)?;
         Ok(Some((reading, batch)))
     });

@@ -1,0 +1,90 @@
+//! Where Keep stores are.
+
+use std::path::{Path, PathBuf};
+
+use annex_protocol::keep::BlockHash;
+
+use super::bucket::bucket;
+use crate::error::Failure;
+use crate::keep::{Create, KeepError, KeepStore, Options};
+use crate::node::NodeError;
+use crate::site::Site;
+use crate::site::config::{KeepS3Spec, NodeSpec, S3Spec};
+use crate::store::StoreError;
+use crate::store::s3::S3Store;
+
+/// Where a Keep store is.
+pub enum KeepPlace {
+    /// In a directory.
+    Directory(PathBuf),
+    /// In a bucket, with its index in a directory.
+    Bucket(Box<KeepS3Spec>, PathBuf),
+}
+
+impl KeepPlace {
+    /// Returns the place of a site's node, which must be a Keep store.
+    pub fn of_node(site: &Site, name: &str) -> Result<Self, Failure> {
+        let node = site.config().nodes.get(name).map(|node| node.store.absolute(site.root()));
+        match node {
+            Some(NodeSpec::Keep(path)) => Ok(Self::Directory(path)),
+            Some(NodeSpec::KeepS3(spec)) => Ok(Self::bucket(site, &spec)),
+            Some(_) => Err(Failure::usage(format!("node {name} is no Keep store"))),
+            None => Err(Failure::usage(format!("there is no node {name}"))),
+        }
+    }
+
+    pub(super) fn bucket(site: &Site, spec: &KeepS3Spec) -> Self {
+        Self::Bucket(Box::new(spec.clone()), Self::index(site, spec))
+    }
+
+    /// Returns where the index of a bucket is.
+    pub(super) fn index(site: &Site, spec: &KeepS3Spec) -> PathBuf {
+        let usual = || {
+            // By its place, not by a node's name, which may change.
+            let S3Spec { bucket, prefix, endpoint, .. } = &spec.place;
+            let place = format!("{}/{bucket}/{prefix}", endpoint.as_deref().unwrap_or_default());
+            let digest = BlockHash::of(place.as_bytes()).to_string();
+            site.root().join("nodes").join(format!("{bucket}-{}.index", digest.get(..8).unwrap_or_default()))
+        };
+        spec.index.clone().unwrap_or_else(usual)
+    }
+
+    /// Returns the name for messages.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Directory(path) => path.display().to_string(),
+            Self::Bucket(spec, _) => format!("s3://{}/{}", spec.place.bucket, spec.place.prefix),
+        }
+    }
+
+    /// The directory on this machine that tells it from others.
+    pub(super) fn directory(&self) -> &Path {
+        match self {
+            Self::Directory(path) | Self::Bucket(_, path) => path,
+        }
+    }
+
+    /// Opens the store.
+    pub async fn open(&self, create: Create, options: Options) -> Result<KeepStore, KeepError> {
+        match self {
+            Self::Directory(path) => KeepStore::open(path, create, options).await,
+            Self::Bucket(spec, index) => KeepStore::open_s3(blocks(spec, index).await?, index, create, options).await,
+        }
+    }
+
+    /// Opens the store in order to rebuild its index.
+    pub async fn open_for_reindex(&self) -> Result<KeepStore, Failure> {
+        match self {
+            Self::Directory(path) => Ok(KeepStore::open_for_reindex(path, Options::default()).await?),
+            Self::Bucket(spec, index) => {
+                Ok(KeepStore::open_s3_for_reindex(blocks(spec, index).await?, index, Options::default()).await?)
+            }
+        }
+    }
+}
+
+/// Returns the blocks in a bucket, with their locks beside the index.
+async fn blocks(spec: &KeepS3Spec, index: &Path) -> Result<S3Store, KeepError> {
+    let failed = |error: NodeError| StoreError::Failed { store: spec.place.bucket.clone(), reason: error.to_string() };
+    Ok(S3Store::new(bucket(&spec.place).await.map_err(failed)?, spec.digits, index))
+}

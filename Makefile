@@ -27,10 +27,10 @@ demo: ## Show a cluster of three Keep nodes at work: ssh, git and git-annex, in 
 build: ## Build the program: target/release/annex-keep
 	cargo build --release
 
+# `cargo test` builds the program, too: `cargo build` would compile half of the crates again, without the tests' features.
 test: ## Run every test: Rust's own, then t/*.bats with the real git, git-annex and sshd
 	script/bootstrap test
 	cargo test --workspace
-	cargo build
 	export TMPDIR="$$(script/test-dir)"; \
 	prove --timer --failures --comments --jobs $(JOBS) --exec 'bats --tap' $(TESTS)
 

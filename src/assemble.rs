@@ -1,17 +1,21 @@
 //! Configuration to running parts: the only place that names every kind of node.
 
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use annex_protocol::shell::{Action, AnnexCommand, Directory, split};
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, OnceCell};
 
+use crate::database::postgres::Postgres;
+use crate::database::sqlite::Sqlite;
+use crate::database::{Database, DatabaseError};
+use crate::disk;
 use crate::error::Failure;
-use crate::gateway::{Gateway, Identity, Member};
+use crate::gateway::{Gateway, Identity, Member, Terms};
 use crate::keep::service::{Mount, OpenStore};
 use crate::keep::{Create, KeepError, KeepStore, Options};
 use crate::node::annex::AnnexNode;
@@ -21,12 +25,14 @@ use crate::node::keep::KeepNode;
 use crate::node::measured::{Measured, Meters};
 use crate::node::p2p::{Bounds, P2pNode, Program};
 use crate::node::p2p_http::{HttpNode, Password, Server};
+use crate::node::s3::{PART, S3Node};
 use crate::node::{Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
+use crate::s3::{Bucket, Credentials, Deadlines, Place};
 use crate::serve::hub::Assemble;
-use crate::site::config::{DirectorySpec, External, KeepVolume, NodeSpec, P2pSpec, PasswordSource, Secret};
+use crate::site::config::{DirectorySpec, External, KeepVolume, NodeSpec, P2pSpec, PasswordSource, S3Spec, Secret};
 use crate::site::{NodeConfig, Site, SiteError, cluster};
-use crate::stream::Spool;
+use crate::stream::LazySpool;
 use crate::task::blocking;
 
 /// The stores that are open in this process, each once for all repositories.
@@ -36,7 +42,7 @@ pub struct Stores {
     /// Nodes that serve one repository, by name: whoever asks after them asks the one that works.
     single: Arc<std::sync::Mutex<HashMap<String, Arc<dyn Node>>>>,
     /// Temporary files for external programs.
-    spool: Arc<OnceCell<Spool>>,
+    spool: Arc<OnceLock<LazySpool>>,
     meters: Meters,
 }
 
@@ -49,9 +55,19 @@ impl Assemble for Stores {
             if matches!(node.store, NodeSpec::External(_)) {
                 self.single().insert(name.clone(), Arc::clone(&made));
             }
-            Member { node: Arc::new(Measured::new(made, &name, self.meters.clone())), name, uuid, draining }
+            let terms = site.config().nodes.get(&name).map(terms).unwrap_or_default();
+            let patience = patience(site);
+            Member {
+                node: Arc::new(Measured::new(made, &name, self.meters.clone())),
+                name,
+                uuid,
+                draining,
+                terms,
+                patience,
+            }
         });
-        Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), members.collect())
+        let spool = self.spool(site);
+        Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), members.collect(), spool)
     }
 
     fn nodes(&self, site: &Site) -> Vec<(String, Arc<dyn Node>)> {
@@ -72,7 +88,7 @@ impl Assemble for Stores {
     fn mounts(&self, site: &Site) -> Result<Vec<Mount>, SiteError> {
         let (cluster, root) = (site.cluster()?, site.root());
         let mut mounts: Vec<Mount> = Vec::new();
-        for node in site.config().nodes.values() {
+        for (name, node) in &site.config().nodes {
             let NodeSpec::Keep(path) = node.store.absolute(root) else { continue };
             let device = path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string();
             // Two nodes can be one store.
@@ -81,10 +97,17 @@ impl Assemble for Stores {
             }
             let uuid = cluster::uuid(cluster, "nyw5e", node.id.as_bytes());
             let KeepVolume { read_only, replication, classes } = node.keep.clone();
-            let store = Arc::new(self.keep_store(site, &path));
+            let store = Arc::new(self.keep_store(site, name, &path));
             mounts.push(Mount { uuid, device, read_only, replication, classes, store });
         }
         Ok(mounts)
+    }
+
+    async fn database(&self, site: &Site) -> Result<Arc<dyn Database>, DatabaseError> {
+        Ok(match &site.config().database {
+            Some(url) => Arc::new(Postgres::new(url)?),
+            None => Arc::new(Sqlite::open(&site.root().join("catalogue.db")).await?),
+        })
     }
 
     fn meters(&self) -> &Meters {
@@ -97,14 +120,20 @@ impl Stores {
     fn node(&self, site: &Site, name: &str, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
         let uuid = uuid.clone();
         let opener: Box<dyn Opener> = match store {
-            NodeSpec::Keep(path) => Box::new(KeepOpener { store: self.keep_store(site, path), uuid }),
-            NodeSpec::Annex(spec) => Box::new(AnnexOpener { path: spec.path.clone(), uuid }),
-            NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone())),
+            NodeSpec::Keep(path) => Box::new(KeepOpener { store: self.keep_store(site, name, path), uuid }),
+            NodeSpec::Annex(spec) => {
+                let peer = peer(None, uuid, identity);
+                Box::new(AnnexOpener { path: spec.path.clone(), peer, patience: patience(site) })
+            }
+            NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone(), patience(site))),
             NodeSpec::External(external) => {
                 let (stores, site, external) = (self.clone(), site.clone(), external.clone());
                 Box::new(ExternalOpener { stores, site, name: name.to_owned(), external, uuid })
             }
-            NodeSpec::P2p { server, gateway } => return p2p(server, gateway.clone(), uuid, identity),
+            NodeSpec::S3(spec) => Box::new(S3Opener(spec.clone())),
+            NodeSpec::P2p { server, gateway } => {
+                return p2p(server, gateway.clone(), uuid, identity, patience(site));
+            }
         };
         Arc::new(Lazy::new(opener))
     }
@@ -113,15 +142,21 @@ impl Stores {
         self.single.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn keep_store(&self, site: &Site, path: &Path) -> KeepMount {
-        let trash_lifetime = site.config().keep.trash_lifetime;
-        KeepMount { stores: self.clone(), path: path.into(), trash_lifetime }
+    fn keep_store(&self, site: &Site, name: &str, path: &Path) -> KeepMount {
+        let usual = Options::default();
+        let reserve = site.config().nodes.get(name).and_then(|node| node.reserve).unwrap_or(usual.reserve);
+        let options = Options { reserve, trash_lifetime: site.config().keep.trash_lifetime, ..usual };
+        KeepMount { stores: self.clone(), path: path.into(), options }
     }
 
-    async fn keep(&self, path: &Path, trash_lifetime: Duration) -> Result<KeepStore, KeepError> {
+    async fn keep(&self, path: &Path, options: &Options) -> Result<KeepStore, KeepError> {
         let cell = Arc::clone(self.open.lock().await.entry(path.into()).or_default());
-        let options = Options { trash_lifetime, ..Options::default() };
-        cell.get_or_try_init(|| KeepStore::open(path, Create::Never, options)).await.cloned()
+        cell.get_or_try_init(|| KeepStore::open(path, Create::Never, options.clone())).await.cloned()
+    }
+
+    fn spool(&self, site: &Site) -> LazySpool {
+        let make = || LazySpool::new(&site.root().join("run/spool"), site.config().limits.spool_reserve);
+        self.spool.get_or_init(make).clone()
     }
 }
 
@@ -134,7 +169,11 @@ struct KeepOpener {
 impl Opener for KeepOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
         match self.store.open().await {
-            Ok(store) => Ok(Arc::new(KeepNode::new(store, self.uuid.clone()))),
+            Ok(store) => {
+                let path = self.store.path.clone();
+                let device = blocking(move || disk::device(&path)).await.ok();
+                Ok(Arc::new(KeepNode::new(store, self.uuid.clone()).on_device(device)))
+            }
             Err(error) => Err(NodeError::Unreachable(error.to_string())),
         }
     }
@@ -144,7 +183,7 @@ impl Opener for KeepOpener {
 struct KeepMount {
     stores: Stores,
     path: PathBuf,
-    trash_lifetime: Duration,
+    options: Options,
 }
 
 #[async_trait]
@@ -154,29 +193,98 @@ impl OpenStore for KeepMount {
     }
 
     async fn open(&self) -> Result<KeepStore, KeepError> {
-        self.stores.keep(&self.path, self.trash_lifetime).await
+        self.stores.keep(&self.path, &self.options).await
     }
 }
 
 struct AnnexOpener {
     path: PathBuf,
-    uuid: annex_protocol::uuid::Uuid,
+    peer: Peer,
+    patience: Patience,
 }
 
 #[async_trait]
 impl Opener for AnnexOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        Ok(Arc::new(AnnexNode::open(&self.path, &self.uuid, Patience::default()).await?))
+        let (path, uuid, patience) = (&self.path, &self.peer.uuid, self.patience);
+        if !blocking(|| is_installed(GIT_ANNEX_SHELL)).await {
+            return Ok(Arc::new(AnnexNode::open(path, uuid, patience).await?));
+        }
+        let line = p2p_stdio(&self.peer, path.as_os_str().as_bytes());
+        let program = Program::new(vec![GIT_ANNEX_SHELL.into(), b"-c".into(), line]);
+        // git-annex puts its index right when it ends.
+        let bounds = Bounds { idle: 0, ..Bounds::default() };
+        let git_annex = P2pNode::new(program, self.peer.clone(), patience, bounds);
+        AnnexNode::open_beside(path, uuid, patience, Arc::new(git_annex)).await
     }
 }
 
-struct DirectoryOpener(DirectorySpec);
+const GIT_ANNEX_SHELL: &str = "git-annex-shell";
+
+/// Tells whether a program is in PATH. Blocks.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// Returns the command line that makes git-annex-shell speak the P2P protocol for a repository.
+fn p2p_stdio(peer: &Peer, path: &[u8]) -> Vec<u8> {
+    let action = Action::P2pStdio { client: peer.client.clone() };
+    let mut command = AnnexCommand::new(action, Directory::new(path));
+    command.uuid = Some(peer.uuid.clone());
+    command.to_line()
+}
+
+/// A node that speaks the P2P protocol knows this gateway by the UUID of its repository.
+fn peer(gateway: Option<Uuid>, uuid: Uuid, identity: &Identity) -> Peer {
+    let bypass = [identity.gateway.clone(), identity.cluster.clone()].into();
+    Peer { uuid, gateway, client: identity.gateway.clone(), bypass }
+}
+
+struct DirectoryOpener(DirectorySpec, Patience);
 
 #[async_trait]
 impl Opener for DirectoryOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, Patience::default()).await?))
+        Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, self.1).await?))
     }
+}
+
+struct S3Opener(S3Spec);
+
+#[async_trait]
+impl Opener for S3Opener {
+    async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
+        let bucket = bucket(&self.0).await?;
+        Ok(Arc::new(S3Node::new(bucket, self.0.chunk, self.0.part.unwrap_or(PART))))
+    }
+}
+
+/// Makes the client of a bucket. Files that are named in the configuration are read now.
+async fn bucket(spec: &S3Spec) -> Result<Bucket, NodeError> {
+    let (secret, ca_file) = (spec.secret(), spec.ca_file.clone());
+    let read = move || {
+        let credentials = secret.map(|secret| {
+            let text =
+                secret.read().map_err(|error| format!("S3 credentials (secrets = {{ s3creds = … }}): {error}"))?;
+            Credentials::parse(&text).map_err(str::to_owned)
+        });
+        let certificates =
+            ca_file.map(|path| std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display())));
+        Ok((credentials.transpose()?, certificates.transpose()?))
+    };
+    let (credentials, certificates) = blocking(read).await.map_err(NodeError::Unreachable)?;
+    let place = Place {
+        bucket: spec.bucket.clone(),
+        prefix: spec.prefix.clone(),
+        endpoint: spec.endpoint.clone(),
+        region: spec.region.clone(),
+        path_style: spec.path_style,
+        storage_class: spec.storage_class.clone(),
+        certificates,
+    };
+    let Patience { connect, answer, progress } = Patience::default();
+    Ok(Bucket::new(place, credentials.as_ref(), Deadlines { connect, answer, progress })?)
 }
 
 struct ExternalOpener {
@@ -191,9 +299,7 @@ struct ExternalOpener {
 impl Opener for ExternalOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
         let root = self.site.root();
-        let (dir, reserve) = (root.join("run/spool"), self.site.config().limits.spool_reserve);
-        let open = || async move { blocking(move || Spool::open(&dir, reserve)).await };
-        let spool = self.stores.spool.get_or_try_init(open).await?.clone();
+        let spool = self.stores.spool(&self.site).open().await?;
         let External { kind, settings, secrets, processes, deadline } = self.external.clone();
         let times = deadline.map_or_else(Times::default, |silence| Times::default().with_silence(silence));
         let node = ExternalNode::open(external::Options {
@@ -213,18 +319,22 @@ impl Opener for ExternalOpener {
     }
 }
 
-/// A node that speaks the P2P protocol knows this gateway by the UUID of its repository.
-fn p2p(server: &P2pSpec, gateway: Option<Uuid>, uuid: Uuid, identity: &Identity) -> Arc<dyn Node> {
-    let bypass = [identity.gateway.clone(), identity.cluster.clone()].into();
-    let client = identity.gateway.clone();
-    let peer = Peer { uuid, gateway, client, bypass };
-    let patience = Patience::default();
+/// How long the nodes of a site are waited for.
+fn patience(site: &Site) -> Patience {
+    Patience::of(site.config().limits.answer)
+}
+
+fn terms(node: &NodeConfig) -> Terms {
+    let (cost, local, reserve) = (node.cost, node.store.is_local(), node.reserve_beside_store());
+    Terms { cost, local, reserve, max_size: node.max_size }
+}
+
+fn p2p(server: &P2pSpec, gateway: Option<Uuid>, uuid: Uuid, identity: &Identity, patience: Patience) -> Arc<dyn Node> {
+    let peer = peer(gateway, uuid, identity);
     let program = match server {
         P2pSpec::Ssh(ssh) => {
-            let action = Action::P2pStdio { client: peer.client.clone() };
-            let mut command = AnnexCommand::new(action, Directory::new(ssh.path.as_bytes()));
-            command.uuid = Some(peer.uuid.clone());
-            Program::ssh(&ssh.host, ssh.port, ssh.user.as_deref(), command.to_line())
+            let line = p2p_stdio(&peer, ssh.path.as_bytes());
+            Program::ssh(&ssh.host, ssh.port, ssh.user.as_deref(), line)
         }
         P2pSpec::Command(line) => {
             let line = line.replace("{client}", &peer.client.to_string()).replace("{uuid}", &peer.uuid.to_string());
@@ -257,7 +367,11 @@ pub async fn make_store(spec: &NodeSpec) -> Result<(), Failure> {
     match spec {
         NodeSpec::Keep(path) => drop(KeepStore::open(path, Create::IfMissing, Options::default()).await?),
         // These are made by git-annex, or are there already.
-        NodeSpec::Annex(_) | NodeSpec::Directory(_) | NodeSpec::External(_) | NodeSpec::P2p { .. } => {}
+        NodeSpec::Annex(_)
+        | NodeSpec::Directory(_)
+        | NodeSpec::External(_)
+        | NodeSpec::S3(_)
+        | NodeSpec::P2p { .. } => {}
     }
     Ok(())
 }

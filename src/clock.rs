@@ -10,6 +10,12 @@ pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Returns microseconds since the epoch by the wall clock.
+pub fn unix_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// Returns the clock for a new line of the git-annex branch.
 ///
 /// `GIT_ANNEX_VECTOR_CLOCK` takes the place of the wall clock, as it does for git-annex.

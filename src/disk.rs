@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,6 +42,11 @@ pub fn space(path: &Path) -> io::Result<(u64, u64)> {
     let found = nix::sys::statvfs::statvfs(path)?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.fragment_size());
     Ok((bytes(found.blocks()), bytes(found.blocks_available())))
+}
+
+/// Returns the number of the file system of `path` on this machine. Blocks.
+pub fn device(path: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(path)?.dev())
 }
 
 /// Makes the names in a directory durable. Blocks.

@@ -3,7 +3,7 @@
 //! The only place where two nodes meet. Doors call it; it knows nothing of sessions.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use annex_protocol::key::Key;
 use annex_protocol::log::{Status, record_locations};
@@ -13,10 +13,12 @@ use annex_protocol::uuid::Uuid;
 use crate::annex::placement::PlacementState;
 use crate::annex::sizes::Sizes;
 use crate::annex::{Branch, BranchError};
-use crate::node::{Node, NodeError, Way};
+use crate::node::{Node, NodeError, Patience, Way};
 use crate::site::{Site, SiteError, Unwanted};
+use crate::stream::LazySpool;
 use crate::task::blocking;
 
+mod choose;
 mod deadline;
 mod digest;
 mod drain;
@@ -32,13 +34,15 @@ mod remove;
 mod repair;
 mod route;
 mod scrub;
+mod space;
+mod start;
 
 pub use drain::Drained;
 pub use explain::{Explained, OnNode};
 pub use get::Body;
 pub use lock::Locked;
 pub use probe::Tried;
-pub use put::{Put, Receiving};
+pub use put::{Put, Receiving, Stored};
 pub use remove::Removed;
 pub use scrub::Copy;
 
@@ -59,6 +63,8 @@ struct Inner {
     named: lock::Named,
     /// How much each repository holds; built when a size limit first asks for it.
     sizes: Mutex<Sizes>,
+    /// For nodes that need a complete file.
+    spool: LazySpool,
 }
 
 /// The UUIDs under which a repository is known.
@@ -81,6 +87,23 @@ pub struct Member {
     pub node: Arc<dyn Node>,
     /// It is to become empty: nothing new goes there, and what it has counts as missing elsewhere.
     pub draining: bool,
+    /// How long it is waited for.
+    pub patience: Patience,
+    /// On which terms it is used.
+    pub terms: Terms,
+}
+
+/// On which terms a node is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What it costs to fetch from it.
+    pub cost: u32,
+    /// Its content is on this machine's disks, so its room can be looked at.
+    pub local: bool,
+    /// Bytes that stay free there, besides what it keeps free by itself.
+    pub reserve: u64,
+    /// The most bytes that it should hold.
+    pub max_size: Option<u64>,
 }
 
 /// What a session was opened for.
@@ -118,11 +141,11 @@ pub enum GatewayError {
 
 impl Gateway {
     /// Puts a repository together.
-    pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>) -> Self {
+    pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>, spool: LazySpool) -> Self {
         let unwanted = site.config().unwanted;
         let (placement, sizes, named) = (Mutex::default(), Mutex::default(), Mutex::default());
         let cluster = nodes.iter().cloned().collect();
-        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, named, sizes }), cluster)
+        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, named, sizes, spool }), cluster)
     }
 
     /// Returns the gateway for somebody who came through other gateways: their UUIDs, and those of clusters.
@@ -184,6 +207,11 @@ impl Gateway {
     pub async fn commit(&self) -> Result<(), GatewayError> {
         let branch = self.0.branch.clone();
         Ok(blocking(move || branch.commit()).await?)
+    }
+
+    /// Returns how much repositories hold, as it was last counted.
+    fn sizes(&self) -> MutexGuard<'_, Sizes> {
+        self.0.sizes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the nodes behind a target.

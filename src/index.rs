@@ -1,7 +1,7 @@
 //! The port `Index`: which entries a store holds, and who refers to which block.
 //!
 //! The index is a cache of what the manifest blocks say, and can be rebuilt from them; only unfinished uploads, leases and
-//! the deadlines of trashed blocks stand nowhere else. Adapter: [`sqlite`].
+//! the deadlines of trashed blocks stand nowhere else. Adapters: [`sqlite`]; [`nothing`], for entries recorded elsewhere.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -11,6 +11,7 @@ use async_trait::async_trait;
 
 use crate::store::Block;
 
+pub mod nothing;
 pub mod sqlite;
 
 /// A table of entries. Each call is one transaction, durable when it returns; many processes may share the table.

@@ -25,10 +25,13 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
 use crate::index::{Index, IndexError};
-use crate::store::{Block, BlockBytes, BlockStore, Space, StoreError};
+use crate::store::{BlockBytes, Space, StoreError};
 use crate::stream::MAX_BLOCK;
 
 mod collect;
+pub mod collections;
+mod entry;
+mod file;
 mod manifest;
 mod open;
 mod read;
@@ -41,9 +44,11 @@ mod upload;
 
 pub use crate::index::Entry;
 pub use crate::store::dir::Create;
+pub use crate::store::{Block, BlockStore, remote};
 pub use crate::stream::{Cutter, Piece};
 pub use collect::Collected;
-pub use manifest::{Manifest, Proof, Sealer};
+pub use file::{Extent, extents_of, extents_of_entry};
+pub use manifest::{Manifest, Manifests, Proof, Sealer};
 pub use reindex::Reindexed;
 pub use status::Status;
 pub use trash::Refused;
@@ -68,6 +73,8 @@ pub struct Options {
     pub read_ahead: u64,
     /// How long an unfinished upload can be resumed. Default: 7 days.
     pub resume_within: Duration,
+    /// What is written of entries beside the index. Default: sealed manifests.
+    pub manifests: Manifests,
 }
 
 /// A content being read.
@@ -131,7 +138,15 @@ impl Default for Options {
             reserve: 64 << 20,
             read_ahead: 256 << 20,
             resume_within: Duration::from_secs(7 * 24 * 3600),
+            manifests: Manifests::default(),
         }
+    }
+}
+
+impl KeepError {
+    /// Tells whether there is no room left.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Full { .. }) | Self::Index(IndexError::Full { .. }))
     }
 }
 
@@ -163,6 +178,11 @@ impl KeepStore {
         Ok(self.inner.blocks.space().await?)
     }
 
+    /// Returns how many bytes all entries have together, as if nothing were shared.
+    pub async fn held(&self) -> Result<u64, KeepError> {
+        Ok(self.inner.index.totals().await?.bytes)
+    }
+
     /// Returns what is recorded of an entry, whether or not its blocks are sound.
     pub async fn entry(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, KeepError> {
         Ok(self.inner.index.entry(owner, name).await?)
@@ -178,7 +198,7 @@ impl KeepStore {
     /// An error means unknown, not absent: for instance when the store's disk is not mounted.
     pub async fn present(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
         let Some(entry) = self.found(owner, name).await? else { return Ok(false) };
-        Ok(self.inner.missing(&entry.blocks).await?.is_empty())
+        self.has_entry(&entry).await
     }
 
     /// Reads an entry from `offset` on; `None` exactly when [`KeepStore::present`] says false for the part to be read.
@@ -186,7 +206,7 @@ impl KeepStore {
     /// A block that turns out damaged ends the stream in an error and makes the entry absent until it is stored again.
     pub async fn read(&self, owner: &[u8], name: &[u8], offset: u64) -> Result<Option<Content>, KeepError> {
         let Some(entry) = self.found(owner, name).await? else { return Ok(None) };
-        read::content(&self.inner, &entry.blocks, offset).await
+        self.read_entry(&entry, offset).await
     }
 
     /// Begins or resumes an upload. Nothing is visible until it is committed.

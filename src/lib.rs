@@ -5,8 +5,10 @@
 
 pub mod annex;
 pub mod assemble;
+pub mod catalogue;
 pub mod cli;
 pub mod clock;
+pub mod database;
 pub mod disk;
 pub mod error;
 pub mod gateway;
@@ -16,6 +18,7 @@ pub mod keep;
 pub mod node;
 pub mod remote;
 pub mod repo;
+pub mod s3;
 pub mod serve;
 pub mod site;
 pub mod store;

@@ -8,14 +8,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+use crate::disk;
 use crate::stream::Piece;
 
 pub mod annex;
+mod chunks;
 pub mod directory;
 pub mod external;
 pub mod keep;
@@ -26,13 +29,18 @@ pub mod p2p_http;
 mod patience;
 mod peer;
 mod relock;
+pub mod s3;
+mod spooling;
 mod turns;
 mod window;
 
+use chunks::{Chunking, unknown_count};
 pub use lazy::{Lazy, Opener};
 pub use patience::Patience;
 pub use peer::Peer;
 use relock::lock_again;
+pub use spooling::Spooling;
+use spooling::{file_name, kept_name};
 use turns::{Follower, Turn, Turns};
 use window::Window;
 
@@ -57,10 +65,36 @@ pub struct Space {
     pub total: u64,
     /// What can still be stored there: nothing means that the node is full.
     pub free: u64,
+    /// The file system, by its number on this machine: nodes on the same one share its room.
+    pub device: Option<u64>,
+}
+
+impl Space {
+    /// Looks at the file system of a directory. Blocks.
+    fn at(path: &Path) -> Result<Self, NodeError> {
+        let looked = disk::space(path).and_then(|space| Ok((space, disk::device(path)?)));
+        let ((total, free), device) = looked.map_err(NodeError::at(path))?;
+        Ok(Self { total, free, device: Some(device) })
+    }
+
+    /// Returns what is left of it if `reserve` bytes have to stay free.
+    #[must_use]
+    pub fn above(self, reserve: u64) -> Self {
+        Self { free: self.free.saturating_sub(reserve), ..self }
+    }
+}
+
+/// How busy a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Load {
+    /// Transfers of content from it and to it that are under way.
+    pub transfers: u64,
+    /// Bytes a second that it gave lately; `None` if nothing was read from it for a while.
+    pub rate: Option<f64>,
 }
 
 /// Why a node did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum NodeError {
     /// It cannot be asked now; whether it has the content is unknown.
     #[error("not reachable: {0}")]
@@ -136,11 +170,41 @@ pub trait Node: Send + Sync {
     /// Starts an upload, going on where an earlier one that broke off left. Several at once for one key are no error.
     async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError>;
 
+    /// The same, of a key that is the content of `file`: for nodes that decide by names in turn, as another cluster does.
+    async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
+        let _ = file;
+        self.put(key).await
+    }
+
+    /// Starts an upload of a complete file. `None` from a node that takes content piece by piece.
+    ///
+    /// A node that answers with something would write the pieces to a temporary file: whoever has such a file for others,
+    /// too, gives it to all of them.
+    async fn put_file(&self, key: &Key) -> Result<Option<Box<dyn FileUpload>>, NodeError> {
+        let _ = key;
+        Ok(None)
+    }
+
     /// Removes a key's content. The content not being there is success.
     async fn remove(&self, key: &Key) -> Result<(), NodeError>;
 
     /// Returns the room there is, or `None` where nobody knows of an end. An error means that the node cannot be used now.
     async fn space(&self) -> Result<Option<Space>, NodeError>;
+
+    /// Returns how many bytes of content the node holds for all repositories together; `None` if it does not count them.
+    async fn held(&self) -> Result<Option<u64>, NodeError> {
+        Ok(None)
+    }
+
+    /// Returns how busy the node is, as far as that is counted.
+    fn load(&self) -> Load {
+        Load::default()
+    }
+
+    /// Is told why an upload does without this node though it was not asked, so that it can be counted.
+    fn passed_over(&self, why: &NodeError) {
+        let _ = why;
+    }
 
     /// Takes a copy out of use whose bytes are not the key's, keeping them for people to look at where that can be done.
     /// The node does not have the key afterwards.
@@ -229,4 +293,11 @@ pub trait Upload: Send + Sync {
 
     /// Leaves nothing behind.
     async fn abort(self: Box<Self>) -> Result<(), NodeError>;
+}
+
+/// An upload of a file that somebody else writes.
+#[async_trait]
+pub trait FileUpload: Send + Sync {
+    /// Stores the file, which is complete and verified, of `size` bytes: when this returns, the node has the content.
+    async fn store(self: Box<Self>, file: &Path, size: u64) -> Result<(), NodeError>;
 }

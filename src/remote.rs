@@ -6,6 +6,7 @@
 
 mod answer;
 mod content;
+mod import;
 mod input;
 mod job;
 mod output;
@@ -13,5 +14,8 @@ mod progress;
 mod session;
 mod settings;
 mod shared;
+mod state;
+mod subject;
+mod url;
 
 pub use session::serve;

@@ -1,5 +1,6 @@
 //! Doors: who talks to us, and for what.
 
+pub mod arvados;
 pub mod caller;
 pub mod conversation;
 mod git;

@@ -1,7 +1,7 @@
 //! The port `BlockStore`: blocks by hash.
 //!
 //! A block is at most 64 MiB; its name is the MD5 of its bytes (spec `keep-blocks.md` §1). Adapters: [`dir`], a directory
-//! in keepstore's own layout; [`memory`]; [`volumes`], several stores as one.
+//! in keepstore's own layout; [`memory`]; [`remote`], Keep servers over HTTP; [`volumes`], several stores as one.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -15,6 +15,7 @@ use futures_util::stream::BoxStream;
 mod block;
 pub mod dir;
 pub mod memory;
+pub mod remote;
 mod verify;
 pub mod volumes;
 
@@ -104,6 +105,14 @@ pub trait BlockStore: Send + Sync + 'static {
 
     /// Returns the space of the place.
     async fn space(&self) -> Result<Space, StoreError>;
+
+    /// Returns the block's locator with what it takes to read it from the place: permission signatures, where it has them.
+    fn locator(&self, block: Block) -> Locator {
+        block.locator()
+    }
+
+    /// Takes note of a locator that may carry such a signature.
+    fn learn(&self, _locator: &Locator) {}
 }
 
 /// The verified bytes of a block.
@@ -273,6 +282,14 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A server did not do what it was asked.
+    #[error("the Keep store {store}: {reason}")]
+    Failed {
+        /// The store.
+        store: String,
+        /// What it said, or what happened.
+        reason: String,
     },
     /// The work was lost in this process (a panic, or the runtime ended).
     #[error("Keep store {store}: the work was lost")]

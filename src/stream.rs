@@ -8,10 +8,11 @@ mod budget;
 mod cutter;
 mod lane;
 mod spool;
+pub mod web;
 mod wire;
 
 pub use budget::{Budget, Counted};
 pub use cutter::{BlockDigest, Cutter, Digest, DigestLost, MAX_BLOCK, Piece};
 pub use lane::{Lane, Work};
-pub use spool::{Spool, SpoolError, SpoolFile};
+pub use spool::{LazySpool, Spool, SpoolError, SpoolFile};
 pub use wire::{Wire, WireError};

@@ -428,6 +428,106 @@ locks_hold_both_ways() {
     assert_equal "$(git -C "$R" status --porcelain)" ""
 }
 
+# with_git_annex: the gateway has git-annex, too; it has not in the other tests.
+with_git_annex() {
+    local name
+    for name in git-annex git-annex-shell; do ln -s "$ROOT/.peers/venv/bin/$name" "$BIN/$name"; done
+}
+
+# unlocked_file: a work tree as the node's repository, with the unlocked file `file` and its content; the client has both.
+unlocked_file() {
+    make_repo "$TMP/r"
+    start_annex_site r
+    with_git_annex
+    add_file file 5000
+    git annex unlock -q file
+    git commit -q -m unlocked
+    git -C "$R" pull -q "$TMP/work" main
+    [ "$(head -c 15 "$R/file")" = /annex/objects/ ] || fail "it is no pointer"
+}
+
+# clean_in_r: git finds nothing changed there. git-annex writes its index last, after its answer.
+clean_in_r() { [ -z "$(git -C "$R" status --porcelain)" ]; }
+
+@test "with git-annex on the gateway, unlocked files get their content and lose it as by its own hands" {
+    unlocked_file
+    git annex copy -q --to origin-r file
+    assert_same "$R/file" "$TMP/original-file"
+    assert_same "$(object "$KEY")" "$TMP/original-file"
+    wait_until 20 clean_in_r
+    git -C "$R" annex fsck -q file
+    logged_in_r "$KEY"
+    assert_logged "$KEY" "$R_UUID"
+    git annex drop -q --force file
+    git annex get -q --from origin-r file
+    assert_same file "$TMP/original-file"
+
+    hold_open p2p "$KEY"
+    refused_here "$KEY"
+    unlock
+    git annex drop -q --from origin-r file
+    assert_equal "$(cat "$R/file")" "/annex/objects/$KEY"
+    [ -z "$(git -C "$R" annex contentlocation "$KEY")" ]
+    wait_until 20 clean_in_r
+    not_logged_in_r "$KEY"
+    assert_logged "$KEY"
+    # To the whole cluster: one upload for both nodes.
+    git annex copy -q --to origin file
+    assert_logged "$KEY" a "$R_UUID"
+    assert_same "$R/file" "$TMP/original-file"
+}
+
+@test "what somebody changed in an unlocked file stays when the key is dropped" {
+    unlocked_file
+    git annex copy -q --to origin-r file
+    echo changed >>"$R/file"
+    cp "$R/file" "$TMP/changed"
+    git annex drop -q --from origin-r file
+    assert_same "$R/file" "$TMP/changed"
+    git annex get -q --from origin-r file 2>/dev/null || true
+    assert_same file "$TMP/original-file"
+}
+
+@test "unlocked files of many keys come while git-annex works in the repository" {
+    unlocked_file
+    for i in 1 2 3 4 5 6; do random_file "many$i" 20K; done
+    git annex add -q .
+    git annex unlock -q many1 many2 many3
+    git commit -q -m many
+    git -C "$R" pull -q "$TMP/work" main
+    (for i in 1 2 3; do
+        random_file "$R/own$i" 3000
+        git -C "$R" annex add -q "own$i"
+        git -C "$R" commit -q -m "own$i"
+    done) &
+    git annex copy -q -J3 --to origin-r .
+    wait $!
+    for i in 1 2 3 4 5 6; do assert_same "$R/many$i" "many$i"; done
+    git -C "$R" annex fsck -q .
+    wait_until 20 clean_in_r
+    git annex drop -q --from origin-r .
+    for i in 1 2 3; do assert_equal "$(cat "$R/many$i")" "/annex/objects/$(annex_key "many$i")"; done
+    wait_until 20 clean_in_r
+}
+
+@test "with git-annex on the gateway, a repository that only it can work in is a node" {
+    bare_repo r.git
+    start_annex_site r.git
+    with_git_annex
+    local setting
+    for setting in annex.pidlock=true core.sharedRepository=group annex.thin=true; do
+        git -C "$R" config "${setting%%=*}" "${setting#*=}"
+        add_file "${setting%%=*}" 1000
+        git annex copy -q --to origin-r "${setting%%=*}"
+        git annex drop -q --force "${setting%%=*}"
+        git annex get -q --from origin-r "${setting%%=*}"
+        git -C "$R" annex fsck -q --key "$KEY"
+        git annex drop -q --from origin-r "${setting%%=*}"
+        [ -z "$(git -C "$R" annex contentlocation "$KEY")" ]
+        git -C "$R" config --unset "${setting%%=*}"
+    done
+}
+
 @test "a repository that only git-annex can work in is refused with the reason" {
     bare_repo r.git
     start_annex_site r.git
@@ -437,7 +537,7 @@ locks_hold_both_ways() {
         annex.tune.objecthash1=true annex.version=7 "annex.freezecontent-command=true"; do
         git -C "$R" config "${setting%%=*}" "${setting#*=}"
         run ! git annex copy --to origin-r file
-        assert_output "only git-annex itself may work in it: use a node ssh://"
+        assert_output "only git-annex itself may work in it; install git-annex on this machine, or use a node ssh://"
         if [[ $setting == annex.version* ]]; then git -C "$R" config annex.version 10; else git -C "$R" config --unset "${setting%%=*}"; fi
     done
     git -C "$R" config annex.securehashesonly true

@@ -76,6 +76,53 @@ setup() {
     SITE=$TMP/far assert_logged "$KEY"
 }
 
+# far_chooses_by_name: the far cluster has the node g, too, for *.dat alone; all else is for f.
+far_chooses_by_name() {
+    SITE=$TMP/far
+    annex-keep node add g="$TMP/keep-g" --site "$SITE"
+    annex-keep repo create data --site "$SITE"
+    annex-keep user set far --site "$SITE" --role admin
+    git clone -q ssh://farhost/data "$TMP/admin" 2>/dev/null
+    git -C "$TMP/admin" annex init -q admin
+    git -C "$TMP/admin" commit -q --allow-empty -m start
+    git -C "$TMP/admin" annex wanted -q origin-g "include=sub/*.dat"
+    git -C "$TMP/admin" annex wanted -q origin-f "exclude=sub/*.dat"
+    git -C "$TMP/admin" annex push -q --no-content
+}
+
+# names_reach_far: a file goes to where the far cluster wants its name.
+names_reach_far() {
+    begin
+    mkdir sub
+    random_file "sub/a b.dat" 20K
+    random_file sub/other.txt 20K
+    git annex add -q sub
+    git commit -q -m sub
+    git annex copy -q --to origin sub
+    assert_logged "$(annex_key "sub/a b.dat")" n "$(uuid_at far g)"
+    assert_logged "$(annex_key sub/other.txt)" n "$(uuid_at far f)"
+    SITE=$TMP/far assert_logged "$(annex_key "sub/a b.dat")" g
+    SITE=$TMP/far assert_logged "$(annex_key sub/other.txt)" f
+}
+
+@test "a far cluster chooses by the names of files, which are passed on" {
+    far_chooses_by_name
+    node near remote ssh://farhost/data "$(uuid_at far cluster)" "gateway = \"$(uuid_at far gateway)\""
+    annex-keep repo create data --site "$TMP/near"
+    names_reach_far
+}
+
+@test "a far cluster behind HTTP chooses by the names of files, too" {
+    far_chooses_by_name
+    annex-keep user add door --site "$SITE" --role write --password-stdin <<<"far-enough"
+    start_daemon
+    echo far-enough >"$TMP/password"
+    node near remote "annex+$HTTP/git-annex/" "$(uuid_at far cluster)" "gateway = \"$(uuid_at far gateway)\"" \
+        'user = "door"' "password_file = \"$TMP/password\""
+    annex-keep repo create data --site "$TMP/near"
+    names_reach_far
+}
+
 @test "clusters that are nodes of each other do not ask in a circle" {
     annex-keep repo create data --site "$TMP/far"
     annex-keep repo create data --site "$TMP/near"

@@ -230,9 +230,12 @@ async fn a_lost_index_is_an_error_until_it_is_rebuilt() {
     drop(store);
     let index = dir.path().join(".annex-keep/index.db");
     // The writing thread closes the database a moment later, and takes away whatever log then has its log's name.
-    while index.with_file_name("index.db-wal").exists() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let closed = async {
+        while index.with_file_name("index.db-wal").exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), closed).await.expect("the database is closed");
     std::fs::remove_file(index).unwrap();
     let error = KeepStore::open(dir.path(), Create::IfMissing, small_blocks()).await.unwrap_err();
     assert!(error.to_string().contains("reindex"), "{error}");

@@ -14,12 +14,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("assemble", EVERYTHING),
     ("serve/hook", &["annex", "git", "error"]),
     ("serve/keep", &["keep", "store", "site", "stream", "task", "clock", "error"]),
-    ("serve", &["repo", "gateway", "node", "site", "stream", "git", "task", "clock", "error"]),
+    ("serve", &["catalogue", "database", "repo", "gateway", "node", "site", "stream", "git", "task", "clock", "error"]),
     ("repo", &["gateway", "annex", "git", "site", "clock"]),
     ("gateway", &["node", "annex", "site", "stream", "task", "clock"]),
     ("remote", &["keep", "stream"]),
     ("node/keep", &["keep", "stream"]),
     ("node/annex", &["annex", "git", "disk", "stream", "clock"]),
+    ("node/s3", &["s3", "stream"]),
     ("node", &["disk", "stream", "task"]),
     ("keep", &["index", "store", "disk", "stream"]),
     ("annex", &["git", "disk", "clock"]),
@@ -27,7 +28,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("index", &["store", "stream"]),
     ("store", &["disk", "stream"]),
     ("disk", &["stream"]),
+    ("s3", &["task"]),
     ("site", &["disk", "clock", "error"]),
+    ("catalogue", &["database"]),
+    ("database", &["task"]),
     ("stream", &[]),
     ("task", &[]),
     ("clock", &[]),
@@ -36,7 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const EVERYTHING: &[&str] = &["*"];
 
 /// Modules that are ports. Each file in the folder of the same name is an adapter, and adapters never know each other.
-const PORTS: &[&str] = &["node", "store", "index"];
+const PORTS: &[&str] = &["node", "store", "index", "database"];
 
 /// What `protocol` may depend on: hashes, encodings, parsers. Nothing that does I/O, no runtime, no clock.
 const PURE: &[&str] = &[

@@ -8,7 +8,11 @@ mod contract;
 mod external;
 #[path = "node/local.rs"]
 mod local;
+#[path = "support/moto.rs"]
+mod moto;
 #[path = "node/p2p.rs"]
 mod p2p;
 #[path = "node/peer.rs"]
 mod peer;
+#[path = "node/s3.rs"]
+mod s3;

@@ -11,9 +11,11 @@ use crate::hex;
 mod call;
 mod locator;
 mod mapping;
+mod object;
 mod rendezvous;
 mod request;
 mod signature;
+mod time;
 mod token;
 
 #[cfg(test)]
@@ -23,9 +25,11 @@ pub use call::KeepCall;
 pub(crate) use locator::digits as locator_digits;
 pub use locator::{Locator, LocatorError, is_loose_locator};
 pub use mapping::{Mapping, MappingError};
+pub use object::ObjectKind;
 pub use rendezvous::{mount_order, service_order, weight};
 pub use request::{BlockRequest, InvalidRequest};
 pub use signature::{SignatureError, Signer};
+pub use time::ApiTime;
 pub use token::{ClusterId, SaltError, Token, salted_secret_matches};
 
 /// The most bytes that a block can have: 64 MiB.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::keep::Locator;
 
+mod edit;
 mod files;
 mod normal;
 mod stream;
@@ -21,7 +22,7 @@ mod tests;
 pub use files::{Extent, File, Files};
 pub use stream::{Segment, Stream};
 pub use syntax::{Reason, validate};
-pub use text::{as_remote, portable_data_hash, stripped, without_signatures};
+pub use text::{as_remote, portable_data_hash, stripped, with_signatures, without_signatures};
 
 /// A manifest that can be read: every locator has a size, every segment lies inside its stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,6 +62,11 @@ impl Manifest {
         }
         let segment = Segment { position: 0, size, name: name.to_vec() };
         Ok(Self { streams: vec![Stream::new(stream_name, blocks, vec![segment])?] })
+    }
+
+    /// Makes a manifest of streams.
+    pub fn of_streams(streams: Vec<Stream>) -> Self {
+        Self { streams }
     }
 
     /// Returns the streams in order.

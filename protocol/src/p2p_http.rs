@@ -16,7 +16,7 @@ mod unlock;
 mod value;
 
 pub use address::{Address, AddressError, Call, Resource};
-pub use query::{Query, QueryError};
+pub use query::{Query, QueryError, decode_query};
 pub use unlock::{Malformed, UnlockReader, unlock_message};
 pub use value::{decode_value, encode_value, percent_decode, percent_encode};
 

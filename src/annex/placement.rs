@@ -25,6 +25,13 @@ pub struct PlacementState {
     at: Option<ObjectId>,
 }
 
+impl PlacementState {
+    /// Tells whether it may matter how much repositories hold: some have a maximum, which balanced placement looks at.
+    pub fn depends_on_sizes(&self) -> bool {
+        !self.placement.max_sizes.is_empty()
+    }
+}
+
 const FILES: [&[u8]; 10] = [
     b"group.log",
     b"trust.log",

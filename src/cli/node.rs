@@ -6,12 +6,13 @@ use annex_protocol::uuid::Uuid;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::output::{Lines, Tally};
+use super::output::{Lines, Tally, size};
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::Failure;
 use crate::serve::hub::Hub;
-use crate::site::config::NodeSpec;
+use crate::serve::status::{self, NodeState};
+use crate::site::config::{NodeSpec, Secret};
 use crate::site::{RepoName, Site};
 use crate::task::Shutdown;
 
@@ -36,7 +37,7 @@ enum Action {
     },
     /// Add a node, make it known in every repository, and try out what it can do
     Add(Add),
-    /// Change what a node costs, or take it into use again
+    /// Change what a node costs or holds, or take it into use again
     Set {
         /// The node's name
         name: String,
@@ -46,6 +47,12 @@ enum Action {
         /// Let it fill again after `drain`
         #[arg(long)]
         keep: bool,
+        /// What stays free on its disk, for example "10 GB"; "none" for what its kind does by itself
+        #[arg(long, value_name = "SIZE")]
+        reserve: Option<String>,
+        /// The most that it holds, for example "2 TB"; "none" for no limit
+        #[arg(long, value_name = "SIZE")]
+        maxsize: Option<String>,
         #[command(flatten)]
         site: SiteOption,
     },
@@ -79,6 +86,9 @@ struct Add {
     /// The UUID that it has of its own, if it is a git-annex repository
     #[arg(long, value_parser = uuid, requires = "repo")]
     uuid: Option<Uuid>,
+    /// Where a secret stands that it asks for, for example s3creds=file:PATH, or NAME=env:VARIABLE; may be given again
+    #[arg(long = "secret", value_name = "NAME=WHERE", value_parser = secret)]
+    secrets: Vec<(String, Secret)>,
     #[command(flatten)]
     site: SiteOption,
 }
@@ -88,9 +98,17 @@ impl Node {
         let mut out = Lines::new();
         let mut tally = Tally::default();
         match self.action {
-            Action::List { site, json } => list(&site.open()?, json, &mut out)?,
+            Action::List { site, json } => list(&site.open()?, json, &mut out).await?,
             Action::Add(add) => add.run(&mut out, &mut tally).await?,
-            Action::Set { name, cost, keep, site } => site.open()?.set_node(&name, cost, keep.then_some(false))?,
+            Action::Set { name, cost, keep, reserve, maxsize, site } => {
+                let site = site.open()?;
+                site.set_node(&name, cost, keep.then_some(false))?;
+                for (setting, size) in [("reserve", reserve), ("maxsize", maxsize)] {
+                    if let Some(size) = size {
+                        site.set_node_size(&name, setting, &size)?;
+                    }
+                }
+            }
             Action::Drain { name, site } => drain(&site.open()?, &name, &mut out, &mut tally).await?,
             Action::Remove { name, force, site } => remove(&site.open()?, &name, force)?,
         }
@@ -99,20 +117,31 @@ impl Node {
     }
 }
 
-fn list(site: &Site, json: bool, out: &mut Lines) -> Result<(), Failure> {
+async fn list(site: &Site, json: bool, out: &mut Lines) -> Result<(), Failure> {
+    let hub = Hub::new(site.clone(), Box::new(Stores::default()), Shutdown::default());
+    // Others would have to be connected to.
+    let looked = status::nodes(&hub, |node| node.store.is_local()).await?;
     for (name, node) in &site.config().nodes {
         let repo = node.repo.as_ref().map(ToString::to_string);
         let store = node.store.absolute(site.root()).to_string();
+        let room = looked.iter().find(|looked| looked.name == *name);
+        let full = room.filter(|room| room.state == NodeState::Full);
         if json {
             let uuid = node.uuid.as_ref().map(ToString::to_string);
             let node = json!({
                 "name": name, "store": store, "cost": node.cost, "drain": node.drain, "repo": repo, "uuid": uuid,
+                "reserve": node.reserve, "maxsize": node.max_size, "full": full.is_some(),
+                "free": room.and_then(|room| room.free), "held": room.and_then(|room| room.held),
             });
             out.line(node)?;
         } else {
             let repo = repo.map(|repo| format!(" (only {repo})")).unwrap_or_default();
             let drain = if node.drain { ", to become empty" } else { "" };
-            out.line(format_args!("{name}: {store}{repo}, cost {}{drain}", node.cost))?;
+            let reserve = node.reserve.map(|bytes| format!(", reserve {}", size(bytes))).unwrap_or_default();
+            let most = node.max_size.map(|bytes| format!(", maxsize {}", size(bytes))).unwrap_or_default();
+            let full =
+                full.and_then(|full| full.reason.as_ref()).map(|why| format!(", full: {why}")).unwrap_or_default();
+            out.line(format_args!("{name}: {store}{repo}, cost {}{drain}{reserve}{most}{full}", node.cost))?;
         }
     }
     Ok(())
@@ -122,13 +151,15 @@ impl Add {
     async fn run(self, out: &mut Lines, tally: &mut Tally) -> Result<(), Failure> {
         let (name, spec) = &self.node;
         // A path that was typed here is meant from here, not from inside the site.
-        let spec = NodeSpec::parse(spec).map_err(Failure::usage)?.absolute(&std::env::current_dir()?);
+        let here = std::env::current_dir()?;
+        let spec = NodeSpec::parse(spec).map_err(Failure::usage)?.absolute(&here);
+        let secrets = self.secrets.iter().map(|(name, secret)| (name.clone(), secret.absolute(&here))).collect();
         let site = self.site.open()?;
         if site.config().nodes.contains_key(name) {
             return Err(Failure::failed(format!("there is a node {name} already")));
         }
         crate::assemble::make_store(&spec).await?;
-        site.add_node(name, &spec, self.repo.as_ref(), self.uuid.as_ref())?;
+        site.add_node(name, &spec, self.repo.as_ref(), self.uuid.as_ref(), &secrets)?;
         let site = site.reload()?;
         let hub = Hub::new(site.clone(), Box::new(Stores::default()), Shutdown::default());
         let mut probed = false;
@@ -206,6 +237,11 @@ fn remove(site: &Site, name: &str, force: bool) -> Result<(), Failure> {
         hub.open(&repo)?.repo.advertise()?;
     }
     Ok(())
+}
+
+fn secret(text: &str) -> Result<(String, Secret), String> {
+    let (name, place) = text.split_once('=').ok_or_else(|| "NAME=file:PATH or NAME=env:VARIABLE".to_owned())?;
+    Ok((name.to_owned(), Secret::parse(place)?))
 }
 
 fn uuid(text: &str) -> Result<Uuid, String> {

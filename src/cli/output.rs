@@ -74,3 +74,16 @@ impl Tally {
         }
     }
 }
+
+/// Shows a size to people.
+pub(super) fn size(bytes: u64) -> String {
+    let mut units = ["bytes", "kB", "MB", "GB", "TB", "PB"].into_iter();
+    let (mut number, mut unit) = (bytes as f64, units.next().unwrap_or_default());
+    for larger in units {
+        if number < 1000.0 {
+            break;
+        }
+        (number, unit) = (number / 1000.0, larger);
+    }
+    if unit == "bytes" { format!("{bytes} bytes") } else { format!("{number:.1} {unit}") }
+}

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::log::Format;
 use super::output::Lines;
 use crate::assemble::Stores;
+use crate::database::DatabaseError;
 use crate::error::Failure;
 use crate::serve::hub::Hub;
 use crate::serve::socket::Door;
@@ -88,7 +89,14 @@ impl Serve {
             hub.listens(at);
             shutdown.running.spawn(keep_door.clone().serve(listener));
         }
+        match hub.catalogue().await {
+            Ok(_) => {}
+            // It is looked for again whenever it is needed.
+            Err(error @ DatabaseError::Unreachable { .. }) => tracing::error!("{error}"),
+            Err(error) => return Err(error.into()),
+        }
         shutdown.running.spawn(worker::repair(hub.clone()));
+        shutdown.running.spawn(worker::sweep(hub.clone()));
         shutdown.running.spawn(worker::collect(hub.clone()));
         out.line("ready")?;
         out.end()?;

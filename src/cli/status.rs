@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::output::Lines;
+use super::output::{Lines, size};
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::{Failure, Kind};
@@ -93,6 +93,12 @@ fn told(node: &NodeStatus) -> String {
     if let (Some(free), Some(total)) = (node.free, node.total) {
         text.push_str(&format!(", {} free of {}", size(free), size(total)));
     }
+    if let (Some(held), Some(most)) = (node.held, node.max_size) {
+        text.push_str(&format!(", holds {} of at most {}", size(held), size(most)));
+    }
+    if node.reserved > 0 {
+        text.push_str(&format!(", {} on the way", size(node.reserved)));
+    }
     text.push_str(&format!(" ({})", node.store));
     if node.requests > 0 {
         let (read, written) = (size(node.bytes_out), size(node.bytes_in));
@@ -102,18 +108,6 @@ fn told(node: &NodeStatus) -> String {
         text.push_str(&format!(", last error: {error}"));
     }
     text
-}
-
-fn size(bytes: u64) -> String {
-    let mut units = ["bytes", "kB", "MB", "GB", "TB", "PB"].into_iter();
-    let (mut number, mut unit) = (bytes as f64, units.next().unwrap_or_default());
-    for larger in units {
-        if number < 1000.0 {
-            break;
-        }
-        (number, unit) = (number / 1000.0, larger);
-    }
-    if unit == "bytes" { format!("{bytes} bytes") } else { format!("{number:.1} {unit}") }
 }
 
 fn duration(seconds: u64) -> String {

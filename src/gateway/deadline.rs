@@ -3,19 +3,11 @@
 use std::time::Duration;
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 
 use super::Member;
-use crate::node::{Content, Hold, NodeError, Upload};
-
-/// A question is answered within this time.
-const ANSWER: Duration = Duration::from_secs(60);
-
-/// Content moves on within this time.
-pub(super) const PROGRESS: Duration = Duration::from_secs(60);
-
-/// What was sent is made durable within this time, or what [`all_of`] adds to it.
-pub(super) const COMMIT: Duration = Duration::from_secs(300);
+use crate::node::{Content, FileUpload, Hold, NodeError, Space, Upload};
 
 /// The slowest node that goes through a whole content before it answers, in bytes a second.
 const SLOWEST: u64 = 1 << 20;
@@ -39,30 +31,46 @@ pub(super) async fn answered<T>(
 /// The questions of [`crate::node::Node`], each with its deadline.
 impl Member {
     pub(super) async fn present(&self, key: &Key) -> Result<bool, NodeError> {
-        answered(ANSWER, self.node.present(key)).await
+        answered(self.patience.answer, self.node.present(key)).await
     }
 
     pub(super) async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
-        answered(ANSWER + all_of(key.content_size()), self.node.get(key, offset)).await
+        answered(self.patience.answer + all_of(key.content_size()), self.node.get(key, offset)).await
     }
 
     pub(super) async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
-        answered(ANSWER, self.node.put(key)).await
+        answered(self.patience.answer, self.node.put(key)).await
+    }
+
+    pub(super) async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
+        answered(self.patience.answer, self.node.put_as(key, file)).await
+    }
+
+    pub(super) async fn put_file(&self, key: &Key) -> Result<Option<Box<dyn FileUpload>>, NodeError> {
+        answered(self.patience.answer, self.node.put_file(key)).await
+    }
+
+    pub(super) async fn space(&self) -> Result<Option<Space>, NodeError> {
+        answered(self.patience.answer, self.node.space()).await
+    }
+
+    pub(super) async fn held(&self) -> Result<Option<u64>, NodeError> {
+        answered(self.patience.answer, self.node.held()).await
     }
 
     pub(super) async fn remove(&self, key: &Key) -> Result<(), NodeError> {
-        answered(COMMIT, self.node.remove(key)).await
+        answered(self.patience.commit(), self.node.remove(key)).await
     }
 
     pub(super) async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
-        answered(COMMIT, self.node.remove_and_tell(key)).await
+        answered(self.patience.commit(), self.node.remove_and_tell(key)).await
     }
 
     pub(super) async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
-        answered(COMMIT, self.node.set_aside(key)).await
+        answered(self.patience.commit(), self.node.set_aside(key)).await
     }
 
     pub(super) async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
-        answered(ANSWER, self.node.lock(key)).await
+        answered(self.patience.answer, self.node.lock(key)).await
     }
 }

@@ -1,6 +1,6 @@
 //! What preferred content expressions ask about a key, answered from the git-annex branch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use annex_protocol::key::Key;
@@ -17,6 +17,8 @@ pub(super) struct Facts<'a> {
     pub(super) branch: &'a Branch,
     pub(super) state: &'a PlacementState,
     pub(super) sizes: &'a Mutex<Sizes>,
+    /// What uploads under way bring to each repository.
+    pub(super) coming: HashMap<Uuid, u64>,
     pub(super) key: &'a Key,
     /// Who has the key, clusters not added.
     pub(super) locations: BTreeSet<Uuid>,
@@ -60,7 +62,7 @@ impl KeyFacts for Facts<'_> {
     fn repository_size(&self, repository: &Uuid) -> Option<u64> {
         let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
         self.keep_error(self.branch.update_sizes(&mut sizes))?;
-        sizes.of(repository)
+        Some(sizes.of(repository)?.saturating_add(self.coming.get(repository).copied().unwrap_or_default()))
     }
 }
 

@@ -1,18 +1,22 @@
 //! One node's side of an upload: a bounded queue in front of the node, worked off by a task of its own.
 //!
-//! So a node that is slow for a moment holds nobody up, and one that stands still is left behind.
+//! So a node that is slow for a moment holds nobody up, and one that stands still is left behind. Nodes that can only
+//! take a complete file share one such side: the file is written once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use annex_protocol::uuid::Uuid;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Member;
-use super::deadline::{COMMIT, PROGRESS, all_of, answered};
-use crate::node::{NodeError, Upload};
-use crate::stream::{Budget, Counted, Piece};
+use super::deadline::{all_of, answered};
+use crate::node::{FileUpload, NodeError, Patience, Spooling, Upload};
+use crate::stream::{Budget, Counted, Piece, SpoolFile};
 
 /// Bytes that may wait for one node. They are shared by all nodes of the upload, so this is also what one upload holds.
 const QUEUE_BYTES: u32 = 4 << 20;
@@ -20,9 +24,14 @@ const QUEUE_BYTES: u32 = 4 << 20;
 /// Pieces that may wait for one node, however small.
 const QUEUE_PIECES: usize = 256;
 
-/// An upload to one node.
+/// An upload to one node, or to those that share a file.
 pub(super) struct Feed {
-    pub(super) member: Member,
+    pub(super) members: Vec<Member>,
+    patience: Patience,
+    /// The file that they share, and how each stores it, in the order of the members.
+    shared: Option<(Arc<SpoolFile>, Vec<Box<dyn FileUpload>>)>,
+    /// Where the upload goes on.
+    pub(super) offset: u64,
     queue: mpsc::Sender<Order>,
     budget: Budget,
     size: Option<u64>,
@@ -40,9 +49,35 @@ type Ended = Result<Box<dyn Upload>, NodeError>;
 
 impl Feed {
     pub(super) fn new(member: Member, upload: Box<dyn Upload>) -> Self {
+        Self::start(vec![member], None, upload)
+    }
+
+    /// Makes the feed of nodes that take the file which `spooling` writes.
+    pub(super) fn of_file(spooling: Box<Spooling>, takers: Vec<(Member, Box<dyn FileUpload>)>) -> Self {
+        let (members, stores) = takers.into_iter().unzip();
+        Self::start(members, Some((spooling.file(), stores)), spooling)
+    }
+
+    fn start(
+        members: Vec<Member>,
+        shared: Option<(Arc<SpoolFile>, Vec<Box<dyn FileUpload>>)>,
+        upload: Box<dyn Upload>,
+    ) -> Self {
+        // One for all nodes of a site.
+        let patience = members.first().map(|member| member.patience).unwrap_or_default();
         let (queue, orders) = mpsc::channel(QUEUE_PIECES);
+        let offset = upload.offset();
         let task = tokio::spawn(work(upload, orders));
-        Self { member, queue, budget: Budget::new(QUEUE_BYTES), size: None, task }
+        Self { members, patience, shared, offset, queue, budget: Budget::new(QUEUE_BYTES), size: None, task }
+    }
+
+    /// Leaves nodes out of it.
+    pub(super) fn leave_out(&mut self, left_out: impl Fn(&Member) -> bool) {
+        if let Some((_, stores)) = &mut self.shared {
+            let mut members = self.members.iter();
+            stores.retain(|_| members.next().is_some_and(|member| !left_out(member)));
+        }
+        self.members.retain(|member| !left_out(member));
     }
 
     /// Tells the node how large the whole content will be.
@@ -64,18 +99,18 @@ impl Feed {
 
     async fn count(&mut self, bytes: Bytes) -> Result<Counted, NodeError> {
         let budget = self.budget.clone();
-        match timeout(PROGRESS, budget.take(bytes)).await {
+        match timeout(self.patience.progress, budget.take(bytes)).await {
             Ok(counted) => Ok(counted),
-            Err(_elapsed) => Err(self.behind(PROGRESS).await),
+            Err(_elapsed) => Err(self.behind().await),
         }
     }
 
     async fn order(&mut self, order: Order) -> Result<(), NodeError> {
-        match timeout(PROGRESS, self.queue.send(order)).await {
+        match timeout(self.patience.progress, self.queue.send(order)).await {
             Ok(Ok(())) => Ok(()),
             // The task has ended, and says why.
             Ok(Err(_closed)) => Err(self.failure().await),
-            Err(_elapsed) => Err(self.behind(PROGRESS).await),
+            Err(_elapsed) => Err(self.behind().await),
         }
     }
 
@@ -87,43 +122,66 @@ impl Feed {
     }
 
     /// Gives a node up that stands still, unless it has failed with a better reason by now.
-    async fn behind(&mut self, waited: Duration) -> NodeError {
+    async fn behind(&mut self) -> NodeError {
         if self.task.is_finished() {
             return self.failure().await;
         }
         self.task.abort();
-        NodeError::Unreachable(format!("it took nothing for {} s", waited.as_secs()))
+        took_nothing(self.patience.progress)
     }
 
     /// Waits until the node has taken everything, and returns its upload.
-    async fn drained(self) -> (Member, Ended) {
-        let Self { member, queue, task, .. } = self;
+    async fn drained(patience: Patience, queue: mpsc::Sender<Order>, task: JoinHandle<Ended>) -> Ended {
         drop(queue);
         let stop = task.abort_handle();
-        let ended = match timeout(COMMIT, task).await {
+        match timeout(patience.commit(), task).await {
             Ok(Ok(ended)) => ended,
             Ok(Err(_lost)) => Err(NodeError::Failed("the upload was lost".to_owned())),
             Err(_elapsed) => {
                 stop.abort();
-                Err(NodeError::Unreachable(format!("it took nothing for {} s", COMMIT.as_secs())))
+                Err(took_nothing(patience.commit()))
             }
+        }
+    }
+
+    /// Makes the content present and durable on each node; returns what came of it, and whom else a node names.
+    pub(super) async fn commit(mut self) -> Vec<(Member, Result<Vec<Uuid>, NodeError>)> {
+        let limit = self.patience.commit() + all_of(self.size);
+        let shared = self.shared.take();
+        let (members, ended) = self.end(|upload| upload.commit_and_tell()).await;
+        let Some((file, stores)) = shared else {
+            return members.into_iter().map(|member| (member, ended.clone())).collect();
         };
-        (member, ended)
+        let stored = members.into_iter().zip(stores).map(|(member, store)| {
+            let (file, ended) = (&file, ended.clone());
+            async move {
+                let stored = match ended {
+                    Ok(others) => answered(limit, store.store(file.path(), file.size())).await.map(|()| others),
+                    Err(error) => Err(error),
+                };
+                (member, stored)
+            }
+        });
+        join_all(stored).await
     }
 
     /// Ends the upload in one of the three ways of [`Upload`].
-    pub(super) async fn end<T, F>(self, end: impl FnOnce(Box<dyn Upload>) -> F) -> (Member, Result<T, NodeError>)
+    pub(super) async fn end<T, F>(self, end: impl FnOnce(Box<dyn Upload>) -> F) -> (Vec<Member>, Result<T, NodeError>)
     where
         F: Future<Output = Result<T, NodeError>> + Send,
     {
-        let limit = COMMIT + all_of(self.size);
-        let (member, ended) = self.drained().await;
-        let outcome = match ended {
+        let limit = self.patience.commit() + all_of(self.size);
+        let Self { members, patience, queue, task, .. } = self;
+        let outcome = match Self::drained(patience, queue, task).await {
             Ok(upload) => answered(limit, end(upload)).await,
             Err(error) => Err(error),
         };
-        (member, outcome)
+        (members, outcome)
     }
+}
+
+fn took_nothing(waited: Duration) -> NodeError {
+    NodeError::Unreachable(format!("it took nothing for {} s", waited.as_secs()))
 }
 
 async fn work(mut upload: Box<dyn Upload>, mut orders: mpsc::Receiver<Order>) -> Ended {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::deadline::PROGRESS;
+use super::choose::in_order;
 use super::digest::Checker;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::node::{ByteStream, NodeError};
@@ -35,7 +35,7 @@ impl Gateway {
     /// An error, naming a node, if none has it as far as known and one could not be asked. A copy that turns out to be
     /// lost or bad, now or later, is taken out of the location log.
     pub async fn get(&self, target: Target, key: &Key, offset: u64) -> Result<Option<Body>, GatewayError> {
-        let mut others: VecDeque<Member> = self.members(target).iter().cloned().collect();
+        let mut others = in_order(self.members(target));
         let mut unknown = None;
         while let Some(source) = others.pop_front() {
             match source.get(key, offset).await {
@@ -83,8 +83,8 @@ impl Body {
     /// that what was given is not the key's content.
     pub async fn next(&mut self) -> Option<Result<Bytes, GatewayError>> {
         while self.position < self.size {
-            let failure = match timeout(PROGRESS, self.stream.next()).await {
-                Err(_elapsed) => format!("nothing came for {} s", PROGRESS.as_secs()),
+            let failure = match timeout(self.source.patience.progress, self.stream.next()).await {
+                Err(_elapsed) => format!("nothing came for {} s", self.source.patience.progress.as_secs()),
                 Ok(Some(Ok(bytes))) => {
                     let missing = self.size - self.position;
                     if bytes.len() as u64 <= missing {

@@ -1,15 +1,13 @@
 //! What may be stored at all: secure hashes, the largest key, the repository's quota.
 
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use annex_protocol::hash::{Hasher, is_secure};
 use annex_protocol::key::Key;
-use annex_protocol::uuid::Uuid;
 
 use super::{Gateway, GatewayError, Member};
 use crate::site::Site;
-use crate::site::room::Room;
+use crate::site::room::{Room, Share};
 use crate::task::blocking;
 
 /// Leave to store a key.
@@ -19,15 +17,15 @@ pub(super) struct Admission {
     room: Option<Box<Reserved>>,
 }
 
-/// Room under a quota, held while an upload lasts. Dropped, it is given back soon.
+/// Room under the quota and on nodes, held while an upload lasts. Dropped, it is given back soon.
 struct Reserved {
     site: Site,
     room: Option<Room>,
     renewed: Instant,
 }
 
-/// How often room is asked for again while content comes; it is held ten times as long.
-const RENEW_EVERY: Duration = Duration::from_secs(60);
+/// How often it is told how much of an upload has still to come; room is held for much longer.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a quota is looked at before an upload is refused.
 const LOOKS: usize = 3;
@@ -79,11 +77,11 @@ impl Gateway {
             return Err(GatewayError::Refused(text.to_owned()));
         };
         let (site, gateway, key) = (self.0.site.clone(), self.clone(), key.clone());
-        let nodes: Vec<Uuid> = nodes.iter().map(|member| member.uuid.clone()).collect();
+        let nodes: Vec<Share> = nodes.iter().map(|member| Share::of_quota(member.uuid.clone())).collect();
         let held = move || {
             let needed = size.saturating_mul(nodes.len() as u64);
-            let room = site.hold_room(&gateway.0.identity.gateway, &key, size, &nodes)?;
-            let reserved = Reserved { site, room: Some(room.clone()), renewed: Instant::now() };
+            let room = site.hold_room(&gateway.0.identity.gateway, &key, size, &nodes, None)?;
+            let reserved = Reserved::new(&site, room.clone());
             // In this order, an upload that ends in between counts twice, and never not at all. So a few looks.
             let mut refusal = None;
             for _ in 0..LOOKS {
@@ -102,7 +100,7 @@ impl Gateway {
 
     /// Returns how many bytes all nodes hold together, by the location logs. Blocks.
     fn used(&self) -> Result<u64, GatewayError> {
-        let mut sizes = self.0.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sizes = self.sizes();
         self.0.branch.update_sizes(&mut sizes)?;
         Ok(self.0.nodes.iter().filter_map(|member| sizes.of(&member.uuid)).fold(0, u64::saturating_add))
     }
@@ -114,15 +112,29 @@ impl Admission {
         Self { ceiling: key.content_size(), room: None }
     }
 
-    /// Tells whether content may grow to `size`, and holds its room on; the text says why not.
-    pub(super) async fn allows(&mut self, size: u64) -> Result<(), String> {
+    /// Returns the room that is held.
+    pub(super) fn held(&self) -> Option<Room> {
+        self.room.as_ref().and_then(|reserved| reserved.room.clone())
+    }
+
+    /// Holds this room from now on, of which the present one is a part.
+    pub(super) fn hold(&mut self, site: &Site, room: Room) {
+        match &mut self.room {
+            Some(reserved) => reserved.room = Some(room),
+            None => self.room = Some(Box::new(Reserved::new(site, room))),
+        }
+    }
+
+    /// Tells whether content of `size` bytes in all may come as far as `position`, and holds its room on; the text says
+    /// why not.
+    pub(super) async fn allows(&mut self, position: u64, size: u64) -> Result<(), String> {
         if let Some(ceiling) = self.ceiling
-            && size > ceiling
+            && position > ceiling
         {
             return Err(too_large(ceiling).to_string());
         }
         if let Some(reserved) = &mut self.room {
-            reserved.renew().await;
+            reserved.renew(size.saturating_sub(position)).await;
         }
         Ok(())
     }
@@ -139,15 +151,19 @@ impl Admission {
 }
 
 impl Reserved {
-    async fn renew(&mut self) {
+    fn new(site: &Site, room: Room) -> Self {
+        Self { site: site.clone(), room: Some(room), renewed: Instant::now() }
+    }
+
+    async fn renew(&mut self, rest: u64) {
         if self.renewed.elapsed() < RENEW_EVERY {
             return;
         }
         self.renewed = Instant::now();
         if let Some(room) = self.room.clone() {
             let site = self.site.clone();
-            if let Err(error) = blocking(move || site.renew_room(&room)).await {
-                tracing::warn!("holding room under the quota: {error}");
+            if let Err(error) = blocking(move || site.renew_room(&room, rest)).await {
+                tracing::warn!("holding room for an upload: {error}");
             }
         }
     }
@@ -167,7 +183,7 @@ impl Drop for Reserved {
 fn release(site: &Site, room: &Room) {
     if let Err(error) = site.release_room(room) {
         // It ends by its deadline then.
-        tracing::warn!("giving back room under the quota: {error}");
+        tracing::warn!("giving back the room of an upload: {error}");
     }
 }
 
@@ -187,7 +203,7 @@ fn over_quota(quota: u64, used: u64, coming: u64, size: u64, nodes: usize) -> Ga
 }
 
 /// Shows a size to people, in decimal units: `20 GB`, `1.25 MB`.
-fn shown(bytes: u64) -> String {
+pub(super) fn shown(bytes: u64) -> String {
     const UNITS: [(u64, &str); 6] = [
         (1_000_000_000_000_000_000, "EB"),
         (1_000_000_000_000_000, "PB"),

@@ -5,7 +5,7 @@ use annex_protocol::key::Key;
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use super::deadline::{COMMIT, answered};
+use super::deadline::answered;
 use super::{Gateway, GatewayError, Member};
 use crate::node::NodeError;
 use crate::stream::{Cutter, MAX_BLOCK};
@@ -78,7 +78,7 @@ async fn store(member: &Member, key: &Key, content: &Bytes) -> Result<(), NodeEr
     for piece in pieces {
         upload.piece(piece).await?;
     }
-    answered(COMMIT, upload.commit()).await
+    answered(member.patience.commit(), upload.commit()).await
 }
 
 async fn fetch(member: &Member, key: &Key, offset: u64, expected: &Bytes) -> Result<(), NodeError> {
@@ -86,7 +86,7 @@ async fn fetch(member: &Member, key: &Key, offset: u64, expected: &Bytes) -> Res
     let found = member.get(key, offset).await?.ok_or_else(|| wrong("it does not have it"))?;
     let mut stream = found.stream;
     let mut bytes = Vec::new();
-    while let Some(more) = answered(COMMIT, async { Ok(stream.next().await) }).await? {
+    while let Some(more) = answered(member.patience.commit(), async { Ok(stream.next().await) }).await? {
         bytes.extend_from_slice(&more.map_err(|error| wrong(&error.to_string()))?);
     }
     if bytes == *expected { Ok(()) } else { Err(wrong("it gave other bytes than it got")) }

@@ -13,7 +13,8 @@ use super::digest::Checker;
 use super::feed::Feed;
 use super::policy::Admission;
 use super::route::Plan;
-use super::{Gateway, GatewayError, Member, Target};
+use super::start::{Started, fail_all, resume};
+use super::{Gateway, GatewayError, Target};
 use crate::node::{NodeError, Upload};
 use crate::stream::{Cutter, MAX_BLOCK, Piece};
 
@@ -25,6 +26,15 @@ pub enum Put {
     Receive(Receiving),
 }
 
+/// What became of an upload that was stored.
+#[derive(Debug)]
+pub struct Stored {
+    /// The nodes that have the content now.
+    pub nodes: Vec<Uuid>,
+    /// Why others that should have it do not, each with its name.
+    pub left_out: Vec<String>,
+}
+
 /// An upload on its way to its nodes.
 ///
 /// A node that fails is left out, and the others go on. Ends in [`Receiving::finish`] or [`Receiving::suspend`].
@@ -34,6 +44,8 @@ pub struct Receiving {
     file: AssociatedFile,
     offset: u64,
     received: u64,
+    /// The size of the whole content, as the client says.
+    announced: Option<u64>,
     admission: Admission,
     /// Why the content is not taken any more, though it still comes.
     cut_off: Option<String>,
@@ -49,11 +61,6 @@ struct Group {
     offset: u64,
     cutter: Cutter,
     feeds: Vec<Feed>,
-}
-
-struct Branch {
-    member: Member,
-    upload: Box<dyn Upload>,
 }
 
 impl Gateway {
@@ -84,33 +91,41 @@ impl Gateway {
         admission: Admission,
     ) -> Result<Receiving, GatewayError> {
         let mut failures = plan.failures;
-        let started = plan.targets.into_iter().map(|member| async move {
-            let upload = member.put(key).await;
-            (member, upload)
-        });
-        let mut branches = Vec::new();
-        for (member, upload) in join_all(started).await {
-            match upload {
-                Ok(upload) => branches.push(Branch { member, upload }),
-                Err(source) => failures.push(member.failed(source).to_string()),
-            }
-        }
-        if branches.is_empty() {
-            return Err(GatewayError::Refused(failures.join("; ")));
-        }
+        let mut started = self.start(key, file, plan.targets, &mut failures).await;
+        let (checker, offset) = resume(key, &mut started, &mut failures).await;
         for failure in &failures {
             tracing::warn!("{key}: {failure}");
         }
-        let (checker, offset) = resume(key, &mut branches, &mut failures).await;
         let mut by_offset: BTreeMap<u64, Vec<Feed>> = BTreeMap::new();
-        for Branch { member, upload } in branches {
-            by_offset.entry(upload.offset()).or_default().push(Feed::new(member, upload));
+        for feed in started.into_iter().map(Started::feed) {
+            by_offset.entry(feed.offset).or_default().push(feed);
         }
         let group = |(offset, feeds)| Group { offset, cutter: Cutter::new(MAX_BLOCK, offset), feeds };
         let groups = by_offset.into_iter().map(group).collect();
-        let (gateway, key, file, holders) = (self.clone(), key.clone(), file.clone(), plan.holders);
-        let (received, cut_off) = (0, None);
-        Ok(Receiving { gateway, key, file, offset, received, admission, cut_off, checker, groups, holders, failures })
+        let (gateway, size, key, file) = (self.clone(), key.content_size(), key.clone(), file.clone());
+        let (holders, received, announced, cut_off) = (plan.holders, 0, None, None);
+        let mut receiving = Receiving {
+            gateway,
+            key,
+            file,
+            offset,
+            received,
+            announced,
+            admission,
+            cut_off,
+            checker,
+            groups,
+            holders,
+            failures,
+        };
+        if let Some(size) = size {
+            receiving.hold_space(size).await?;
+        }
+        if receiving.groups.iter().all(|group| group.feeds.is_empty()) {
+            receiving.admission.end().await;
+            return Err(GatewayError::Refused(receiving.failures.join("; ")));
+        }
+        Ok(receiving)
     }
 
     /// Returns the nodes of a target that have a key, and sees to it that the location log says so.
@@ -132,36 +147,6 @@ impl Gateway {
     }
 }
 
-/// Finds where the upload goes on: at the least offset of all nodes, with what stands before it hashed again.
-///
-/// If that cannot be read back, the nodes start at the beginning.
-async fn resume(key: &Key, branches: &mut Vec<Branch>, failures: &mut Vec<String>) -> (Checker, u64) {
-    let least = branches.iter().enumerate().min_by_key(|(_, branch)| branch.upload.offset());
-    let Some((offset, upload)) = least.map(|(_, branch)| (branch.upload.offset(), &branch.upload)) else {
-        return (Checker::new(key), 0);
-    };
-    let too_much = key.content_size().is_some_and(|size| offset > size);
-    if offset == 0 {
-        return (Checker::new(key), 0);
-    }
-    let mut checker = Checker::new(key);
-    if !too_much && let Ok(kept) = upload.kept().await {
-        match checker.take_kept(kept, offset).await {
-            Ok(()) => return (checker, offset),
-            Err(error) => tracing::warn!("{key}: reading back an upload that broke off: {error}"),
-        }
-    }
-    let mut kept = Vec::new();
-    for mut branch in std::mem::take(branches) {
-        match branch.upload.restart().await {
-            Ok(()) => kept.push(branch),
-            Err(source) => failures.push(branch.member.failed(source).to_string()),
-        }
-    }
-    *branches = kept;
-    (Checker::new(key), 0)
-}
-
 impl Receiving {
     /// Returns where in the content the client should start to send.
     pub fn offset(&self) -> u64 {
@@ -176,10 +161,45 @@ impl Receiving {
     /// Is told, before the first bytes, how many come from the offset on.
     pub async fn announce(&mut self, length: u64) {
         let size = self.offset + length;
+        self.announced = Some(size);
+        if self.key.content_size().is_none()
+            && let Err(error) = self.hold_space(size).await
+        {
+            // What is full is found out while it is written to.
+            tracing::warn!("{}: {error}", self.key);
+        }
         for group in &mut self.groups {
             let announced = join_all(group.feeds.iter_mut().map(|feed| feed.announce(size))).await;
             group.retain(announced, &mut self.failures);
         }
+    }
+
+    /// Holds room for content of this size on the nodes, and leaves out those that have none.
+    async fn hold_space(&mut self, size: u64) -> Result<(), GatewayError> {
+        let offsets = self.groups.iter().flat_map(|group| group.feeds.iter().map(|feed| (group.offset, feed)));
+        let wanting =
+            offsets.flat_map(|(offset, feed)| feed.members.iter().map(move |member| (member.clone(), offset)));
+        let wanting: Vec<_> = wanting.collect();
+        let refused = self.admission.hold_space(&self.gateway, &self.key, size, &wanting).await?;
+        for (member, error) in &refused {
+            member.node.passed_over(error);
+            fail_all(std::iter::once(member), error, &mut self.failures);
+            tracing::warn!("{}: {}", self.key, member.failed(error.clone()));
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        for group in &mut self.groups {
+            for mut feed in std::mem::take(&mut group.feeds) {
+                feed.leave_out(|member| refused.iter().any(|(refused, _)| refused.uuid == member.uuid));
+                if !feed.members.is_empty() {
+                    group.feeds.push(feed);
+                } else if let (_, Err(error)) = feed.end(|upload| upload.suspend()).await {
+                    tracing::debug!("{}: {error}", self.key);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes the next bytes. Waits until all nodes but failing ones have taken them.
@@ -189,7 +209,8 @@ impl Receiving {
         if self.cut_off.is_some() {
             return;
         }
-        if let Err(text) = self.admission.allows(self.offset + self.received).await {
+        let size = self.key.content_size().or(self.announced).unwrap_or_default();
+        if let Err(text) = self.admission.allows(self.offset + self.received, size).await {
             // Content that is too large is not the key's, however it goes on.
             self.cut_off = Some(text);
             self.end(|upload| async move { upload.abort().await }).await;
@@ -209,7 +230,7 @@ impl Receiving {
     ///
     /// `None` if it was not stored since the client does not vouch for it, or it is short of the key's size: a probe for
     /// the offset, or a client that has lost its end. What came of a good one stays for the next upload.
-    pub async fn finish(self, valid: bool) -> Result<Option<Vec<Uuid>>, GatewayError> {
+    pub async fn finish(self, valid: bool) -> Result<Option<Stored>, GatewayError> {
         let short = self.key.content_size().is_some_and(|size| self.offset + self.received < size);
         if !valid && self.received > 0 {
             self.abort().await;
@@ -224,10 +245,10 @@ impl Receiving {
         Ok(None)
     }
 
-    /// Verifies the content and makes it durable; returns the nodes that have it now.
+    /// Verifies the content and makes it durable.
     ///
     /// Content that is not the key's leaves nothing behind. Nodes that fail are left out; an error if none is left.
-    async fn commit(mut self) -> Result<Vec<Uuid>, GatewayError> {
+    async fn commit(mut self) -> Result<Stored, GatewayError> {
         self.cut().await;
         let checker = std::mem::replace(&mut self.checker, Checker::new(&self.key));
         if !checker.finish().await {
@@ -235,18 +256,17 @@ impl Receiving {
             return Err(GatewayError::Refused("what was sent is not the content of the key".to_owned()));
         }
         let feeds = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.feeds);
-        let commits = feeds.map(|feed| feed.end(|upload| upload.commit_and_tell()));
         let mut stored = self.holders;
         let mut failures = self.failures;
         let mut fresh = 0;
-        for (member, committed) in join_all(commits).await {
+        for (member, committed) in join_all(feeds.map(Feed::commit)).await.into_iter().flatten() {
             match committed {
                 Ok(others) => {
                     fresh += 1;
                     stored.extend(self.gateway.behind(&member, others));
                     stored.push(member.uuid);
                 }
-                Err(source) => fail(&self.key, &member, source, &mut failures),
+                Err(source) => fail_all(std::iter::once(&member), &source, &mut failures),
             }
         }
         if fresh == 0 {
@@ -257,7 +277,7 @@ impl Receiving {
         if !failures.is_empty() {
             self.gateway.want_repair(&self.key, &self.file, failures.join("; ")).await;
         }
-        Ok(stored)
+        Ok(Stored { nodes: stored, left_out: failures })
     }
 
     /// Keeps what came so far, for the next upload of the key.
@@ -286,9 +306,11 @@ impl Receiving {
         F: Future<Output = Result<(), NodeError>> + Send,
     {
         let feeds = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.feeds);
-        for (member, ended) in join_all(feeds.map(|feed| feed.end(&end))).await {
+        for (members, ended) in join_all(feeds.map(|feed| feed.end(&end))).await {
             if let Err(source) = ended {
-                tracing::warn!("{}: {}", self.key, member.failed(source));
+                for member in members {
+                    tracing::warn!("{}: {}", self.key, member.failed(source.clone()));
+                }
             }
         }
     }
@@ -312,18 +334,10 @@ impl Group {
         let mut outcomes = outcomes.into_iter();
         self.feeds.retain(|feed| match outcomes.next() {
             Some(Err(source)) => {
-                let failure = feed.member.failed(source).to_string();
-                tracing::warn!("{failure}");
-                failures.push(failure);
+                fail_all(feed.members.iter(), &source, failures);
                 false
             }
             _ => true,
         });
     }
-}
-
-fn fail(key: &Key, member: &Member, source: NodeError, failures: &mut Vec<String>) {
-    let failure = member.failed(source).to_string();
-    tracing::warn!("{key}: {failure}");
-    failures.push(failure);
 }

@@ -43,7 +43,7 @@ impl Gateway {
             return Err(error);
         }
         let missing = receiving.failures().join("; ");
-        let stored = receiving.finish(true).await?.unwrap_or_default();
+        let stored = receiving.finish(true).await?.map(|stored| stored.nodes).unwrap_or_default();
         let fresh: Vec<Uuid> = stored.into_iter().filter(|uuid| !holders.contains(uuid)).collect();
         if missing.is_empty() { Ok(fresh) } else { Err(GatewayError::Refused(missing)) }
     }

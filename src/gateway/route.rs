@@ -2,7 +2,7 @@
 //!
 //! Source: spec `p2p-protocol.md` §11.2, `preferred-content.md` §9; design `architecture.md`, "What the gateway promises".
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use annex_protocol::key::Key;
@@ -123,7 +123,8 @@ impl Gateway {
         locations.retain(|uuid| !absent.contains(uuid));
         locations.extend(present.iter().cloned());
         let failed = Mutex::new(None);
-        let facts = Facts { branch, state: &state, sizes: &self.0.sizes, key, locations, failed };
+        let coming = if state.depends_on_sizes() { self.coming(key) } else { HashMap::new() };
+        let facts = Facts { branch, state: &state, sizes: &self.0.sizes, coming, key, locations, failed };
         let wants = |repository: &&Uuid| {
             let question = Question { repository, key, file, facts: &facts };
             state.placement.wants(&question).unwrap_or(true)
@@ -133,6 +134,14 @@ impl Gateway {
             Some(error) => Err(error),
             None => Ok((wanting, state.placement.numcopies.get())),
         }
+    }
+
+    /// Returns how many bytes uploads of other keys will bring to each node. Blocks.
+    fn coming(&self, key: &Key) -> HashMap<Uuid, u64> {
+        self.0.site.uploads_under_way(key).unwrap_or_else(|error| {
+            tracing::warn!("{key}: chosen without a look at uploads under way: {error}");
+            HashMap::new()
+        })
     }
 
     /// Returns how many copies must be left when one is removed. Blocks.

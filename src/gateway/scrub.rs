@@ -6,7 +6,6 @@ use annex_protocol::p2p::AssociatedFile;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::deadline::PROGRESS;
 use super::digest::Checker;
 use super::{Gateway, GatewayError, Member};
 use crate::node::NodeError;
@@ -75,8 +74,9 @@ impl Gateway {
     async fn read_whole(&self, member: &Member, key: &Key) -> Result<Option<(bool, u64)>, NodeError> {
         let Some(mut content) = member.get(key, 0).await? else { return Ok(None) };
         let mut checker = Checker::new(key);
-        let stalled = |_| NodeError::Unreachable(format!("nothing came for {} s", PROGRESS.as_secs()));
-        while let Some(bytes) = timeout(PROGRESS, content.stream.next()).await.map_err(stalled)? {
+        let patience = member.patience.progress;
+        let stalled = |_| NodeError::Unreachable(format!("nothing came for {} s", patience.as_secs()));
+        while let Some(bytes) = timeout(patience, content.stream.next()).await.map_err(stalled)? {
             match bytes {
                 Ok(bytes) => checker.take(bytes).await,
                 Err(_) if content.verified => return Ok(None),

@@ -26,8 +26,9 @@ pub use open::Mode;
 /// An index in SQLite.
 #[derive(Debug)]
 pub struct SqliteIndex {
-    writer: Writer,
+    // Before the writer: whose connection closes last clears the log away, and two at once leave it to each other.
     readers: Readers,
+    writer: Writer,
 }
 
 impl SqliteIndex {
@@ -174,10 +175,9 @@ impl Index for SqliteIndex {
     async fn totals(&self) -> Result<Totals, IndexError> {
         self.readers
             .read(|db| {
-                let (entries, bytes) =
-                    db.query_row("SELECT count(*), coalesce(sum(size), 0) FROM entries", [], |row| {
-                        Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
-                    })?;
+                let mut sum = db.prepare_cached("SELECT value FROM state WHERE key = ?")?;
+                let mut sum = |name| sum.query_row([name], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()));
+                let (entries, bytes) = (sum("entries")?, sum("bytes")?);
                 let uploads: i64 = db.query_row("SELECT count(*) FROM uploads", [], |row| row.get(0))?;
                 Ok(Totals { entries, bytes, uploads: uploads.cast_unsigned() })
             })

@@ -24,6 +24,18 @@ const EXPIRY: u64 = 0xffff_ffff;
 #[derive(Debug, Clone)]
 pub struct Sealer(Signer);
 
+/// Which manifests a store writes of its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Manifests {
+    /// A block, sealed with the store's key.
+    #[default]
+    Sealed,
+    /// A block with what it takes to read the others: whoever knows its locator can read the entry.
+    Open,
+    /// None: somebody else records what an entry consists of.
+    Elsewhere,
+}
+
 /// What a manifest block says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
@@ -98,7 +110,7 @@ pub(super) fn check(owner: &[u8], name: &[u8]) -> Result<(), KeepError> {
     }
 }
 
-fn manifest_of(owner: &[u8], name: &[u8], blocks: Vec<Locator>) -> Result<manifest::Manifest, KeepError> {
+pub(super) fn manifest_of(owner: &[u8], name: &[u8], blocks: Vec<Locator>) -> Result<manifest::Manifest, KeepError> {
     check(owner, name)?;
     let directory = [DIRECTORY, owner].concat();
     manifest::Manifest::of_file(&directory, name, blocks).map_err(|_| KeepError::Name(name.to_vec()))

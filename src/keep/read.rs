@@ -112,7 +112,7 @@ impl Reading {
     }
 }
 
-fn failed(error: KeepError) -> io::Error {
+pub(super) fn failed(error: KeepError) -> io::Error {
     let kind = match &error {
         KeepError::Store(StoreError::Damaged { .. }) => io::ErrorKind::InvalidData,
         KeepError::Store(StoreError::Gone { .. } | StoreError::Missing { .. }) => io::ErrorKind::NotFound,

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
-use bytes::Bytes;
 
 use super::upload::put;
 use super::{Entry, Inner, KeepError, KeepStore, manifest};
@@ -74,10 +73,18 @@ impl KeepStore {
 }
 
 impl Inner {
-    async fn make_entry(&self, owner: &[u8], name: &[u8], blocks: Vec<Block>) -> Result<Vec<Block>, KeepError> {
+    /// Makes an entry of blocks that are in place; returns those that nothing refers to any more because of that.
+    pub(super) async fn make_entry(
+        &self,
+        owner: &[u8],
+        name: &[u8],
+        blocks: Vec<Block>,
+    ) -> Result<Vec<Block>, KeepError> {
         let size = blocks.iter().map(|block| u64::from(block.size)).sum();
-        let text = Bytes::from(self.sealer.write(owner, name, &blocks)?);
-        let (manifest, _) = put(self, text, size).await?;
+        let manifest = match self.manifest(owner, name, &blocks)? {
+            Some(text) => put(self, text, size).await?.0,
+            None => Block::EMPTY,
+        };
         let (owner, name, stored) = (owner.to_vec(), name.to_vec(), SystemTime::now());
         self.record(&Entry { owner, name, size, manifest, blocks, stored }).await
     }
@@ -90,7 +97,7 @@ impl Inner {
         let unreferenced = self.index.put(entry.clone(), deadline).await?;
         // A removal of another entry may have moved them away before it could know of this one.
         let mut needed = entry.blocks.clone();
-        needed.push(entry.manifest);
+        needed.extend((entry.manifest != Block::EMPTY).then_some(entry.manifest));
         if let Some(block) = self.missing(&needed).await?.first() {
             self.index.remove(&entry.owner, &entry.name, deadline).await?;
             return Err(StoreError::Gone { store: self.blocks.name(), block: *block }.into());

@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use tokio::task::JoinHandle;
 
-use super::{Entry, Inner, KeepError, read};
+use super::{Entry, Inner, KeepError, Manifests, read};
 use crate::store::{Block, BlockWriter, Placed, StoreError};
 use crate::stream::{BlockDigest, Cutter, Piece};
 
@@ -211,6 +211,14 @@ impl Going {
         Ok(())
     }
 
+    /// Waits for all blocks to be in place.
+    async fn settle_all(&mut self) -> Result<(), KeepError> {
+        while !self.placing.is_empty() {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
     /// Tells the index of the blocks that are in place.
     async fn record(&mut self) -> Result<(), KeepError> {
         while self.placing.front().is_some_and(|(_, placing)| placing.is_finished()) {
@@ -231,22 +239,25 @@ impl Going {
         if self.writer.is_some() {
             return Err(KeepError::Uncut);
         }
+        if self.inner.options.manifests == Manifests::Open {
+            // Only what is in place has the signatures that such a manifest passes on.
+            self.settle_all().await?;
+        }
         let mut blocks = self.done.clone();
         for (digest, _) in &self.placing {
             blocks.push(block(digest).await?);
         }
         let size = blocks.iter().map(|block| u64::from(block.size)).sum();
-        let text = Bytes::from(self.inner.sealer.write(&self.owner, &self.name, &blocks)?);
+        let text = self.inner.manifest(&self.owner, &self.name, &blocks)?;
         // The manifest is written while the last blocks are being synced: it says nothing before the index does.
         let inner = Arc::clone(&self.inner);
-        let manifest = async move { put(&inner, text, size).await };
-        let settle = async {
-            while !self.placing.is_empty() {
-                self.settle().await?;
+        let manifest = async move {
+            match text {
+                Some(text) => put(&inner, text, size).await,
+                None => Ok((Block::EMPTY, Placed::Existing)),
             }
-            Ok::<_, KeepError>(())
         };
-        let (settled, manifest) = tokio::join!(settle, manifest);
+        let (settled, manifest) = tokio::join!(self.settle_all(), manifest);
         let (manifest, placed) = match (settled, manifest) {
             (Ok(()), Ok(manifest)) => manifest,
             (Err(error), Ok((manifest, Placed::New))) => {

@@ -130,8 +130,7 @@ impl Node for DirectoryNode {
     async fn space(&self) -> Result<Option<Space>, NodeError> {
         self.ask(|place| {
             place.still_there()?;
-            let (total, free) = disk::space(&place.root).map_err(NodeError::at(&place.root))?;
-            Ok(Some(Space { total, free }))
+            Ok(Some(Space::at(&place.root)?))
         })
         .await
     }

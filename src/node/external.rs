@@ -14,7 +14,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +22,9 @@ use annex_protocol::external::Response;
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
-use md5::{Digest, Md5};
 
-use super::{Content, Node, NodeError, Space, Upload, probe_key};
-use crate::stream::{Spool, SpoolError};
+use super::{Content, FileUpload, Node, NodeError, Space, Spooling, Upload, probe_key};
+use crate::stream::Spool;
 use crate::task::blocking;
 
 mod ask;
@@ -168,14 +166,6 @@ impl Inner {
         }
     }
 
-    /// Returns the name under which the spool keeps what came of a transfer that broke off. The node's own: what one
-    /// repository got is nothing to another.
-    fn kept_name(&self, direction: &str, key: &Key) -> String {
-        let digest = Md5::digest(key.as_bytes());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{direction}-{}-{hex}", self.uuid)
-    }
-
     /// Remembers that what a key's content should be is not: it counts as gone until it is stored again.
     async fn condemn(&self, key: &Key, reason: &str) -> Result<(), NodeError> {
         tracing::error!("node {}: {key}: {reason}; it counts as gone", self.pool.host.name);
@@ -201,7 +191,11 @@ impl Node for ExternalNode {
     }
 
     async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
-        Ok(Box::new(upload::ExternalUpload::start(&self.0, key).await?))
+        Ok(Box::new(upload::Alone::start(&self.0, key).await?))
+    }
+
+    async fn put_file(&self, key: &Key) -> Result<Option<Box<dyn FileUpload>>, NodeError> {
+        Ok(Some(Box::new(upload::Storing::new(&self.0, key)?)))
     }
 
     async fn remove(&self, key: &Key) -> Result<(), NodeError> {
@@ -212,11 +206,6 @@ impl Node for ExternalNode {
             other => Err(unusable("REMOVE", &other)),
         }
     }
-}
-
-/// Returns what git-annex calls the file of a key: there are programs that store a file under the name that it has.
-fn file_name(key: &Key) -> OsString {
-    OsString::from_vec(key.file_name())
 }
 
 /// What a program says of its failure.
@@ -232,14 +221,5 @@ fn unusable(request: &str, response: &Response) -> NodeError {
     match response {
         Response::UnsupportedRequest => NodeError::Failed(format!("the program does not support {request}")),
         other => NodeError::Failed(format!("{request}: the program wants what this host does not do: {other:?}")),
-    }
-}
-
-impl From<SpoolError> for NodeError {
-    fn from(error: SpoolError) -> Self {
-        match std::io::ErrorKind::from(&error) {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full(error.to_string()),
-            _ => Self::Failed(error.to_string()),
-        }
     }
 }

@@ -15,12 +15,19 @@ use crate::stream::Piece;
 pub struct KeepNode {
     store: KeepStore,
     owner: Uuid,
+    device: Option<u64>,
 }
 
 impl KeepNode {
     /// Makes the node with this UUID on a store.
     pub fn new(store: KeepStore, owner: Uuid) -> Self {
-        Self { store, owner }
+        Self { store, owner, device: None }
+    }
+
+    /// Names the file system that the store is on, which others may share.
+    #[must_use]
+    pub fn on_device(self, device: Option<u64>) -> Self {
+        Self { device, ..self }
     }
 }
 
@@ -46,7 +53,11 @@ impl Node for KeepNode {
 
     async fn space(&self) -> Result<Option<Space>, NodeError> {
         let space = self.store.space().await?;
-        Ok(Some(Space { total: space.total, free: space.free }))
+        Ok(Some(Space { total: space.total, free: space.free, device: self.device }))
+    }
+
+    async fn held(&self) -> Result<Option<u64>, NodeError> {
+        Ok(Some(self.store.held().await?))
     }
 }
 
@@ -87,6 +98,7 @@ impl Upload for KeepUpload {
 
 impl From<KeepError> for NodeError {
     fn from(error: KeepError) -> Self {
-        Self::Failed(error.to_string())
+        let text = error.to_string();
+        if error.is_full() { Self::Full(text) } else { Self::Failed(text) }
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use super::{Content, Hold, Node, NodeError, Space, Upload};
+use super::{Content, FileUpload, Hold, Node, NodeError, Space, Upload};
 
 /// Opens a node.
 #[async_trait]
@@ -46,6 +47,14 @@ impl Node for Lazy {
         self.node().await?.put(key).await
     }
 
+    async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
+        self.node().await?.put_as(key, file).await
+    }
+
+    async fn put_file(&self, key: &Key) -> Result<Option<Box<dyn FileUpload>>, NodeError> {
+        self.node().await?.put_file(key).await
+    }
+
     async fn remove(&self, key: &Key) -> Result<(), NodeError> {
         self.node().await?.remove(key).await
     }
@@ -60,5 +69,9 @@ impl Node for Lazy {
 
     async fn space(&self) -> Result<Option<Space>, NodeError> {
         self.node().await?.space().await
+    }
+
+    async fn held(&self) -> Result<Option<u64>, NodeError> {
+        self.node().await?.held().await
     }
 }

@@ -1,10 +1,12 @@
 //! A node that counts what is asked of it, one account for all repositories that use it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -14,8 +16,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::{ByteStream, Content, Hold, Node, NodeError, Space, Upload, Way};
+use super::{ByteStream, Content, FileUpload, Hold, Load, Node, NodeError, Space, Upload, Way};
 use crate::stream::Piece;
+
+mod busy;
+
+use busy::{Busy, Moving};
 
 /// The accounts of all nodes of a site. Cloning shares them.
 #[derive(Clone)]
@@ -25,6 +31,7 @@ pub struct Meters {
     bytes: Family<Moved, Counter>,
     seconds: Family<Asked, Histogram, fn() -> Histogram>,
     last: Arc<Mutex<HashMap<String, LastError>>>,
+    busy: Arc<Mutex<HashMap<String, Arc<Busy>>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,7 +81,7 @@ impl Default for Meters {
     fn default() -> Self {
         let (requests, errors, bytes) = (Family::default(), Family::default(), Family::default());
         let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
-        Self { requests, errors, bytes, seconds, last: Arc::default() }
+        Self { requests, errors, bytes, seconds, last: Arc::default(), busy: Arc::default() }
     }
 }
 
@@ -103,6 +110,12 @@ impl Meters {
         registry.register("node_bytes", "Bytes of content sent to a node and from it", self.bytes.clone());
         let help = "Time until a node answered; for get and put, until bytes could flow";
         registry.register("node_latency_seconds", help, self.seconds.clone());
+    }
+
+    /// Returns the account of what a node is doing now.
+    fn busy(&self, node: &str) -> Arc<Busy> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(busy.entry(node.to_owned()).or_default())
     }
 
     fn moved(&self, node: &str, direction: &'static str) -> Counter {
@@ -140,12 +153,20 @@ pub struct Measured {
     node: Arc<dyn Node>,
     name: String,
     meters: Meters,
+    busy: Arc<Busy>,
 }
 
 impl Measured {
     /// Counts what is asked of the node that the site calls `name`.
     pub fn new(node: Arc<dyn Node>, name: &str, meters: Meters) -> Self {
-        Self { node, name: name.to_owned(), meters }
+        let busy = meters.busy(name);
+        Self { node, name: name.to_owned(), meters, busy }
+    }
+
+    fn upload(&self, upload: Box<dyn Upload>, moving: Moving) -> Box<dyn Upload> {
+        let (name, meters) = (self.name.clone(), self.meters.clone());
+        let bytes = meters.moved(&name, IN);
+        Box::new(MeasuredUpload { upload, name, meters, bytes, _moving: moving })
     }
 }
 
@@ -156,6 +177,7 @@ impl Node for Measured {
     }
 
     async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
+        let moving = self.busy.begin();
         let content = self.meters.count(&self.name, "get", self.node.get(key, offset)).await?;
         let (meters, name, bytes) = (self.meters.clone(), self.name.clone(), self.meters.moved(&self.name, OUT));
         Ok(content.map(|Content { size, stream, verified }| {
@@ -165,15 +187,29 @@ impl Node for Measured {
                 }
                 Err(error) => meters.failed(&name, "read", error.to_string()),
             });
-            Content { size, stream: counted.boxed(), verified }
+            Content { size, stream: moving.timed(counted).boxed(), verified }
         }))
     }
 
     async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
-        let upload = self.meters.count(&self.name, "put", self.node.put(key)).await?;
-        let (name, meters) = (self.name.clone(), self.meters.clone());
-        let bytes = meters.moved(&name, IN);
-        Ok(Box::new(MeasuredUpload { upload, name, meters, bytes }))
+        self.put_as(key, &AssociatedFile::default()).await
+    }
+
+    async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
+        let moving = self.busy.begin();
+        let upload = self.meters.count(&self.name, "put", self.node.put_as(key, file)).await?;
+        Ok(self.upload(upload, moving))
+    }
+
+    async fn put_file(&self, key: &Key) -> Result<Option<Box<dyn FileUpload>>, NodeError> {
+        let put = self.node.put_file(key).await;
+        // A node that takes pieces is asked again, and counted then.
+        if let Ok(None) = put {
+            return Ok(None);
+        }
+        let upload = self.meters.count(&self.name, "put", async { put }).await?;
+        let (meters, name, moving) = (self.meters.clone(), self.name.clone(), self.busy.begin());
+        Ok(upload.map(|upload| Box::new(MeasuredFile { upload, name, meters, _moving: moving }) as Box<dyn FileUpload>))
     }
 
     async fn remove(&self, key: &Key) -> Result<(), NodeError> {
@@ -182,6 +218,18 @@ impl Node for Measured {
 
     async fn space(&self) -> Result<Option<Space>, NodeError> {
         self.node.space().await
+    }
+
+    async fn held(&self) -> Result<Option<u64>, NodeError> {
+        self.node.held().await
+    }
+
+    fn load(&self) -> Load {
+        self.busy.load()
+    }
+
+    fn passed_over(&self, why: &NodeError) {
+        self.meters.failed(&self.name, "put", why.to_string());
     }
 
     async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
@@ -209,6 +257,23 @@ struct MeasuredUpload {
     name: String,
     meters: Meters,
     bytes: Counter,
+    _moving: Moving,
+}
+
+struct MeasuredFile {
+    upload: Box<dyn FileUpload>,
+    name: String,
+    meters: Meters,
+    _moving: Moving,
+}
+
+#[async_trait]
+impl FileUpload for MeasuredFile {
+    async fn store(self: Box<Self>, file: &Path, size: u64) -> Result<(), NodeError> {
+        self.meters.count(&self.name, "commit", self.upload.store(file, size)).await?;
+        self.meters.moved(&self.name, IN).inc_by(size);
+        Ok(())
+    }
 }
 
 #[async_trait]

@@ -106,8 +106,12 @@ impl Node for P2pNode {
     }
 
     async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
+        self.put_as(key, &AssociatedFile::default()).await
+    }
+
+    async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
         match self.uploads.take(key) {
-            Turn::First(turn) => Ok(Box::new(P2pUpload::start(self, key, turn).await?)),
+            Turn::First(turn) => Ok(Box::new(P2pUpload::start(self, key, file, turn).await?)),
             Turn::After(first) => {
                 let (node, key, patience) = (Arc::new(self.clone()), key.clone(), self.pool.patience().answer);
                 Ok(Box::new(Follower { node, key, first, patience }))

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::p2p_http::{encode_value, percent_encode};
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
@@ -16,6 +17,8 @@ use reqwest::{Method, Response};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
+
+use crate::stream::web;
 
 use super::{
     ByteStream, Content, Follower, Hold, Node, NodeError, Patience, Peer, Space, Turn, Turns, Upload, Way, probe_key,
@@ -115,8 +118,12 @@ impl Node for HttpNode {
     }
 
     async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
+        self.put_as(key, &AssociatedFile::default()).await
+    }
+
+    async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
         match self.shared.uploads.take(key) {
-            Turn::First(turn) => Ok(Box::new(HttpUpload::start(self, key, turn).await?)),
+            Turn::First(turn) => Ok(Box::new(HttpUpload::start(self, key, file, turn).await?)),
             Turn::After(first) => {
                 let (node, key, patience) = (Arc::new(self.clone()), key.clone(), self.shared.patience.answer);
                 Ok(Box::new(Follower { node, key, first, patience }))
@@ -172,7 +179,7 @@ fn stream_of(response: Response, length: u64, patience: Patience) -> ByteStream 
                 Some(left) => Ok(Some((bytes, (body, left)))),
                 None => Err(io::Error::other("it sent more than it announced")),
             },
-            Ok(Some(Err(error))) => Err(io::Error::other(client::innermost(error))),
+            Ok(Some(Err(error))) => Err(io::Error::other(web::innermost(error))),
             Ok(None) => Err(io::Error::other("it did not send all that it announced")),
             Err(_elapsed) => Err(io::Error::other("it sent no content for too long")),
         }

@@ -18,6 +18,16 @@ pub struct Patience {
 const SLOWEST_CHECK: u64 = 20_000_000;
 
 impl Patience {
+    /// Returns the patience of somebody who waits so long for an answer, and no longer for anything else.
+    pub fn of(answer: Duration) -> Self {
+        Self { connect: answer.min(Duration::from_secs(20)), answer, progress: answer }
+    }
+
+    /// Returns how long it may take to make durable what was sent, whatever its size, or to remove it.
+    pub fn commit(&self) -> Duration {
+        self.answer * 5
+    }
+
     /// Returns how long the answer to an upload of `size` bytes may take.
     pub fn check(&self, size: u64) -> Duration {
         self.answer + Duration::from_secs(size / SLOWEST_CHECK)
@@ -26,7 +36,6 @@ impl Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        let minute = Duration::from_secs(60);
-        Self { connect: Duration::from_secs(20), answer: minute, progress: minute }
+        Self::of(Duration::from_secs(60))
     }
 }

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use super::job::{Ended, Host};
 use super::progress::Progress;
 use super::shared::Place;
+use super::subject::{Found, Subject};
 use crate::keep::Upload;
 use crate::stream::{Budget, Counted, Lane, Work};
 
@@ -30,27 +31,25 @@ pub(super) enum Trouble {
     Ended(Ended),
 }
 
-/// Returns the name of a key's entry in the store.
-pub(super) fn name(key: &Key) -> Vec<u8> {
-    key.file_name()
-}
-
-/// Stores a file as the content of `key`; it is durable when this returns.
+/// Stores a file as the content of a key; it is durable and recorded when this returns.
 ///
 /// Where the key tells size or hash, content that differs is refused. A failure leaves nothing that counts as present.
-pub(super) async fn store(place: &Place<'_>, key: &Key, file: &Path, host: &Host) -> Result<(), Trouble> {
+pub(super) async fn store(place: &Place<'_>, subject: &Subject, file: &Path, host: &mut Host) -> Result<(), Trouble> {
+    let key = &subject.key;
     let mut source = Source::open(file).await?;
     if let Some(expected) = key.content_size().filter(|expected| *expected != source.size) {
         let size = source.size;
         return Err(Trouble::failed(format!("{} has {size} bytes, its key {expected}: not stored", file.display())));
     }
-    let mut upload = place.store.write(place.owner, &name(key)).await?;
+    let (owner, name) = place.entry_name(subject);
+    let mut upload = place.store.write(&owner, &name).await?;
     // What an earlier try left may come from other bytes: encryption never gives the same ones twice. Blocks of it
     // that do fit are found again by their hash.
     upload.restart().await?;
     let copied = copy(&mut source, &mut upload, key, host).await;
     if copied.is_ok() {
-        upload.commit().await?;
+        let entry = upload.commit().await?;
+        place.record(subject, &entry, host).await?;
     } else if let Err(error) = upload.abort().await {
         // What failed first matters more.
         tracing::warn!("an upload could not be taken back: {error}");
@@ -82,7 +81,37 @@ async fn copy(source: &mut Source<'_>, upload: &mut Upload, key: &Key, host: &Ho
 /// Writes the content of `key` to a file, front to back; goes on where an interrupted transfer stopped.
 ///
 /// After a failure the file holds the content's beginning and nothing else.
-pub(super) async fn retrieve(place: &Place<'_>, key: &Key, file: &Path, host: &Host) -> Result<(), Trouble> {
+pub(super) async fn retrieve(
+    place: &Place<'_>,
+    subject: &Subject,
+    file: &Path,
+    host: &mut Host,
+) -> Result<(), Trouble> {
+    let key = &subject.key;
+    let absent = || Trouble::failed(format!("the store {} does not have {key}", place.settings.place));
+    let found = place.find(subject, host).await?.ok_or_else(absent)?;
+    // Each upload of an encrypted object has other bytes: a part of an older one would not fit.
+    let from = if key.backend().starts_with(b"GPGHMAC") { From::Start } else { From::WhereItStopped };
+    fetch(place, &found, from, file, host).await
+}
+
+/// Where a file that is partly there is gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// What is there is no part of the content, or may be none.
+    Start,
+    /// What is there is the content's beginning.
+    WhereItStopped,
+}
+
+/// Writes a content that was found to a file.
+pub(super) async fn fetch(
+    place: &Place<'_>,
+    found: &Found,
+    from: From,
+    file: &Path,
+    host: &Host,
+) -> Result<(), Trouble> {
     let failed =
         |what: &str, error: std::io::Error| Trouble::failed(format!("cannot {what} {}: {error}", file.display()));
     let mut target = OpenOptions::new()
@@ -93,14 +122,10 @@ pub(super) async fn retrieve(place: &Place<'_>, key: &Key, file: &Path, host: &H
         .await
         .map_err(|error| failed("open", error))?;
     let there = target.metadata().await.map_err(|error| failed("read", error))?.len();
-    // Each upload of an encrypted object has other bytes: a part of an older one would not fit.
-    let resumable = !key.backend().starts_with(b"GPGHMAC");
-    let absent = || Trouble::failed(format!("the store {} does not have {key}", place.settings.store.display()));
-    let name = name(key);
-    let entry = place.store.entry(place.owner, &name).await?.ok_or_else(absent)?;
     // A longer file is no part of it, and what is as long as the whole may well be wrong.
-    let from = if resumable && there < entry.size { there } else { 0 };
-    let mut content = place.store.read(place.owner, &name, from).await?.ok_or_else(absent)?;
+    let from = if from == From::WhereItStopped && there < found.size { there } else { 0 };
+    let gone = || Trouble::failed(format!("the store {} has lost blocks of it", place.settings.place));
+    let mut content = place.store.read_file(&found.extents, from).await?.ok_or_else(gone)?;
     target.set_len(from).await.map_err(|error| failed("write", error))?;
     target.seek(SeekFrom::Start(from)).await.map_err(|error| failed("write", error))?;
     let mut progress = Progress::at(host, from);
@@ -194,18 +219,18 @@ impl Check {
 }
 
 impl Trouble {
-    fn failed(text: String) -> Self {
+    pub(super) fn failed(text: String) -> Self {
         Self::Failed(text)
     }
 }
 
-impl From<Ended> for Trouble {
+impl std::convert::From<Ended> for Trouble {
     fn from(ended: Ended) -> Self {
         Self::Ended(ended)
     }
 }
 
-impl<E: std::error::Error> From<E> for Trouble {
+impl<E: std::error::Error> std::convert::From<E> for Trouble {
     fn from(error: E) -> Self {
         Self::Failed(error.to_string())
     }

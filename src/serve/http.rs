@@ -7,6 +7,7 @@ use axum::Router;
 use super::hub::Hub;
 
 mod admin;
+mod arvados;
 mod auth;
 mod body;
 mod config;
@@ -28,6 +29,7 @@ pub fn routes(hub: Hub) -> Router {
     let routes = Router::new()
         .merge(admin::routes())
         .merge(p2p::routes())
+        .merge(arvados::routes())
         .merge(keep::routes())
         .fallback(keep::or_git)
         .with_state(hub.clone());

@@ -11,8 +11,11 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
+use super::arvados::{Api, ApiError};
 use super::keep::{Mount, SiteKeep};
 use super::traffic::Traffic;
+use crate::catalogue::Catalogue;
+use crate::database::{Database, DatabaseError};
 use crate::gateway::{Gateway, GatewayError, Target};
 use crate::node::Node;
 use crate::node::measured::Meters;
@@ -32,6 +35,9 @@ pub trait Assemble: Send + Sync {
     /// Returns the Keep stores of a site, each once.
     fn mounts(&self, site: &Site) -> Result<Vec<Mount>, SiteError>;
 
+    /// Opens the database of the site's catalogue.
+    async fn database(&self, site: &Site) -> Result<Arc<dyn Database>, DatabaseError>;
+
     /// Returns what is counted about nodes.
     fn meters(&self) -> &Meters;
 }
@@ -45,6 +51,7 @@ struct Inner {
     assemble: Box<dyn Assemble>,
     open: Mutex<Open>,
     keep: Mutex<Option<SiteKeep>>,
+    catalogue: OnceCell<Catalogue>,
     traffic: Traffic,
     shutdown: Shutdown,
     started: Instant,
@@ -88,9 +95,9 @@ impl Hub {
     /// Makes the hub of a site. Must be called on the runtime if the doors are to serve.
     pub fn new(site: Site, assemble: Box<dyn Assemble>, shutdown: Shutdown) -> Self {
         let traffic = Traffic::new(&site.config().limits);
-        let (open, keep) = (Mutex::default(), Mutex::default());
+        let (open, keep, catalogue) = (Mutex::default(), Mutex::default(), OnceCell::new());
         let (site, started, listening) = (RwLock::new(site), Instant::now(), Mutex::default());
-        Self(Arc::new(Inner { site, assemble, open, keep, traffic, shutdown, started, listening }))
+        Self(Arc::new(Inner { site, assemble, open, keep, catalogue, traffic, shutdown, started, listening }))
     }
 
     /// Returns the site as it is configured now.
@@ -161,6 +168,18 @@ impl Hub {
             }
         })
         .await
+    }
+
+    /// Returns the catalogue of the site's collections. A database that is away is looked for again the next time.
+    pub async fn catalogue(&self) -> Result<Catalogue, DatabaseError> {
+        let site = self.site();
+        let open = || async { Catalogue::open(self.0.assemble.database(&site).await?).await };
+        self.0.catalogue.get_or_try_init(open).await.cloned()
+    }
+
+    /// Returns what answers Arvados clients.
+    pub async fn api(&self) -> Result<Api, ApiError> {
+        Ok(Api::new(self.site(), self.catalogue().await?, self.keep().await?))
     }
 
     /// Opens a repository, or returns the one that is open. Blocks.
@@ -293,6 +312,7 @@ impl Hosted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::LazySpool;
 
     #[derive(Default)]
     struct NoNodes(Meters);
@@ -307,12 +327,17 @@ mod tests {
             Ok(Vec::new())
         }
 
+        async fn database(&self, _site: &Site) -> Result<Arc<dyn Database>, DatabaseError> {
+            Err(DatabaseError::Setting("there is none".to_owned()))
+        }
+
         fn meters(&self) -> &Meters {
             &self.0
         }
 
         async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway {
-            Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), Vec::new())
+            let spool = LazySpool::new(site.root(), 0);
+            Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), Vec::new(), spool)
         }
     }
 

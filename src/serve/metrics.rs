@@ -111,10 +111,12 @@ pub(super) fn render(hub: &Hub, status: &Status) -> Result<String, std::fmt::Err
 }
 
 fn nodes(registry: &mut Registry, status: &Status) {
-    let (up, free, total) = (gauge(), gauge(), gauge());
+    let (up, full, free, total, reserved) = (gauge(), gauge(), gauge(), gauge(), gauge());
     for node in &status.nodes {
         let label = NodeLabel { node: node.name.clone() };
         up.get_or_create(&label).set(u64::from(node.state != NodeState::Down));
+        full.get_or_create(&label).set(u64::from(node.state == NodeState::Full));
+        reserved.get_or_create(&label).set(node.reserved);
         for (family, value) in [(&free, node.free), (&total, node.total)] {
             if let Some(value) = value {
                 family.get_or_create(&label).set(value);
@@ -122,6 +124,8 @@ fn nodes(registry: &mut Registry, status: &Status) {
         }
     }
     registry.register("node_up", "Whether a node can be used: 1, or 0", up);
+    registry.register("node_full", "Whether a node has no room left: 1, or 0", full);
+    registry.register("node_reserved_bytes", "Bytes that uploads under way have still to bring to a node", reserved);
     registry.register("node_free_bytes", "Bytes that can still be stored on a node", free);
     registry.register("node_total_bytes", "Bytes that the place of a node has", total);
 }

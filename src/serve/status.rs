@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::hub::Hub;
 use super::traffic::Transfer;
 use crate::node::{Node, NodeError, Space};
-use crate::site::SiteError;
+use crate::site::{NodeConfig, SiteError};
 use crate::task::blocking;
 
 /// How a site is.
@@ -60,6 +60,12 @@ pub struct NodeStatus {
     pub free: Option<u64>,
     /// Bytes that the place has.
     pub total: Option<u64>,
+    /// Bytes that it holds, where a maximum is set.
+    pub held: Option<u64>,
+    /// The most that it should hold.
+    pub max_size: Option<u64>,
+    /// Bytes that uploads under way have still to bring, of all processes.
+    pub reserved: u64,
     /// Requests to it.
     pub requests: u64,
     /// Requests that failed.
@@ -92,8 +98,7 @@ const PROBE_TIME: Duration = Duration::from_secs(5);
 /// Looks how the site is. Asks every node.
 pub async fn status(hub: &Hub, daemon: bool) -> Result<Status, SiteError> {
     let site = hub.site();
-    let asked = hub.assemble().nodes(&site).into_iter().map(|(name, node)| probe(hub, name, node));
-    let nodes = join_all(asked).await;
+    let nodes = nodes(hub, |_| true).await?;
     let (repositories, locks) = blocking(move || Ok::<_, SiteError>((site.repos()?, site.locks()?))).await?;
     let (running, waiting) = hub.traffic().running_and_waiting();
     Ok(Status {
@@ -114,13 +119,32 @@ pub async fn status(hub: &Hub, daemon: bool) -> Result<Status, SiteError> {
     })
 }
 
-async fn probe(hub: &Hub, name: String, node: Arc<dyn Node>) -> NodeStatus {
-    let space = match tokio::time::timeout(PROBE_TIME, node.space()).await {
-        Ok(space) => space,
-        Err(_) => Err(NodeError::Unreachable(format!("no answer for {} s", PROBE_TIME.as_secs()))),
+/// Looks how those nodes are that are wanted.
+pub async fn nodes(hub: &Hub, wanted: impl Fn(&NodeConfig) -> bool) -> Result<Vec<NodeStatus>, SiteError> {
+    let site = hub.site();
+    let looking = site.clone();
+    let reserved = blocking(move || looking.reserved()).await?;
+    let nodes = hub.assemble().nodes(&site).into_iter();
+    let nodes = nodes.filter(|(name, _)| site.config().nodes.get(name).is_some_and(&wanted));
+    let asked = nodes.map(|(name, node)| {
+        let reserved = reserved.get(&name).copied().unwrap_or_default();
+        probe(hub, name, node, reserved)
+    });
+    Ok(join_all(asked).await)
+}
+
+async fn probe(hub: &Hub, name: String, node: Arc<dyn Node>, reserved: u64) -> NodeStatus {
+    let looked = tokio::time::timeout(PROBE_TIME, async { (node.space().await, held(hub, &name, &*node).await) });
+    let (space, held) = match looked.await {
+        Ok(looked) => looked,
+        Err(_) => (Err(NodeError::Unreachable(format!("no answer for {} s", PROBE_TIME.as_secs()))), None),
     };
-    let (state, reason, space) = judge(space);
-    let store = hub.site().config().nodes.get(&name).map(|node| node.store.to_string()).unwrap_or_default();
+    let site = hub.site();
+    let config = site.config().nodes.get(&name);
+    let reserve = config.map(NodeConfig::reserve_beside_store).unwrap_or_default();
+    let max_size = config.and_then(|config| config.max_size);
+    let (state, reason, space) = judge(space.map(|space| space.map(|space| space.above(reserve))), held.zip(max_size));
+    let store = config.map(|node| node.store.to_string()).unwrap_or_default();
     let account = hub.assemble().meters().account(&name);
     let (last_error, last_error_at) = account.last_error.map(|last| (last.text, last.at)).unzip();
     NodeStatus {
@@ -130,6 +154,9 @@ async fn probe(hub: &Hub, name: String, node: Arc<dyn Node>) -> NodeStatus {
         reason,
         free: space.map(|space| space.free),
         total: space.map(|space| space.total),
+        held,
+        max_size,
+        reserved,
         requests: account.requests,
         errors: account.errors,
         bytes_in: account.bytes_in,
@@ -139,9 +166,27 @@ async fn probe(hub: &Hub, name: String, node: Arc<dyn Node>) -> NodeStatus {
     }
 }
 
-fn judge(space: Result<Option<Space>, NodeError>) -> (NodeState, Option<String>, Option<Space>) {
+/// Returns what a node holds, if a maximum is set for it.
+async fn held(hub: &Hub, name: &str, node: &dyn Node) -> Option<u64> {
+    let site = hub.site();
+    let config = site.config().nodes.get(name).filter(|config| config.max_size.is_some())?;
+    if let Some(held) = node.held().await.ok()? {
+        return Some(held);
+    }
+    let (opening, repo) = (hub.clone(), config.repo.clone()?);
+    let hosted = blocking(move || opening.open(&repo)).await.ok()?;
+    hub.gateway(&hosted).await.held_by(name).await?.ok()
+}
+
+fn judge(
+    space: Result<Option<Space>, NodeError>,
+    held: Option<(u64, u64)>,
+) -> (NodeState, Option<String>, Option<Space>) {
     match space {
         Ok(Some(space)) if space.free == 0 => (NodeState::Full, Some("there is no room left".to_owned()), Some(space)),
+        Ok(space) if held.is_some_and(|(held, most)| held >= most) => {
+            (NodeState::Full, Some("it holds as much as its maxsize allows".to_owned()), space)
+        }
         Ok(space) => (NodeState::Up, None, space),
         Err(NodeError::Full(reason)) => (NodeState::Full, Some(reason), None),
         Err(NodeError::Unreachable(reason) | NodeError::Failed(reason)) => (NodeState::Down, Some(reason), None),
@@ -154,11 +199,13 @@ mod tests {
 
     #[test]
     fn a_node_without_room_is_full_and_one_that_fails_is_down() {
-        let space = |free| Ok(Some(Space { total: 100, free }));
-        assert_eq!(judge(space(1)).0, NodeState::Up);
-        assert_eq!(judge(space(0)).0, NodeState::Full);
-        assert_eq!(judge(Ok(None)).0, NodeState::Up);
-        let (state, reason, _) = judge(Err(NodeError::Unreachable("gone".to_owned())));
+        let space = |free| Ok(Some(Space { total: 100, free, device: None }));
+        assert_eq!(judge(space(1), None).0, NodeState::Up);
+        assert_eq!(judge(space(0), None).0, NodeState::Full);
+        assert_eq!(judge(Ok(None), None).0, NodeState::Up);
+        assert_eq!(judge(space(1), Some((9, 10))).0, NodeState::Up);
+        assert_eq!(judge(space(1), Some((10, 10))).0, NodeState::Full);
+        let (state, reason, _) = judge(Err(NodeError::Unreachable("gone".to_owned())), None);
         assert_eq!((state, reason.as_deref()), (NodeState::Down, Some("gone")));
     }
 }

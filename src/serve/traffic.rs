@@ -14,6 +14,7 @@ use self::rates::Rates;
 use self::turns::{Turn, Turns};
 use super::caller::Who;
 use super::metrics::Counters;
+use crate::gateway::Stored;
 use crate::site::RepoName;
 use crate::site::config::{Limits, UserLimits};
 
@@ -123,6 +124,8 @@ pub struct Request {
 pub enum Outcome<'a> {
     /// As it was asked, on or from these nodes.
     Done(&'a [Uuid]),
+    /// As it was asked, on these nodes; others were left out for these reasons.
+    Partly(&'a [Uuid], &'a [String]),
     /// The answer is no: not there, or not done for a reason that the client may ask about again.
     No,
     /// It failed.
@@ -300,9 +303,10 @@ impl Request {
         let Scope { traffic, who, repo, door } = &self.scope;
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (result, nodes, reason) = match outcome {
-            Outcome::Done(nodes) => ("done", traffic.names(nodes), ""),
-            Outcome::No => ("no", String::new(), ""),
-            Outcome::Failed(reason) => ("failed", String::new(), *reason),
+            Outcome::Done(nodes) => ("done", traffic.names(nodes), String::new()),
+            Outcome::Partly(nodes, reasons) => ("done", traffic.names(nodes), reasons.join("; ")),
+            Outcome::No => ("no", String::new(), String::new()),
+            Outcome::Failed(reason) => ("failed", String::new(), (*reason).to_owned()),
         };
         traffic.0.counters.ended(self.operation, door, result);
         tracing::info!(
@@ -321,6 +325,13 @@ impl Drop for Request {
         if !self.ended {
             self.log(&Outcome::Failed("broken off"));
         }
+    }
+}
+
+impl<'a> Outcome<'a> {
+    /// Returns how an upload ended that was stored.
+    pub fn stored(stored: &'a Stored) -> Self {
+        Self::Partly(&stored.nodes, &stored.left_out)
     }
 }
 

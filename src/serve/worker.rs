@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use annex_protocol::uuid::Uuid;
 use futures_util::StreamExt;
 
+use super::arvados::ApiError;
 use super::hub::{Hosted, Hub};
 use crate::error::Failure;
 use crate::site::repair::Wanting;
@@ -17,11 +18,34 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often repositories are looked at for changes of what their nodes should have.
 const SURVEY_EVERY: Duration = Duration::from_secs(60);
 
+/// How often collections are looked at whose time is over.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
 /// Keys that are repaired at once.
 const AT_ONCE: usize = 2;
 
 /// Keys taken from the queue at a time.
 const BATCH: usize = 64;
+
+/// Removes collections whose time is over, and lets blocks go that were kept for none, until the daemon ends.
+pub async fn sweep(hub: Hub) {
+    let drain = hub.shutdown().drain.clone();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            () = drain.cancelled() => return,
+        }
+        let swept = async {
+            let api = hub.api().await?;
+            Ok::<_, ApiError>((api.remove_expired().await?, api.release_orphans().await?))
+        };
+        match swept.await {
+            Ok((0, 0)) => {}
+            Ok((expired, orphans)) => tracing::info!("{expired} collections removed, {orphans} left-overs cleared"),
+            Err(error) => tracing::warn!("removing collections whose time is over: {error}"),
+        }
+    }
+}
 
 /// Works off the repair queue, and fills it when what nodes should have has changed, until the daemon ends.
 pub async fn repair(hub: Hub) {
@@ -60,8 +84,15 @@ pub async fn collect(hub: Hub) {
             continue;
         }
         let collecting = async {
-            let keep = match hub.keep().await {
-                Ok(keep) => keep,
+            // What collections need is known to the stores before anything goes; if that cannot be found out, nothing does.
+            let reconciled = async { Ok::<_, ApiError>((hub.keep().await?, hub.api().await?.reconcile().await?)) };
+            let keep = match reconciled.await {
+                Ok((keep, missing)) => {
+                    for (collection, block) in missing {
+                        tracing::error!(collection, %block, "a block of a collection is in no store");
+                    }
+                    keep
+                }
                 Err(error) => return tracing::warn!("collecting garbage: {error}"),
             };
             for (mount, collected) in keep.service().collect().await {

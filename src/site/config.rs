@@ -17,6 +17,8 @@ mod listen;
 mod node_external;
 mod node_local;
 mod node_p2p;
+mod node_s3;
+mod query;
 
 pub(super) use edit::edit;
 pub(super) use initial::initial;
@@ -26,6 +28,7 @@ pub use listen::{Address, Http, Ssh, Tls};
 pub use node_external::{External, Secret};
 pub use node_local::{AnnexSpec, DirectorySpec};
 pub use node_p2p::{HttpSpec, P2pSpec, PasswordSource, SshSpec};
+pub use node_s3::S3Spec;
 
 /// The configuration's file name in the site directory.
 pub const FILE: &str = "annex-keep.toml";
@@ -54,6 +57,8 @@ pub struct Config {
     pub keep: Keep,
     /// How much of the gateway one may use at once.
     pub limits: Limits,
+    /// The PostgreSQL database of the catalogue, if that is not a file of the site.
+    pub database: Option<String>,
 }
 
 /// One node of a site.
@@ -71,6 +76,10 @@ pub struct NodeConfig {
     pub cost: u32,
     /// It is to become empty: nothing new goes there, and what it has counts as missing elsewhere.
     pub drain: bool,
+    /// Bytes that stay free on its disk; `None` is what its kind does by itself.
+    pub reserve: Option<u64>,
+    /// The most bytes that it should hold.
+    pub max_size: Option<u64>,
     /// What Keep's own clients see of it, if it is a Keep store.
     pub keep: KeepVolume,
 }
@@ -93,6 +102,8 @@ pub enum NodeSpec {
     },
     /// A program that is an external special remote.
     External(External),
+    /// A bucket in the layout of git-annex's S3 special remote.
+    S3(S3Spec),
 }
 
 /// What happens to a key that no node wants by its preferred content.
@@ -111,6 +122,8 @@ pub enum Unwanted {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
+    #[serde(default)]
+    database: String,
     #[serde(default)]
     nodes: BTreeMap<String, RawNode>,
     #[serde(default)]
@@ -135,6 +148,8 @@ struct RawNode {
     cost: Option<u32>,
     #[serde(default)]
     drain: bool,
+    reserve: Option<limits::Size>,
+    maxsize: Option<limits::Size>,
     #[serde(default)]
     keep: Option<keep::RawVolume>,
     gateway: Option<String>,
@@ -192,6 +207,7 @@ impl Config {
             http: raw.http.check()?,
             keep: raw.keep.check()?,
             limits: raw.limits.check()?,
+            database: database(raw.database)?,
         })
     }
 }
@@ -211,10 +227,18 @@ impl RawNode {
             uuid: uuid.transpose()?,
             cost: self.cost.unwrap_or(DEFAULT_COST),
             drain: self.drain,
+            reserve: limits::bytes("reserve", self.reserve)?,
+            max_size: limits::bytes("maxsize", self.maxsize)?,
             keep: self.keep.unwrap_or_default().check()?,
         };
         if served && !matches!(node.store, NodeSpec::Keep(_)) {
             return Err("only Keep stores are served to Keep's clients: leave keep out".to_owned());
+        }
+        match node.store {
+            NodeSpec::Keep(_) | NodeSpec::Directory(_) => {}
+            _ if node.reserve.is_none() => {}
+            NodeSpec::Annex(_) => return Err("reserve: annex.diskreserve of the repository says that".to_owned()),
+            _ => return Err("reserve is for nodes on this machine's disks: keep:, directory:".to_owned()),
         }
         if matches!(node.store, NodeSpec::External(_)) && node.repo.is_none() {
             return Err("a special remote knows no repositories, so it can serve only one: set repo".to_owned());
@@ -229,6 +253,9 @@ impl RawNode {
         if matches!(node.store, NodeSpec::Directory(_)) && node.repo.is_none() {
             return Err("a directory special remote belongs to one repository: set repo".to_owned());
         }
+        if matches!(node.store, NodeSpec::S3(_)) && node.repo.is_none() {
+            return Err("an S3 special remote belongs to one repository: set repo".to_owned());
+        }
         if node.uuid.is_none() && matches!(node.store, NodeSpec::P2p { .. }) {
             return Err("a git-annex repository as a node has a UUID of its own: set uuid and repo".to_owned());
         }
@@ -236,9 +263,24 @@ impl RawNode {
     }
 }
 
+impl NodeConfig {
+    /// Returns the bytes that stay free besides what the store keeps free by itself: a Keep store does all of it.
+    pub fn reserve_beside_store(&self) -> u64 {
+        match self.store {
+            NodeSpec::Keep(_) => 0,
+            _ => self.reserve.unwrap_or_default(),
+        }
+    }
+}
+
 impl NodeSpec {
+    /// Tells whether content is on this machine's disks, so that its room can be looked at.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Keep(_) | Self::Annex(_) | Self::Directory(_))
+    }
+
     /// Parses a node spec: `keep:PATH` or just a path, `annex:PATH`, `directory:PATH?chunk=SIZE`, `external:TYPE?…`,
-    /// `ssh://HOST/PATH`, `command:PROGRAM ARGS`, `annex+http(s)://…`.
+    /// `s3://BUCKET/PREFIX?…`, `ssh://HOST/PATH`, `command:PROGRAM ARGS`, `annex+http(s)://…`.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(server) = P2pSpec::parse(text) {
             return Ok(Self::P2p { server: server?, gateway: None });
@@ -248,10 +290,11 @@ impl NodeSpec {
             Some(("annex", path)) => return AnnexSpec::parse(path).map(Self::Annex),
             Some(("directory", text)) => return DirectorySpec::parse(text).map(Self::Directory),
             Some(("external", rest)) => return External::parse(rest).map(Self::External),
+            Some(("s3", rest)) => return S3Spec::parse(rest.trim_start_matches('/')).map(Self::S3),
             Some((kind, _)) if !kind.contains('/') => {
                 return Err(format!(
                     "this version has no nodes of kind \"{kind}\"; it has keep:PATH, annex:PATH, directory:PATH, \
-                     external:TYPE, ssh://, command: and annex+http(s)://"
+                     external:TYPE, s3://, ssh://, command: and annex+http(s)://"
                 ));
             }
             _ => text,
@@ -279,6 +322,7 @@ impl NodeSpec {
             Self::Directory(spec) => Self::Directory(spec.absolute(base)),
             Self::P2p { server, gateway } => Self::P2p { server: server.absolute(base), gateway: gateway.clone() },
             Self::External(external) => Self::External(external.absolute(base)),
+            Self::S3(spec) => Self::S3(spec.absolute(base)),
         }
     }
 }
@@ -291,7 +335,17 @@ impl std::fmt::Display for NodeSpec {
             Self::Directory(spec) => spec.fmt(f),
             Self::P2p { server, .. } => server.fmt(f),
             Self::External(external) => write!(f, "external:{external}"),
+            Self::S3(spec) => spec.fmt(f),
         }
+    }
+}
+
+/// Reads the address of a database; what is wrong is not repeated, since it may hold a password.
+fn database(url: String) -> Result<Option<String>, String> {
+    match url.as_str() {
+        "" => Ok(None),
+        known if known.starts_with("postgres://") || known.starts_with("postgresql://") => Ok(Some(url)),
+        _ => Err("database: this should be empty or begin with postgres://".to_owned()),
     }
 }
 
@@ -329,11 +383,27 @@ mod tests {
     }
 
     #[test]
+    fn a_node_has_a_reserve_where_its_room_is_known_and_a_size_anywhere() {
+        let node = |lines: &str| {
+            let text = format!("[nodes.a]\nid = \"59a5eba9-ef36-4fc5-b11d-effc1bd2effc\"\n{lines}\n");
+            Config::parse(&text).map(|config| config.nodes["a"].clone())
+        };
+        let keep = node("store = \"keep:/a\"\nreserve = \"2 GB\"\nmaxsize = 5").unwrap();
+        assert_eq!((keep.reserve, keep.max_size), (Some(2_000_000_000), Some(5)));
+        let external = "store = \"external:x\"\nrepo = \"data\"\n";
+        assert_eq!(node(&format!("{external}maxsize = \"1 TB\"")).unwrap().max_size, Some(1_000_000_000_000));
+        assert!(node(&format!("{external}reserve = 1")).unwrap_err().contains("reserve"));
+        let annex = "store = \"annex:/r\"\nrepo = \"data\"\nuuid = \"59a5eba9-ef36-4fc5-b11d-effc1bd2effc\"\n";
+        assert!(node(&format!("{annex}reserve = 1")).unwrap_err().contains("annex.diskreserve"));
+        assert!(node("store = \"keep:/a\"\nmaxsize = \"much\"").unwrap_err().contains("node a: maxsize"));
+    }
+
+    #[test]
     fn errors_name_the_place() {
         let error = Config::parse("[nodes.a]\nid = \"x\"\nstore = \"keep:/a\"\n").unwrap_err();
         assert!(error.contains("line 2"), "{error}");
-        let error = Config::parse("[nodes.a]\nid = \"59a5eba9-ef36-4fc5-b11d-effc1bd2effc\"\nstore = \"s3:x\"\n");
-        assert!(error.unwrap_err().contains("node a: this version has no nodes of kind \"s3\""));
+        let error = Config::parse("[nodes.a]\nid = \"59a5eba9-ef36-4fc5-b11d-effc1bd2effc\"\nstore = \"tape:x\"\n");
+        assert!(error.unwrap_err().contains("node a: this version has no nodes of kind \"tape\""));
         assert!(Config::parse("").unwrap_err().contains("at least one"));
         assert!(initial(&[("cluster".to_owned(), "/x".to_owned())]).is_err());
         assert!(initial(&[("a".to_owned(), "/x".to_owned()), ("a".to_owned(), "/y".to_owned())]).is_err());

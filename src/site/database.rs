@@ -64,6 +64,12 @@ const MIGRATIONS: &[&str] = &[
         number INTEGER NOT NULL, bytes INTEGER NOT NULL, deadline INTEGER NOT NULL,
         PRIMARY KEY (node, key)) WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE room ADD COLUMN name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE room ADD COLUMN place TEXT NOT NULL DEFAULT '';
+    ALTER TABLE room ADD COLUMN rest INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE room ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 impl Database {
@@ -107,6 +113,24 @@ impl Database {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, SiteError> {
         self.try_write(|transaction| work(transaction).map(Ok))
+    }
+
+    /// Runs `work` in a write transaction that a crash of the machine may undo: for what is of no use after one.
+    pub(super) fn write_fleeting<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, SiteError> {
+        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = connection.pragma_update(None, "synchronous", "NORMAL").and_then(|()| {
+            let done = connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
+                let value = work(&transaction)?;
+                transaction.commit()?;
+                Ok(value)
+            });
+            // Whatever came of it: the next transaction is to be durable again.
+            connection.pragma_update(None, "synchronous", "FULL").and(done)
+        });
+        written.map_err(|source| SiteError::Database { path: self.path.clone(), source })
     }
 
     /// Runs `work`, which only reads.

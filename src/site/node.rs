@@ -1,9 +1,11 @@
 //! Adding, changing and removing nodes in the configuration.
 
-use annex_protocol::uuid::Uuid;
-use toml_edit::{DocumentMut, Item, Table, value};
+use std::collections::BTreeMap;
 
-use super::config::{self, NodeSpec, check_node_name};
+use annex_protocol::uuid::Uuid;
+use toml_edit::{DocumentMut, InlineTable, Item, Table, value};
+
+use super::config::{self, NodeSpec, Secret, check_node_name};
 use super::{RepoName, Site, SiteError};
 
 impl Site {
@@ -14,6 +16,7 @@ impl Site {
         spec: &NodeSpec,
         repo: Option<&RepoName>,
         uuid: Option<&Uuid>,
+        secrets: &BTreeMap<String, Secret>,
     ) -> Result<(), SiteError> {
         check_node_name(name).map_err(SiteError::Invalid)?;
         config::edit(self, |document| {
@@ -29,6 +32,10 @@ impl Site {
             }
             if let Some(uuid) = uuid {
                 node.insert("uuid", value(uuid.to_string()));
+            }
+            if !secrets.is_empty() {
+                let secrets = secrets.iter().map(|(name, secret)| (name.as_str(), secret.to_string()));
+                node.insert("secrets", value(secrets.collect::<InlineTable>()));
             }
             nodes.insert(name, Item::Table(node));
             Ok(())
@@ -47,6 +54,19 @@ impl Site {
                 Some(true) => drop(node.insert("drain", value(true))),
                 Some(false) => drop(node.remove("drain")),
                 None => {}
+            }
+            Ok(())
+        })
+    }
+
+    /// Changes how much a node holds: its `reserve` or `maxsize`, a size as text; `none` takes it away.
+    pub fn set_node_size(&self, name: &str, setting: &str, size: &str) -> Result<(), SiteError> {
+        config::edit(self, |document| {
+            let node = nodes(document)?.get_mut(name).and_then(Item::as_table_like_mut);
+            let node = node.ok_or_else(|| format!("there is no node {name}"))?;
+            match size {
+                "none" => drop(node.remove(setting)),
+                size => drop(node.insert(setting, value(size))),
             }
             Ok(())
         })
@@ -75,13 +95,19 @@ mod tests {
         let file = site.root().join(config::FILE);
         let before = std::fs::read_to_string(&file).unwrap();
         let spec = NodeSpec::parse("keep:/disk4").unwrap();
-        site.add_node("d", &spec, None, None).unwrap();
-        assert!(site.add_node("d", &spec, None, None).is_err());
-        assert!(site.add_node("cluster", &spec, None, None).is_err());
+        let secrets = BTreeMap::new();
+        site.add_node("d", &spec, None, None, &secrets).unwrap();
+        assert!(site.add_node("d", &spec, None, None, &secrets).is_err());
+        assert!(site.add_node("cluster", &spec, None, None, &secrets).is_err());
         assert_eq!(site.reload().unwrap().config().nodes["d"].store, spec);
         site.set_node("d", Some(50), Some(true)).unwrap();
         let changed = site.reload().unwrap();
         assert_eq!((changed.config().nodes["d"].cost, changed.config().nodes["d"].drain), (50, true));
+        site.set_node_size("d", "maxsize", "5 GB").unwrap();
+        assert_eq!(site.reload().unwrap().config().nodes["d"].max_size, Some(5_000_000_000));
+        assert!(site.set_node_size("d", "maxsize", "much").is_err());
+        site.set_node_size("d", "maxsize", "none").unwrap();
+        assert_eq!(site.reload().unwrap().config().nodes["d"].max_size, None);
         site.remove_node("d").unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
         assert!(site.remove_node("d").is_err());

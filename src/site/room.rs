@@ -1,7 +1,10 @@
-//! Room that uploads under way will need, so that several at once do not pass a quota together.
+//! Room that uploads under way will need, so that several at once do not pass a quota or fill a disk together.
 //!
 //! Rows of the site's database, since uploads come through several processes. One that dies leaves its rows until their
-//! deadline, or until the same content comes to the same node again.
+//! deadline, or until the same content comes to the same node again. A crash of the machine ends all uploads, so the rows
+//! need not outlive one.
+
+use std::collections::HashMap;
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
@@ -13,30 +16,88 @@ use super::{Site, SiteError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     repo: Uuid,
+    /// Who came before counts under a quota.
     number: u64,
+    /// Who came before counts on a disk: where nodes and their places are known only later, that is another order.
+    turn: u64,
+}
+
+/// What one node has of an upload's room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// The node, by its UUID in the repository.
+    pub node: Uuid,
+    /// Its name in the site.
+    pub name: String,
+    /// What shares its room: a file system, or the node by itself.
+    pub place: String,
+    /// Bytes that have still to come.
+    pub rest: u64,
+}
+
+/// What uploads that came before will need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Under {
+    /// Bytes that have still to come to the place of a node.
+    pub at_place: u64,
+    /// Bytes of all contents on their way to the node, whether they have come or not.
+    pub to_node: u64,
 }
 
 /// How long room is held after it was asked for last, in seconds.
 const HELD_SECONDS: u64 = 600;
 
+/// What bytes are limited to: SQLite counts to 2^63, and some are added up. Nothing is that large.
+const MOST: u64 = i64::MAX.unsigned_abs() >> 16;
+
+impl Share {
+    /// Makes the share of a node under a quota alone.
+    pub fn of_quota(node: Uuid) -> Self {
+        Self { node, name: String::new(), place: String::new(), rest: 0 }
+    }
+}
+
 impl Site {
     /// Holds room in a repository (named by its gateway) for an upload of a key to these nodes, `bytes` on each.
-    pub fn hold_room(&self, repo: &Uuid, key: &Key, bytes: u64, nodes: &[Uuid]) -> Result<Room, SiteError> {
+    ///
+    /// What the upload holds already, `earlier`, becomes part of it.
+    pub fn hold_room(
+        &self,
+        repo: &Uuid,
+        key: &Key,
+        bytes: u64,
+        shares: &[Share],
+        earlier: Option<&Room>,
+    ) -> Result<Room, SiteError> {
         let now = self.now()?;
-        let upsert = "INSERT INTO room (node, key, repo, number, bytes, deadline) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-            ON CONFLICT (node, key) DO UPDATE SET number = ?4, bytes = ?5, deadline = ?6";
-        // SQLite counts to 2^63; nothing is that large.
-        let bytes = bytes.min(i64::MAX.unsigned_abs() >> 16);
-        self.database().write(|transaction| {
+        let upsert = "INSERT INTO room (node, key, repo, number, bytes, deadline, name, place, rest, turn)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (node, key) DO UPDATE
+            SET number = ?4, bytes = ?5, deadline = ?6, name = ?7, place = ?8, rest = ?9, turn = ?10";
+        self.database().write_fleeting(|transaction| {
             transaction.prepare_cached("DELETE FROM room WHERE deadline <= ?1")?.execute([now])?;
-            let newest = "SELECT coalesce(max(number), 0) FROM room";
-            let number: u64 = transaction.prepare_cached(newest)?.query_row([], |row| row.get::<_, u64>(0))? + 1;
+            let newest = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u64>(0)? + 1, row.get::<_, u64>(1)? + 1));
+            let (number, turn) = transaction
+                .prepare_cached("SELECT coalesce(max(number), 0), coalesce(max(turn), 0) FROM room")?
+                .query_row([], newest)?;
+            let number = earlier.map_or(number, |earlier| earlier.number);
             let mut statement = transaction.prepare_cached(upsert)?;
-            for node in nodes {
-                let row = params![node.as_bytes(), key.as_bytes(), repo.as_bytes(), number, bytes, now + HELD_SECONDS];
+            for Share { node, name, place, rest } in shares {
+                let (bytes, rest, deadline) = (bytes.min(MOST), (*rest).min(MOST), now + HELD_SECONDS);
+                let row = params![
+                    node.as_bytes(),
+                    key.as_bytes(),
+                    repo.as_bytes(),
+                    number,
+                    bytes,
+                    deadline,
+                    name,
+                    place,
+                    rest,
+                    turn
+                ];
                 statement.execute(row)?;
             }
-            Ok(Room { repo: repo.clone(), number })
+            Ok(Room { repo: repo.clone(), number, turn })
         })
     }
 
@@ -48,21 +109,73 @@ impl Site {
         })
     }
 
-    /// Holds room on.
-    pub fn renew_room(&self, room: &Room) -> Result<(), SiteError> {
-        let deadline = self.now()? + HELD_SECONDS;
-        self.change_room("UPDATE room SET deadline = ?3 WHERE repo = ?1 AND number = ?2", room, Some(deadline))
+    /// Returns what uploads that came before this one will need of a node, by its name, and of its place; in all
+    /// repositories.
+    pub fn room_under_way(&self, room: &Room, name: &str, place: &str) -> Result<Under, SiteError> {
+        let select = "SELECT coalesce(sum(CASE place WHEN ?2 THEN rest ELSE 0 END), 0),
+            coalesce(sum(CASE name WHEN ?1 THEN bytes ELSE 0 END), 0) FROM room WHERE turn < ?3";
+        self.database().read(|connection| {
+            connection.prepare_cached(select)?.query_row(params![name, place, room.turn], |row| {
+                Ok(Under { at_place: row.get(0)?, to_node: row.get(1)? })
+            })
+        })
+    }
+
+    /// Returns what uploads under way bring to each node of a repository, those of this key left out.
+    pub fn uploads_under_way(&self, key: &Key) -> Result<HashMap<Uuid, u64>, SiteError> {
+        let now = self.now()?;
+        let select = "SELECT node, sum(bytes) FROM room WHERE name != '' AND key != ?1 AND deadline > ?2 GROUP BY node";
+        self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(select)?;
+            let rows = statement
+                .query_map(params![key.as_bytes(), now], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?)))?;
+            let mut coming = HashMap::new();
+            for row in rows {
+                let (node, bytes) = row?;
+                coming.extend(Uuid::parse(&node).map(|node| (node, bytes)));
+            }
+            Ok(coming)
+        })
+    }
+
+    /// Returns how many bytes have still to come to each node, by name.
+    pub fn reserved(&self) -> Result<HashMap<String, u64>, SiteError> {
+        let now = self.now()?;
+        let select = "SELECT name, sum(rest) FROM room WHERE deadline > ?1 GROUP BY name";
+        self.database().read(|connection| {
+            let mut statement = connection.prepare_cached(select)?;
+            statement.query_map([now], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
+
+    /// Holds room on; `rest` bytes have still to come.
+    pub fn renew_room(&self, room: &Room, rest: u64) -> Result<(), SiteError> {
+        let (deadline, rest) = (self.now()? + HELD_SECONDS, rest.min(MOST));
+        // A node that had some bytes already has fewer to come.
+        let update = "UPDATE room SET deadline = ?3, rest = min(rest, ?4) WHERE repo = ?1 AND number = ?2";
+        self.database().write_fleeting(|transaction| {
+            let row = params![room.repo.as_bytes(), room.number, deadline, rest];
+            transaction.prepare_cached(update)?.execute(row).map(drop)
+        })
     }
 
     /// Gives room back.
     pub fn release_room(&self, room: &Room) -> Result<(), SiteError> {
-        self.change_room("DELETE FROM room WHERE repo = ?1 AND number = ?2 AND ?3 IS NULL", room, None)
+        let delete = "DELETE FROM room WHERE repo = ?1 AND number = ?2";
+        self.database().write_fleeting(|transaction| {
+            transaction.prepare_cached(delete)?.execute(params![room.repo.as_bytes(), room.number]).map(drop)
+        })
     }
 
-    fn change_room(&self, statement: &str, room: &Room, deadline: Option<u64>) -> Result<(), SiteError> {
-        self.database().write(|transaction| {
-            let row = params![room.repo.as_bytes(), room.number, deadline];
-            transaction.prepare_cached(statement)?.execute(row).map(drop)
+    /// Gives back what is held on these nodes.
+    pub fn release_shares(&self, room: &Room, nodes: &[Uuid]) -> Result<(), SiteError> {
+        let delete = "DELETE FROM room WHERE repo = ?1 AND number = ?2 AND node = ?3";
+        self.database().write_fleeting(|transaction| {
+            let mut statement = transaction.prepare_cached(delete)?;
+            for node in nodes {
+                statement.execute(params![room.repo.as_bytes(), room.number, node.as_bytes()])?;
+            }
+            Ok(())
         })
     }
 }
@@ -79,23 +192,66 @@ mod tests {
     fn later_uploads_see_the_room_of_earlier_ones_until_it_is_given_back() {
         let dir = tempfile::tempdir().unwrap();
         let site = Site::init(&dir.path().join("site"), &[]).unwrap();
-        let (repo, nodes) = (uuid("repo"), [uuid("a"), uuid("b")]);
+        let (repo, nodes) = (uuid("repo"), [uuid("a"), uuid("b")].map(Share::of_quota));
         let key = |name: &str| Key::parse(name.as_bytes()).unwrap();
-        let first = site.hold_room(&repo, &key("WORM-s10--x"), 10, &nodes).unwrap();
-        let second = site.hold_room(&repo, &key("WORM-s5--y"), 5, &nodes[..1]).unwrap();
-        let elsewhere = site.hold_room(&uuid("other"), &key("WORM-s5--y"), 5, &[uuid("c")]).unwrap();
+        let first = site.hold_room(&repo, &key("WORM-s10--x"), 10, &nodes, None).unwrap();
+        let second = site.hold_room(&repo, &key("WORM-s5--y"), 5, &nodes[..1], None).unwrap();
+        let elsewhere =
+            site.hold_room(&uuid("other"), &key("WORM-s5--y"), 5, &[Share::of_quota(uuid("c"))], None).unwrap();
         assert_eq!(site.room_before(&first).unwrap(), 0);
         assert_eq!(site.room_before(&second).unwrap(), 20);
         assert_eq!(site.room_before(&elsewhere).unwrap(), 0);
-        site.renew_room(&first).unwrap();
+        site.renew_room(&first, 3).unwrap();
         // The same content comes again, to one of the two nodes: it takes that room over, and no room twice.
-        let again = site.hold_room(&repo, &key("WORM-s10--x"), 10, &nodes[..1]).unwrap();
+        let again = site.hold_room(&repo, &key("WORM-s10--x"), 10, &nodes[..1], None).unwrap();
         assert_eq!(site.room_before(&again).unwrap(), 15);
         site.release_room(&first).unwrap();
         assert_eq!(site.room_before(&again).unwrap(), 5);
         site.release_room(&second).unwrap();
         site.release_room(&again).unwrap();
-        let last = site.hold_room(&repo, &key("WORM-s1--z"), 1, &nodes).unwrap();
+        let last = site.hold_room(&repo, &key("WORM-s1--z"), 1, &nodes, None).unwrap();
         assert_eq!(site.room_before(&last).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_has_still_to_come_counts_at_its_place_and_the_whole_on_its_node() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        let key = |name: &str| Key::parse(name.as_bytes()).unwrap();
+        let share = |node: &str, name: &str, place: &str, rest| {
+            let (node, name, place) = (uuid(node), name.to_owned(), place.to_owned());
+            Share { node, name, place, rest }
+        };
+        let both = [share("one", "a", "device 1", 60), share("two", "b", "device 1", 100)];
+        let first = site.hold_room(&uuid("repo"), &key("WORM-s100--x"), 100, &both, None).unwrap();
+        let there = [share("three", "a", "device 1", 7)];
+        let second = site.hold_room(&uuid("other"), &key("WORM-s7--y"), 7, &there, None).unwrap();
+        assert_eq!(site.room_under_way(&first, "a", "device 1").unwrap(), Under::default());
+        assert_eq!(site.room_under_way(&second, "a", "device 1").unwrap(), Under { at_place: 160, to_node: 100 });
+        assert_eq!(site.room_under_way(&second, "c", "device 2").unwrap(), Under::default());
+        site.renew_room(&first, 80).unwrap();
+        assert_eq!(site.room_under_way(&second, "b", "device 1").unwrap(), Under { at_place: 140, to_node: 100 });
+        assert_eq!(site.reserved().unwrap(), HashMap::from([("a".to_owned(), 67), ("b".to_owned(), 80)]));
+        let coming = site.uploads_under_way(&key("WORM-s7--y")).unwrap();
+        assert_eq!(coming, HashMap::from([(uuid("one"), 100), (uuid("two"), 100)]));
+        // Under a quota first, and on a disk later: each time in its order.
+        let quota =
+            site.hold_room(&uuid("repo"), &key("WORM-s5--z"), 5, &[Share::of_quota(uuid("one"))], None).unwrap();
+        let fourth =
+            site.hold_room(&uuid("repo"), &key("WORM-s9--w"), 9, &[Share::of_quota(uuid("one"))], None).unwrap();
+        let third =
+            site.hold_room(&uuid("repo"), &key("WORM-s5--z"), 5, &[share("one", "a", "device 1", 5)], Some(&quota));
+        assert_eq!(site.room_before(&fourth).unwrap(), 205);
+        assert_eq!(
+            site.room_under_way(&third.unwrap(), "a", "device 1").unwrap(),
+            Under { at_place: 147, to_node: 107 }
+        );
+        site.release_room(&quota).unwrap();
+        site.release_room(&fourth).unwrap();
+        site.release_shares(&first, &[uuid("two")]).unwrap();
+        assert_eq!(site.reserved().unwrap().get("b"), None);
+        site.release_room(&first).unwrap();
+        site.release_room(&second).unwrap();
+        assert!(site.reserved().unwrap().is_empty());
     }
 }

@@ -12,9 +12,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::OnceCell;
+
 /// A directory of temporary files. Cloning is cheap. All methods block.
 #[derive(Debug, Clone)]
 pub struct Spool(Arc<Inner>);
+
+/// A spool that is opened when it is first needed. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct LazySpool {
+    dir: PathBuf,
+    reserve: u64,
+    spool: Arc<OnceCell<Spool>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -73,6 +83,25 @@ const LONGEST_NAME: usize = 240;
 
 const LOCK: &str = "lock";
 const KEPT: &str = "kept";
+
+impl LazySpool {
+    /// Names a spool; nothing is made yet.
+    pub fn new(dir: &Path, reserve: u64) -> Self {
+        Self { dir: dir.into(), reserve, spool: Arc::default() }
+    }
+
+    /// Returns the spool.
+    pub async fn open(&self) -> Result<Spool, SpoolError> {
+        let open = || {
+            let (dir, reserve, failed) = (self.dir.clone(), self.reserve, fail(&self.dir));
+            async move {
+                let opened = tokio::task::spawn_blocking(move || Spool::open(&dir, reserve)).await;
+                opened.unwrap_or_else(|lost| Err(failed(io::Error::other(lost))))
+            }
+        };
+        self.spool.get_or_try_init(open).await.cloned()
+    }
+}
 
 impl Spool {
     /// Opens the spool in `dir`, which is made if it is not there, and removes what nobody needs any more.

@@ -20,6 +20,8 @@ pub(crate) struct Allow {
     pub(crate) a_failure_after_an_abort: bool,
     /// The protocol of special remotes cannot carry keys with spaces.
     pub(crate) no_spaces_in_keys: bool,
+    /// A web address cannot carry names with the parts `.` and `..`, or with empty ones.
+    pub(crate) no_dots_in_keys: bool,
 }
 
 /// Tries every promise, each on a node of its own.
@@ -144,7 +146,9 @@ async fn keys_may_have_any_name(allow: &Allow, node: AnyNode) {
         "URL--http&c%%example.org%x",
     ] {
         let key = Key::parse(name.as_bytes()).unwrap();
-        if allow.no_spaces_in_keys && name.contains(' ') {
+        let refused = allow.no_spaces_in_keys && name.contains(' ') || allow.no_dots_in_keys && name.contains("/../");
+        if refused {
+            assert!(!node.present(&key).await.is_ok_and(|present| present), "{name}");
             put(&node, &key, b"hello").await.unwrap_err();
             continue;
         }

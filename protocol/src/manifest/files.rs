@@ -18,10 +18,10 @@ pub struct Extent<'a> {
 }
 
 /// All files and directories of a manifest.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Files<'a> {
-    files: BTreeMap<Vec<u8>, File<'a>>,
-    directories: Vec<Vec<u8>>,
+    pub(super) files: BTreeMap<Vec<u8>, File<'a>>,
+    pub(super) directories: Vec<Vec<u8>>,
 }
 
 /// A file: ranges of streams, one after the other.
@@ -111,8 +111,13 @@ fn relative(path: &[u8]) -> &[u8] {
     path.strip_prefix(b"./").or_else(|| path.strip_prefix(b".")).unwrap_or(path)
 }
 
+/// Tells whether a path is the other one or below it; everything is below the empty path.
+pub(super) fn is_below(path: &[u8], top: &[u8]) -> bool {
+    path.strip_prefix(top).is_some_and(|rest| top.is_empty() || rest.is_empty() || rest.starts_with(b"/"))
+}
+
 /// Returns the directories above a path, the root excepted.
-fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
     slashes.filter_map(|(index, _)| path.get(..index))
 }

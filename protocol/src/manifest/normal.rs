@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::files::File;
+use super::files::{File, Files};
 use super::syntax::Reason;
 use super::{Manifest, Segment, Stream};
 use crate::keep::Locator;
@@ -14,13 +14,17 @@ use crate::keep::Locator;
 type Directory<'a> = Vec<&'a [u8]>;
 
 pub(super) fn streams(manifest: &Manifest) -> Result<Vec<Stream>, Reason> {
-    let files = manifest.files()?;
+    of_files(&manifest.files()?)
+}
+
+/// Returns the streams of a tree.
+pub(super) fn of_files(files: &Files<'_>) -> Result<Vec<Stream>, Reason> {
     let mut directories = BTreeMap::<Directory<'_>, Vec<(&[u8], &File<'_>)>>::new();
     for path in files.marked_directories().filter(|path| !path.is_empty()) {
         directories.insert(components(path), Vec::new());
     }
     // In order of whole paths, which within one directory is the order of names.
-    for (path, file) in &files {
+    for (path, file) in files {
         let mut directory = components(path);
         let name = directory.pop().unwrap_or_default();
         directories.entry(directory).or_default().push((name, file));

@@ -1,6 +1,6 @@
 //! Work on a manifest's text, byte for byte: never parsed, so never changed but where it must be.
 
-use crate::keep::{BlockHash, ClusterId};
+use crate::keep::{BlockHash, ClusterId, Locator};
 
 /// Returns the manifest with every block cut to `hash+size`.
 pub fn stripped(text: &[u8]) -> Vec<u8> {
@@ -29,6 +29,16 @@ pub fn without_signatures(text: &[u8]) -> Vec<u8> {
             out.push(b'+');
             out.extend_from_slice(hint);
         }
+    })
+}
+
+/// Returns the manifest with each block as `sign` returns it: with a signature for the reader's token.
+///
+/// Text that only looks like a block stays as it is.
+pub fn with_signatures(text: &[u8], mut sign: impl FnMut(&Locator) -> Locator) -> Vec<u8> {
+    map_blocks(text, |block, out| match Locator::parse(block) {
+        Ok(locator) => out.extend_from_slice(sign(&locator).to_string().as_bytes()),
+        Err(_) => out.extend_from_slice(block),
     })
 }
 

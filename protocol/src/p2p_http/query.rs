@@ -45,8 +45,8 @@ impl Query {
         let mut data_present = None;
         for parameter in text.split(|byte| *byte == b'&') {
             let mut parts = parameter.splitn(2, |byte| *byte == b'=');
-            let name = form_decode(parts.next().unwrap_or_default());
-            let value = form_decode(parts.next().unwrap_or_default());
+            let name = decode_query(parts.next().unwrap_or_default());
+            let value = decode_query(parts.next().unwrap_or_default());
             match name.as_slice() {
                 b"clientuuid" => first(&mut query.client, || uuid("clientuuid", &value))?,
                 b"bypass" => query.bypass.push(uuid("bypass", &value)?),
@@ -88,7 +88,8 @@ impl Query {
 }
 
 /// As HTML forms encode: `+` is a space. git-annex's clients never send it for either.
-fn form_decode(text: &[u8]) -> Vec<u8> {
+/// Reads a name or a value of a query or a form: `+` is a space, and percent encoding is undone.
+pub fn decode_query(text: &[u8]) -> Vec<u8> {
     let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     percent_decode(&spaced)
 }

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::*;
-use crate::node::{ByteStream, Content, Node, Space};
+use crate::gateway::Terms;
+use crate::node::{ByteStream, Content, Node, Patience, Space};
 use crate::stream::Piece;
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
@@ -92,7 +93,14 @@ impl Upload for Scripted {
 fn feed(manner: Manner) -> (Feed, Arc<Mutex<usize>>) {
     let taken = Arc::new(Mutex::new(0));
     let uuid = Uuid::parse(b"0b6b4c8e-3c2e-4a52-8d1e-2f9a3a1c7d10").unwrap();
-    let member = Member { name: "a".to_owned(), uuid, node: Arc::new(Nobody), draining: false };
+    let member = Member {
+        name: "a".to_owned(),
+        uuid,
+        node: Arc::new(Nobody),
+        draining: false,
+        terms: Terms::default(),
+        patience: Patience::default(),
+    };
     let upload = Scripted { manner, taken: Arc::clone(&taken) };
     (Feed::new(member, Box::new(upload)), taken)
 }
@@ -116,6 +124,7 @@ async fn everything_reaches_a_node_that_takes_it() {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_stands_still_is_given_up_and_holds_a_bounded_number_of_bytes() {
     let (mut feed, _) = feed(Manner::StandsStill);
+    let progress = Patience::default().progress;
     let started = tokio::time::Instant::now();
     let mut accepted = 0;
     let error = loop {
@@ -126,7 +135,7 @@ async fn a_node_that_stands_still_is_given_up_and_holds_a_bounded_number_of_byte
     };
     assert!(matches!(error, NodeError::Unreachable(_)), "{error}");
     assert!(accepted <= 5, "{accepted} MiB wait for it");
-    assert!(started.elapsed() >= PROGRESS && started.elapsed() < 2 * PROGRESS);
+    assert!(started.elapsed() >= progress && started.elapsed() < 2 * progress);
 }
 
 #[tokio::test]

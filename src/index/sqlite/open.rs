@@ -57,6 +57,20 @@ CREATE TABLE due (block BLOB PRIMARY KEY, deadline INTEGER NOT NULL) WITHOUT ROW
 CREATE INDEX due_deadline ON due (deadline);
 ";
 
+/// Sums over all entries, kept current by the database itself: counting a large store takes too long to do it often.
+const SUMS: &str = "
+CREATE TRIGGER IF NOT EXISTS entries_come AFTER INSERT ON entries BEGIN
+    UPDATE state SET value = value + 1 WHERE key = 'entries';
+    UPDATE state SET value = value + new.size WHERE key = 'bytes';
+END;
+CREATE TRIGGER IF NOT EXISTS entries_go AFTER DELETE ON entries BEGIN
+    UPDATE state SET value = value - 1 WHERE key = 'entries';
+    UPDATE state SET value = value - old.size WHERE key = 'bytes';
+END;
+INSERT INTO state SELECT 'entries', count(*) FROM entries;
+INSERT INTO state SELECT 'bytes', coalesce(sum(size), 0) FROM entries;
+";
+
 /// What format 2 has besides format 1.
 const LEASES: &str = "
 CREATE TABLE leases (block BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -128,6 +142,7 @@ fn prepare(path: &Path, mode: Mode) -> Result<Connection, IndexError> {
     if format != FORMAT {
         return Err(IndexError::Format { path: path.to_path_buf(), found: format, known: FORMAT });
     }
+    sums(&mut db).map_err(fail)?;
     let complete =
         db.query_row("SELECT value FROM state WHERE key = 'complete'", [], |row| row.get(0)).map_err(fail)?;
     match (complete, mode) {
@@ -156,6 +171,20 @@ fn schema(db: &mut Connection, mode: Mode) -> rusqlite::Result<i64> {
     }
     transaction.commit()?;
     version(db)
+}
+
+/// Begins to keep the sums, if that is not done yet.
+fn sums(db: &mut Connection) -> rusqlite::Result<()> {
+    let kept = |db: &Connection| db.prepare("SELECT 1 FROM state WHERE key = 'bytes'")?.exists([]);
+    if kept(db)? {
+        return Ok(());
+    }
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have been here since.
+    if !kept(&transaction)? {
+        transaction.execute_batch(SUMS)?;
+    }
+    transaction.commit()
 }
 
 /// Moves a database out of the way, with its log.

@@ -14,7 +14,7 @@ use annex_protocol::log::Clock;
 use async_trait::async_trait;
 
 use super::objects::modify;
-use super::{Hold, NodeError, Repository};
+use super::{Hold, NodeError, Repository, Trouble};
 use crate::clock::unix_seconds;
 use crate::disk::{self, FileLock, Mode};
 
@@ -145,7 +145,7 @@ pub(super) struct Held {
 
 impl Held {
     /// Locks a key's content against removal by anybody; `None` if it is not there.
-    pub(super) fn take(repository: Arc<Repository>, key: &Key) -> Result<Option<Self>, NodeError> {
+    pub(super) fn take(repository: Arc<Repository>, key: &Key) -> Result<Option<Self>, Trouble> {
         let files = repository.current()?.lock_files;
         let Some((content, _)) = repository.find(key)? else { return Ok(None) };
         let lockable = Lockable { content: &content, files };

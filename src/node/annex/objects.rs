@@ -10,7 +10,7 @@ use annex_protocol::key::Key;
 use annex_protocol::log::Status;
 
 use super::lock::Lockable;
-use super::{NodeError, Repository};
+use super::{NodeError, Repository, Trouble};
 use crate::disk;
 
 /// How often a change is tried again when git-annex changes the same directories meanwhile.
@@ -28,7 +28,7 @@ impl Repository {
     /// Finds a key's content and its size.
     ///
     /// A file that has not the size that its key names is not the key's content: git-annex's fsck moves such files away.
-    pub(super) fn find(&self, key: &Key) -> Result<Option<(PathBuf, u64)>, NodeError> {
+    pub(super) fn find(&self, key: &Key) -> Result<Option<(PathBuf, u64)>, Trouble> {
         for path in self.places(key) {
             let found = disk::look(&path).map_err(NodeError::at(&path))?;
             let right = |size| key.content_size().is_none_or(|wanted| wanted == size);
@@ -81,18 +81,18 @@ impl Repository {
     }
 
     /// Moves content that is not its key's where git-annex's fsck would, and records that it is gone.
-    pub(super) fn condemn(&self, key: &Key) -> Result<(), NodeError> {
+    pub(super) fn condemn(&self, key: &Key) -> Result<(), Trouble> {
         let settings = self.current()?;
         self.refuse_unlocked(key, true)?;
         for path in self.places(key) {
             if disk::look(&path).map_err(NodeError::at(&path))?.is_some() {
                 let Some(_lock) = Lockable { content: &path, files: settings.lock_files }.exclusive()? else {
-                    return Err(NodeError::Failed("the content is locked against removal".to_owned()));
+                    return Err(NodeError::Failed("the content is locked against removal".to_owned()).into());
                 };
                 self.move_to_bad(key, &path)?;
             }
         }
-        self.record(key, Status::Missing)
+        Ok(self.record(key, Status::Missing)?)
     }
 
     fn move_to_bad(&self, key: &Key, path: &Path) -> Result<(), NodeError> {
@@ -104,7 +104,7 @@ impl Repository {
     }
 
     /// Removes a key's content, unless it is locked, and records that it is gone.
-    pub(super) fn remove(&self, key: &Key) -> Result<(), NodeError> {
+    pub(super) fn remove(&self, key: &Key) -> Result<(), Trouble> {
         let settings = self.current()?;
         self.refuse_unlocked(key, true)?;
         for path in self.places(key) {
@@ -112,7 +112,7 @@ impl Repository {
                 self.remove_file(&path, settings.lock_files)?;
             }
         }
-        self.record(key, Status::Missing)
+        Ok(self.record(key, Status::Missing)?)
     }
 
     fn remove_file(&self, path: &Path, lock_files: bool) -> Result<(), NodeError> {

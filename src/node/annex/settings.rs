@@ -5,7 +5,7 @@ use std::path::Path;
 use annex_protocol::prefer::size;
 use annex_protocol::uuid::Uuid;
 
-use super::NodeError;
+use super::{NodeError, Trouble};
 use crate::git::Git;
 
 /// Settings of a repository that can be worked on natively.
@@ -47,23 +47,18 @@ const RESERVE: u64 = 100_000_000;
 
 impl Settings {
     /// Reads the settings of the repository at `path`, which must have the UUID `uuid`.
-    pub(super) fn read(path: &Path, uuid: &Uuid) -> Result<(Git, Self), NodeError> {
+    pub(super) fn read(path: &Path, uuid: &Uuid) -> Result<(Git, Self), Trouble> {
         let shown = path.display();
         let git = Git::open(path).map_err(|error| NodeError::Unreachable(error.to_string()))?;
         let Some(own) = git.config("annex.uuid") else {
-            return Err(NodeError::Unreachable(format!(
-                "{shown} is no git-annex repository: run `git annex init` there"
-            )));
+            let text = format!("{shown} is no git-annex repository: run `git annex init` there");
+            return Err(NodeError::Unreachable(text).into());
         };
         if own.as_bytes() != uuid.as_bytes() {
             let text = format!("{shown} has the UUID {own}, and the configuration says {uuid}");
-            return Err(NodeError::Unreachable(text));
+            return Err(NodeError::Unreachable(text).into());
         }
-        let refuse = |why: &str| {
-            NodeError::Failed(format!(
-                "{shown}: {why}, so only git-annex itself may work in it: use a node ssh://HOST/PATH"
-            ))
-        };
+        let refuse = |why: &str| Trouble::GitAnnex(format!("{shown}: {why}, so only git-annex itself may work in it"));
         let version = git.config("annex.version").unwrap_or_default();
         let lock_files = match version.as_str() {
             "8" | "9" => false,
@@ -71,7 +66,7 @@ impl Settings {
             other => return Err(refuse(&format!("its version is {other:?} (8, 9 and 10 are known)"))),
         };
         if git.dir().join("commondir").exists() {
-            return Err(NodeError::Failed(format!("{shown} is a linked work tree: name the repository itself")));
+            return Err(NodeError::Failed(format!("{shown} is a linked work tree: name the repository itself")).into());
         }
         let on = |name: &str| git.config(name).is_some_and(|value| is_true(&value));
         if let Some((_, why)) = LEFT_TO_GIT_ANNEX.iter().find(|(name, _)| on(name)) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use annex_protocol::key::Key;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BranchError, NodeError, Repository};
+use super::{BranchError, NodeError, Repository, Trouble};
 
 /// How long git-annex's database may be locked.
 const BUSY: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ impl Repository {
     ///
     /// Looked for where git-annex looks, its database, and in the index: git-annex puts into its database what others
     /// did to the index only when it next needs it.
-    pub(super) fn refuse_unlocked(&self, key: &Key, traces: bool) -> Result<(), NodeError> {
+    pub(super) fn refuse_unlocked(&self, key: &Key, traces: bool) -> Result<(), Trouble> {
         let Some(tree) = self.branch.git().work_tree() else { return Ok(()) };
         let database = self.annex().join("keysdb/db");
         let failed = |error| NodeError::Failed(format!("{}: {error}", database.display()));
@@ -38,9 +38,8 @@ impl Repository {
             }
             None => return Ok(()),
         };
-        Err(NodeError::Failed(format!(
-            "{}: {file} of the work tree has this content, so only git-annex itself may store or remove it: use a node \
-             ssh://HOST/PATH",
+        Err(Trouble::GitAnnex(format!(
+            "{}: {file} of the work tree has this content, so only git-annex itself may store or remove it",
             self.path.display()
         )))
     }

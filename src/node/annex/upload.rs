@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use super::objects::name;
 use super::settings::Settings;
-use super::{NodeError, Repository, Upload};
+use super::{NodeError, Repository, Trouble, Upload};
 use crate::disk::{self, Appender, FileLock, Mode, Part};
 use crate::node::ByteStream;
 use crate::stream::Piece;
@@ -73,12 +73,11 @@ impl Repository {
 
 impl Receiving {
     /// Starts an upload where an earlier one left off, ours or git-annex's. Blocks.
-    pub(super) fn open(repository: Arc<Repository>, key: Key) -> Result<Self, NodeError> {
+    pub(super) fn open(repository: Arc<Repository>, key: Key) -> Result<Self, Trouble> {
         let settings = repository.current()?;
         if settings.secure_hashes_only && !is_secure(key.backend()) {
-            return Err(NodeError::Failed(
-                "the repository takes secure hashes only (annex.securehashesonly)".to_owned(),
-            ));
+            let text = "the repository takes secure hashes only (annex.securehashesonly)";
+            return Err(NodeError::Failed(text.to_owned()).into());
         }
         repository.refuse_unlocked(&key, false)?;
         let folder = repository.annex().join("tmp");
@@ -189,7 +188,7 @@ impl Upload for Receiving {
         self.close(true).await?;
         let repository = Arc::clone(&self.repository);
         self.end(|upload| {
-            // The work tree may have got an unlocked file meanwhile.
+            // The work tree may have got an unlocked file meanwhile. What came stays for git-annex to go on with.
             upload.repository.refuse_unlocked(&upload.key, false)?;
             upload.repository.place(&upload.key, &upload.file)?;
             upload.repository.record(&upload.key, Status::Present)

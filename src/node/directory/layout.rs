@@ -11,6 +11,7 @@ use annex_protocol::key::Key;
 
 use super::{NodeError, Place};
 use crate::disk::{self, FileLock, Part};
+use crate::node::{Chunking, unknown_count};
 
 /// Content that was found: its files in order, and how long each is.
 pub(super) struct Found(Vec<(PathBuf, u64)>);
@@ -42,15 +43,15 @@ impl Place {
             }
         }
         let Some(size) = key.size().filter(|_| key.chunk().is_none()) else {
-            // How many chunks there should be stands in the git-annex branch of whoever stored them.
-            return if by_size.is_empty() { self.still_there().map(|()| None) } else { Err(unknown_size()) };
+            return if by_size.is_empty() { self.still_there().map(|()| None) } else { Err(unknown_count()) };
         };
         for (chunk_size, chunks) in by_size {
-            let wanted = size.div_ceil(chunk_size).max(1);
+            let chunking = Chunking::new(key, Some(chunk_size));
+            let wanted = chunking.count(size);
             if chunks.len() as u64 == wanted && chunks.keys().next_back() == Some(&wanted) {
                 let mut parts = Vec::with_capacity(chunks.len());
                 for (number, path) in chunks {
-                    let Some(size) = sized(&path, &key.with_chunk(chunk_size, number))? else { break };
+                    let Some(size) = sized(&path, &chunking.key(number))? else { break };
                     parts.push((path, size));
                 }
                 if parts.len() as u64 == wanted {
@@ -175,10 +176,6 @@ impl Place {
         }
         Ok(chunks)
     }
-}
-
-fn unknown_size() -> NodeError {
-    NodeError::Failed("the content is stored in chunks, and its key does not tell how many there should be".to_owned())
 }
 
 fn is_absence(error: &std::io::Error) -> bool {

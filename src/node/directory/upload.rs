@@ -19,7 +19,7 @@ use md5::{Digest as _, Md5};
 use super::layout::name;
 use super::{NodeError, Place, Upload};
 use crate::disk::{self, Appender, FileLock, Mode, Part};
-use crate::node::ByteStream;
+use crate::node::{ByteStream, Chunking};
 use crate::stream::Piece;
 
 /// What the names of folders for uploads begin with.
@@ -32,12 +32,11 @@ const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 pub(super) struct Staged {
     place: Arc<Place>,
     key: Key,
+    chunking: Chunking,
     folder: PathBuf,
     /// Another upload of the key has the folder that is found again: this one ends with the process.
     fleeting: bool,
     _lock: FileLock,
-    /// Bytes before each chunk's end; `None` if the content is stored whole.
-    chunk: Option<u64>,
     /// Bytes that an earlier upload left.
     kept: u64,
     /// Bytes that are staged.
@@ -49,10 +48,9 @@ impl Staged {
     /// Starts an upload where an earlier one left off. Blocks.
     pub(super) fn open(place: Arc<Place>, key: Key) -> Result<Self, NodeError> {
         place.still_there()?;
-        // git-annex finds out how many chunks there are by the size, or else its own log.
-        let chunk = place.chunk.filter(|_| key.size().is_some() && key.chunk().is_none());
+        let chunking = Chunking::new(&key, place.chunk);
         let digest: String = Md5::digest(key.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
-        let usual = place.root.join("tmp").join(format!("{PREFIX}{digest}-{}", chunk.unwrap_or(0)));
+        let usual = place.root.join("tmp").join(format!("{PREFIX}{digest}-{}", chunking.size().unwrap_or(0)));
         let (folder, lock) = match take(&place.root, &usual)? {
             Some(lock) => (usual.clone(), lock),
             None => {
@@ -62,7 +60,8 @@ impl Staged {
             }
         };
         let fleeting = folder != usual;
-        let mut upload = Self { place, key, folder, fleeting, _lock: lock, chunk, kept: 0, position: 0, current: None };
+        let (kept, position, current) = (0, 0, None);
+        let mut upload = Self { place, key, chunking, folder, fleeting, _lock: lock, kept, position, current };
         upload.kept = upload.measure()?;
         upload.position = upload.kept;
         Ok(upload)
@@ -74,7 +73,7 @@ impl Staged {
         for number in 1.. {
             let path = self.file(number);
             let Some(found) = disk::look(&path).map_err(NodeError::at(&path))? else { break };
-            match self.chunk {
+            match self.chunking.size() {
                 Some(chunk) if found.len() == chunk => bytes += chunk,
                 Some(chunk) if found.len() > chunk => break,
                 _ => return Ok(bytes + found.len()),
@@ -83,27 +82,17 @@ impl Staged {
         Ok(bytes)
     }
 
-    /// Returns the key of chunk `number`, or the key itself if the content is stored whole.
-    fn part_key(&self, number: u64) -> Key {
-        self.chunk.map_or_else(|| self.key.clone(), |size| self.key.with_chunk(size, number))
-    }
-
     fn part_folder(&self, number: u64) -> PathBuf {
         self.folder.join(number.to_string())
     }
 
     fn file(&self, number: u64) -> PathBuf {
-        self.part_folder(number).join(name(&self.part_key(number)))
-    }
-
-    /// The number of chunks of the content, as it stands now.
-    fn count(&self) -> u64 {
-        self.chunk.map_or(1, |chunk| self.position.div_ceil(chunk).max(1))
+        self.part_folder(number).join(name(&self.chunking.key(number)))
     }
 
     /// Opens the file that the next bytes go to.
     async fn next_file(&self) -> Result<Appender, NodeError> {
-        let (number, at) = self.chunk.map_or((1, self.position), |c| (self.position / c + 1, self.position % c));
+        let (number, at) = self.chunking.at(self.position);
         let (folder, path) = (self.part_folder(number), self.file(number));
         let open = move || {
             if let Err(error) = fs::create_dir(&folder)
@@ -124,7 +113,7 @@ impl Staged {
 
     async fn write(&mut self, mut bytes: Bytes) -> Result<(), NodeError> {
         while !bytes.is_empty() {
-            let room = self.chunk.map_or(u64::MAX, |chunk| chunk - self.position % chunk);
+            let room = self.chunking.room(self.position);
             let size = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
             let current = match self.current.take() {
                 Some(current) => current,
@@ -172,7 +161,7 @@ impl Upload for Staged {
             if left == 0 {
                 break;
             }
-            let size = self.chunk.map_or(left, |chunk| left.min(chunk));
+            let size = left.min(self.chunking.room(0));
             parts.push(Part { path: self.file(number), file: None, from: 0, size });
             left -= size;
         }
@@ -197,13 +186,13 @@ impl Upload for Staged {
         }
         if self.current.is_none() {
             // Nothing came since the last file was closed, or since the upload that broke off, which did not sync.
-            if self.position == 0 || self.chunk.is_none_or(|chunk| !self.position.is_multiple_of(chunk)) {
+            if self.position == 0 || self.chunking.size().is_none() || self.chunking.at(self.position).1 > 0 {
                 self.current = Some(self.next_file().await?);
             }
         }
         self.close(true).await?;
-        for number in 1..=self.count() {
-            let (place, key) = (Arc::clone(&self.place), self.part_key(number));
+        for number in 1..=self.chunking.count(self.position) {
+            let (place, key) = (Arc::clone(&self.place), self.chunking.key(number));
             let (staged, file) = (self.part_folder(number), self.file(number));
             let work = move || {
                 // Chunks of an upload that broke off were not synced.

@@ -18,8 +18,8 @@ use tokio_util::io::ReaderStream;
 use tokio_util::sync::DropGuard;
 
 use super::ask::Watch;
-use super::{Inner, failed, file_name, unusable};
-use crate::node::{ByteStream, Content, NodeError};
+use super::{Inner, failed, unusable};
+use crate::node::{ByteStream, Content, NodeError, file_name, kept_name};
 use crate::stream::SpoolFile;
 use crate::task::blocking;
 
@@ -110,7 +110,7 @@ pub(super) async fn get(node: &Arc<Inner>, key: &Key, offset: u64) -> Result<Opt
 impl Retrieval {
     async fn start(node: &Arc<Inner>, key: &Key, resume: Resume) -> Result<Option<Self>, NodeError> {
         let (spool, size) = (node.spool.clone(), key.content_size().unwrap_or_default());
-        let (name, file_name) = (node.kept_name("get", key), file_name(key));
+        let (name, file_name) = (kept_name("get", &node.uuid, key), file_name(key));
         let placed = blocking(move || {
             let file = spool.file(&file_name)?;
             let resumed = resume == Resume::IfKept && spool.take(&name, &file);

@@ -34,8 +34,13 @@ pub(super) struct P2pUpload {
 }
 
 impl P2pUpload {
-    pub(super) async fn start(node: &P2pNode, key: &Key, turn: watch::Sender<()>) -> Result<Self, NodeError> {
-        let request = Message::Put { file: AssociatedFile::default(), key: key.clone() };
+    pub(super) async fn start(
+        node: &P2pNode,
+        key: &Key,
+        file: &AssociatedFile,
+        turn: watch::Sender<()>,
+    ) -> Result<Self, NodeError> {
+        let request = Message::Put { file: file.clone(), key: key.clone() };
         let (lease, answer) = node.ask(Use::Request, &request).await?;
         let (node, key) = (node.clone(), key.clone());
         let new = |lease, offset, others| Self {

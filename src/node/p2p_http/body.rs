@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::client::{good, innermost};
+use super::client::good;
 use crate::node::NodeError;
+use crate::stream::web;
 
 /// A request under way. Dropped, its body ends where it is.
 pub(super) struct Streamed {
@@ -62,7 +63,7 @@ impl Streamed {
         drop(body);
         match timeout(patience, &mut request).await {
             Ok(Ok(Ok(response))) => good(response).await,
-            Ok(Ok(Err(error))) => Err(NodeError::Unreachable(innermost(error))),
+            Ok(Ok(Err(error))) => Err(NodeError::Unreachable(web::innermost(error))),
             Ok(Err(_lost)) => Err(NodeError::Unreachable("the request was lost".to_owned())),
             Err(_elapsed) => {
                 request.abort();

@@ -2,13 +2,11 @@
 //!
 //! Source: spec `p2p-http.md` §2 to §5.
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use annex_protocol::key::Key;
 use annex_protocol::p2p_http::{encode_value, percent_encode};
-use futures_util::StreamExt;
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -16,6 +14,7 @@ use tokio::time::timeout;
 
 use super::encode::{base, basic};
 use crate::node::{NodeError, Patience, Peer};
+use crate::stream::web;
 
 /// Where a server is, and how it is asked.
 #[derive(Debug, Clone)]
@@ -61,19 +60,7 @@ impl Client {
             Some((user, password)) => Some(basic(user, &password.read().await.map_err(unusable)?)),
             None => None,
         };
-        // A content's body takes as long as it takes, so no `timeout`; and none of the caller's proxies.
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(patience.connect)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("annex-keep/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &server.ca_file {
-            let bad = |error: &dyn Error| unusable(format!("{}: {error}", path.display()));
-            let pem = tokio::fs::read(path).await.map_err(|error| bad(&error))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(&error))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let http = builder.build().map_err(|error| unusable(innermost(error)))?;
+        let http = web::client(patience.connect, server.ca_file.as_deref()).await.map_err(unusable)?;
         let base = base.as_str().trim_end_matches('/').to_owned();
         Ok(Self { http, base, authorization, version: AtomicU8::new(NEWEST), patience })
     }
@@ -148,7 +135,7 @@ impl Client {
 
     /// Reads an answer.
     pub(super) async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, NodeError> {
-        let text = self.within(self.patience.answer, text(response)).await?;
+        let text = self.within(self.patience.answer, web::text(response, MAX_ANSWER)).await?;
         serde_json::from_slice(&text)
             .map_err(|error| NodeError::Failed(format!("its answer is not understood: {error}")))
     }
@@ -161,7 +148,7 @@ impl Client {
     ) -> Result<T, NodeError> {
         match timeout(patience, work).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(NodeError::Unreachable(innermost(error))),
+            Ok(Err(error)) => Err(NodeError::Unreachable(web::innermost(error))),
             Err(_elapsed) => Err(NodeError::Unreachable(format!("it did not answer for {} s", patience.as_secs_f32()))),
         }
     }
@@ -173,7 +160,7 @@ pub(super) async fn good(response: Response) -> Result<Response, NodeError> {
     if status.is_success() {
         return Ok(response);
     }
-    let said = text(response).await.unwrap_or_default();
+    let said = web::text(response, MAX_ANSWER).await.unwrap_or_default();
     Err(match status {
         StatusCode::UNAUTHORIZED => NodeError::Failed("it wants a user and password that it knows".to_owned()),
         StatusCode::FORBIDDEN => NodeError::Failed("it does not allow that".to_owned()),
@@ -183,30 +170,6 @@ pub(super) async fn good(response: Response) -> Result<Response, NodeError> {
         _ if said.is_empty() => NodeError::Failed(format!("it answered {status}")),
         _ => NodeError::said(&said),
     })
-}
-
-/// Reads a short answer; a long one is cut off.
-async fn text(response: Response) -> reqwest::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let mut body = response.bytes_stream();
-    while let Some(bytes) = body.next().await {
-        text.extend_from_slice(&bytes?);
-        if text.len() > MAX_ANSWER {
-            text.truncate(MAX_ANSWER);
-            break;
-        }
-    }
-    Ok(text)
-}
-
-/// Returns the cause at the bottom: what stands above it says only that a request failed.
-pub(super) fn innermost(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut cause: &dyn Error = &error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 impl Password {

@@ -3,6 +3,7 @@
 //! Source: spec `p2p-http.md` §3.3 and §3.4.
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::p2p_http::encode_value;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
@@ -22,6 +23,7 @@ use crate::stream::Piece;
 pub(super) struct HttpUpload {
     node: HttpNode,
     key: Key,
+    file: AssociatedFile,
     /// Uploads of the same content follow this one until it ends.
     _turn: watch::Sender<()>,
     /// The server has the content already.
@@ -48,7 +50,12 @@ struct Stored {
 }
 
 impl HttpUpload {
-    pub(super) async fn start(node: &HttpNode, key: &Key, turn: watch::Sender<()>) -> Result<Self, NodeError> {
+    pub(super) async fn start(
+        node: &HttpNode,
+        key: &Key,
+        file: &AssociatedFile,
+        turn: watch::Sender<()>,
+    ) -> Result<Self, NodeError> {
         let client = node.client().await?;
         // Version 0 has no way to ask; what version it is, any question tells.
         let from_start = Offset { offset: Some(0), alreadyhave: false, plusuuids: Vec::new() };
@@ -61,13 +68,16 @@ impl HttpUpload {
         };
         let (node, key, offset) = (node.clone(), key.clone(), answer.offset.unwrap_or_default());
         let (there, others) = (answer.alreadyhave, answer.plusuuids);
-        Ok(Self { node, key, _turn: turn, there, window: Window::new(offset), request: None, others })
+        let file = file.clone();
+        Ok(Self { node, key, file, _turn: turn, there, window: Window::new(offset), request: None, others })
     }
 
     /// Returns the request under way, and begins it unless that was done.
     fn request(&mut self, client: &Client) -> &mut Streamed {
         self.request.get_or_insert_with(|| {
-            let query = [("key", encode_value(self.key.as_bytes())), ("offset", self.window.offset().to_string())];
+            let key = ("key", encode_value(self.key.as_bytes()));
+            let mut query = vec![key, ("offset", self.window.offset().to_string())];
+            query.extend(self.file.decode().map(|file| ("associatedfile", encode_value(&file))));
             let request = client.request(Method::POST, &self.node.peer, "put", &query);
             let length = self.window.length().to_string();
             let request = request.header(DATA_LENGTH, length).header(CONTENT_TYPE, "application/octet-stream");

@@ -14,11 +14,16 @@ pub(super) const TYPE: &str = "text/plain;charset=utf-8";
 
 /// Returns the configuration.
 pub(super) fn text(hub: &Hub, hosted: &Hosted, parts: &Parts) -> String {
-    let via = parts.extensions.get::<Via>().copied().unwrap_or_default();
-    let configured = hub.site().config().http.url.clone();
-    let url = configured.and_then(|url| url.parse().ok()).or_else(|| seen_url(via, &parts.headers, &parts.uri));
+    let url = public_url(hub, parts);
     let url = url.as_ref().and_then(annex_url).map(|url| format!("\turl = {url}\n")).unwrap_or_default();
     format!("[core]\n\tbare = true\n[annex]\n\tuuid = {}\n{url}", hosted.repo.identity.cluster)
+}
+
+/// Returns the URL under which the client reaches this door: the configured one, else the one by which it came.
+pub(super) fn public_url(hub: &Hub, parts: &Parts) -> Option<Uri> {
+    let via = parts.extensions.get::<Via>().copied().unwrap_or_default();
+    let configured = hub.site().config().http.url.clone();
+    configured.and_then(|url| url.parse().ok()).or_else(|| seen_url(via, &parts.headers, &parts.uri))
 }
 
 /// Returns the URL, without a path, by which the client came here.

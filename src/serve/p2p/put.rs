@@ -101,8 +101,8 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
         match receiving.finish(valid).await {
             Ok(Some(stored)) => {
                 self.dirty = true;
-                request.end(&Outcome::Done(&stored));
-                let others = self.others(stored);
+                request.end(&Outcome::stored(&stored));
+                let others = self.others(stored.nodes);
                 Ok(Some(if others.is_empty() { Message::Success } else { Message::SuccessPlus(others) }))
             }
             Ok(None) => Ok(Some(ended(request, Message::Failure))),

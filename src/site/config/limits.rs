@@ -18,6 +18,8 @@ pub struct Limits {
     pub waiting: usize,
     /// After this long without a byte a transfer is broken off.
     pub stalled: Duration,
+    /// After this long without an answer, or a byte, a node counts as not reachable.
+    pub answer: Duration,
     /// Bytes a second over all transfers.
     pub bytes_per_second: Option<NonZeroU32>,
     /// The size of the largest key that is stored.
@@ -53,6 +55,7 @@ pub(super) struct RawLimits {
     transfers: Option<usize>,
     waiting: Option<usize>,
     stalled_seconds: Option<u64>,
+    answer_seconds: Option<u64>,
     bytes_per_second: Option<Size>,
     largest_key: Option<Size>,
     repository_quota: Option<Size>,
@@ -84,10 +87,11 @@ impl RawLimits {
             transfers: at_least_one("transfers", self.transfers, 256)?,
             waiting: self.waiting.unwrap_or(1024),
             stalled: Duration::from_secs(self.stalled_seconds.unwrap_or(600).max(1)),
+            answer: Duration::from_secs(self.answer_seconds.unwrap_or(60).clamp(1, 86_400)),
             bytes_per_second: rate(self.bytes_per_second)?,
-            largest_key: bytes("largest_key", self.largest_key)?,
-            repository_quota: bytes("repository_quota", self.repository_quota)?,
-            spool_reserve: bytes("spool_reserve", self.spool_reserve)?.unwrap_or(1_000_000_000),
+            largest_key: bytes("limits: largest_key", self.largest_key)?,
+            repository_quota: bytes("limits: repository_quota", self.repository_quota)?,
+            spool_reserve: bytes("limits: spool_reserve", self.spool_reserve)?.unwrap_or(1_000_000_000),
             each_user: self.each_user.check()?,
             user: self.user.into_iter().map(user).collect::<Result<_, String>>()?,
         })
@@ -110,7 +114,7 @@ fn at_least_one(name: &str, value: Option<usize>, default: usize) -> Result<usiz
 }
 
 fn rate(value: Option<Size>) -> Result<Option<NonZeroU32>, String> {
-    let Some(bytes) = bytes("bytes_per_second", value)? else { return Ok(None) };
+    let Some(bytes) = bytes("limits: bytes_per_second", value)? else { return Ok(None) };
     match NonZeroU32::new(u32::try_from(bytes).unwrap_or(u32::MAX)) {
         Some(rate) => Ok(Some(rate)),
         None => Err("limits: bytes_per_second must be at least 1".to_owned()),
@@ -127,7 +131,7 @@ pub(super) fn bytes(name: &str, value: Option<Size>) -> Result<Option<u64>, Stri
             let unit = compact.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
             let whole = unit.bytes().all(|b| b.is_ascii_alphabetic());
             let parsed = size(compact.as_bytes()).filter(|_| whole).and_then(|bytes| u64::try_from(bytes).ok());
-            parsed.map(Some).ok_or_else(|| format!("limits: {name}: \"{text}\" is no size: try \"20 GB\""))
+            parsed.map(Some).ok_or_else(|| format!("{name}: \"{text}\" is no size: try \"20 GB\""))
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Nodes that are external special remotes: `external:TYPE?name=value&…`, and where their secrets stand.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::NodeSpec;
+use super::{NodeSpec, query};
 
 /// An external special remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,11 +56,10 @@ impl External {
             return Err(format!("\"{kind}\" is no type of special remote: it is the TYPE of git-annex-remote-TYPE"));
         }
         let mut settings = BTreeMap::new();
-        for part in query.split('&').filter(|part| !part.is_empty()) {
-            let (name, value) = part.split_once('=').ok_or(format!("\"{part}\" should be NAME=VALUE"))?;
-            let value = decoded(value).ok_or(format!("\"{part}\" is not written as in a URL"))?;
+        for setting in query::settings(query) {
+            let (name, value) = setting?;
             if name.contains(char::is_whitespace) || value.contains(['\n', '\r']) {
-                return Err(format!("\"{part}\": no program can be told that"));
+                return Err(format!("\"{name}={value}\": no program can be told that"));
             }
             if REFUSED.contains(&name) || (name == "encryption" && value != "none") {
                 return Err(format!("{name}={value}: a gateway stores content as it is, and so checks it"));
@@ -78,11 +77,7 @@ impl External {
     /// Returns the same with relative file names made absolute by `base`.
     pub(super) fn absolute(&self, base: &Path) -> Self {
         let mut absolute = self.clone();
-        for secret in absolute.secrets.values_mut() {
-            if let Secret::File(path) = secret {
-                *path = base.join(&*path);
-            }
-        }
+        absolute.secrets.values_mut().for_each(|secret| *secret = secret.absolute(base));
         absolute
     }
 }
@@ -90,15 +85,20 @@ impl External {
 impl RawExternal {
     /// Adds what is said beside the spec.
     pub(super) fn complete(self, spec: NodeSpec) -> Result<NodeSpec, String> {
-        let NodeSpec::External(external) = spec else {
-            return match self.secrets.is_empty() && self.processes.is_none() && self.deadline_seconds.is_none() {
-                true => Ok(spec),
-                false => Err("secrets, processes and deadline_seconds are for nodes external:TYPE".to_owned()),
-            };
-        };
+        let others = self.processes.is_none() && self.deadline_seconds.is_none();
         let secrets = self.secrets.into_iter().map(|(name, text)| Ok((name, Secret::parse(&text)?)));
+        let secrets: BTreeMap<String, Secret> = secrets.collect::<Result<_, String>>()?;
+        let external = match spec {
+            NodeSpec::External(external) => external,
+            NodeSpec::S3(spec) if others => return Ok(NodeSpec::S3(spec.with(secrets)?)),
+            spec if others && secrets.is_empty() => return Ok(spec),
+            _ => {
+                let text = "processes and deadline_seconds are for nodes external:TYPE, secrets for them and s3://";
+                return Err(text.to_owned());
+            }
+        };
         Ok(NodeSpec::External(External {
-            secrets: secrets.collect::<Result<_, String>>()?,
+            secrets,
             processes: self.processes.unwrap_or(PROCESSES).clamp(1, 64),
             deadline: self.deadline_seconds.map(|seconds| Duration::from_secs(seconds.max(1))),
             ..external
@@ -107,7 +107,8 @@ impl RawExternal {
 }
 
 impl Secret {
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads where a secret stands: `file:PATH` or `env:NAME,…`.
+    pub fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             Some(("env", names)) if !names.is_empty() => {
@@ -115,6 +116,14 @@ impl Secret {
             }
             // The text may be the secret itself, so it is not shown.
             _ => Err("a secret is \"file:PATH\" or \"env:NAME\", never the secret itself".to_owned()),
+        }
+    }
+
+    /// Returns the same with a relative file name made absolute by `base`.
+    pub fn absolute(&self, base: &Path) -> Self {
+        match self {
+            Self::File(path) => Self::File(base.join(path)),
+            Self::Environment(names) => Self::Environment(names.clone()),
         }
     }
 
@@ -130,38 +139,20 @@ impl Secret {
     }
 }
 
-impl fmt::Display for External {
+impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.kind)?;
-        for (index, (name, value)) in self.settings.iter().enumerate() {
-            write!(f, "{}{name}=", if index == 0 { '?' } else { '&' })?;
-            for character in value.chars() {
-                match character {
-                    '%' | '&' | '#' => write!(f, "%{:02X}", u32::from(character))?,
-                    other => f.write_char(other)?,
-                }
-            }
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Environment(names) => write!(f, "env:{}", names.join(",")),
         }
-        Ok(())
     }
 }
 
-/// Decodes `%41`.
-fn decoded(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, more)) = rest.split_first() {
-        rest = more;
-        if *byte != b'%' {
-            out.push(*byte);
-            continue;
-        }
-        let (digits, more) = rest.split_at_checked(2)?;
-        let digits = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        out.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = more;
+impl fmt::Display for External {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kind)?;
+        query::write(f, self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())))
     }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]

@@ -113,8 +113,8 @@ impl Asked {
         }
         match receiving.finish(came == Came::All).await {
             Ok(Some(stored)) => {
-                request.end(&Outcome::Done(&stored));
-                Some(stored)
+                request.end(&Outcome::stored(&stored));
+                Some(stored.nodes)
             }
             Ok(None) => {
                 request.end(&Outcome::No);

@@ -1,0 +1,442 @@
+//! Files in collections of an Arvados cluster: what keeps blocks alive there, and where people find them.
+//!
+//! Many processes on many machines record and remove files at once, and an API server offers no update that depends on
+//! what was there before. So the order of steps makes sure that nothing recorded is ever lost:
+//!
+//! * A collection only ever loses files once it is there. What is new comes in a new collection.
+//! * Collections are folded into larger ones as new ones come: first the new one is there, then the old ones go. There
+//!   are about as many as the number of files has binary digits.
+//! * A removal takes the file out of each collection that has it, and looks again until none has it.
+//!
+//! Whatever runs beside a removal can at worst bring the file back, never lose one.
+//!
+//! A [`Layout::Tree`] is one collection that is changed in place, since its paths are meant to be looked at: it has one writer
+//! at a time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use annex_protocol::keep::Locator;
+use annex_protocol::manifest::{Manifest, Segment, Stream};
+use async_trait::async_trait;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::file::{Extent, extents_of};
+use crate::store::remote::{Api, ApiError, RemoteStore, Renew};
+use crate::store::{Block, BlockStore};
+
+/// The collections that together hold the files of one owner.
+pub struct Collections {
+    api: Arc<Api>,
+    blocks: RemoteStore,
+    options: CollectionsOptions,
+    /// What waits to be recorded by whoever comes first.
+    waiting: std::sync::Mutex<Files>,
+    known: Mutex<Known>,
+}
+
+/// Which collections they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectionsOptions {
+    /// The project that they are in; `None`: the user's own.
+    pub project: Option<String>,
+    /// What their names begin with; nobody else's may.
+    pub label: String,
+    /// What they say of themselves.
+    pub description: String,
+    /// How files are divided among them.
+    pub layout: Layout,
+}
+
+/// How files are divided among collections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Few collections, each with many files.
+    Folded,
+    /// One for each file.
+    Single,
+    /// One for all of them, with one writer at a time.
+    Tree,
+}
+
+/// Files by path.
+pub type Files = BTreeMap<Vec<u8>, Vec<Extent>>;
+
+#[derive(Default)]
+struct Known {
+    project: Option<String>,
+    collections: HashMap<String, Collection>,
+}
+
+/// A collection as it was read last.
+struct Collection {
+    hash: String,
+    files: Files,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    uuid: String,
+    portable_data_hash: String,
+    #[serde(default)]
+    manifest_text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Record>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    uuid: String,
+}
+
+const COLLECTIONS: &str = "arvados/v1/collections";
+/// Collections listed by one request.
+const PAGE: usize = 500;
+/// How often a removal looks again.
+const LOOKS: usize = 5;
+
+impl Collections {
+    /// Makes the port to collections; nothing is asked yet.
+    pub fn new(api: Arc<Api>, blocks: RemoteStore, options: CollectionsOptions) -> Arc<Self> {
+        let made = Self { api, blocks, options, waiting: std::sync::Mutex::default(), known: Mutex::default() };
+        let made = Arc::new(made);
+        made.blocks.renew_by(Arc::clone(&made) as Arc<dyn Renew>);
+        made
+    }
+
+    /// Returns a file; with `fresh`, as the cluster has it now, otherwise perhaps as it had it before.
+    pub async fn find(&self, path: &[u8], fresh: bool) -> Result<Option<Vec<Extent>>, ApiError> {
+        let mut known = self.known.lock().await;
+        if !fresh && let Some(extents) = known.find(path) {
+            return Ok(Some(extents.clone()));
+        }
+        self.look(&mut known).await?;
+        Ok(known.find(path).cloned())
+    }
+
+    /// Returns the UUIDs of the collections that have a file, as far as that is known.
+    pub async fn holders(&self, path: &[u8]) -> Vec<String> {
+        let known = self.known.lock().await;
+        let holders = known.collections.iter().filter(|(_, collection)| collection.files.contains_key(path));
+        holders.map(|(uuid, _)| uuid.clone()).collect()
+    }
+
+    /// Records a file; when this returns, a collection refers to its blocks.
+    ///
+    /// Files that are recorded at the same time share the requests.
+    pub async fn record(&self, path: &[u8], extents: Vec<Extent>) -> Result<(), ApiError> {
+        self.waiting().insert(path.to_vec(), extents.clone());
+        let mut known = self.known.lock().await;
+        let waiting = std::mem::take(&mut *self.waiting());
+        if !waiting.contains_key(path) {
+            // Somebody recorded it together with others, or failed to.
+            if known.find(path) == Some(&extents) {
+                return Ok(());
+            }
+            return self.commit(&mut known, Files::from([(path.to_vec(), extents)])).await;
+        }
+        self.commit(&mut known, waiting).await
+    }
+
+    /// Removes a file from all collections; whether it was there makes no difference.
+    pub async fn remove(&self, path: &[u8]) -> Result<(), ApiError> {
+        let mut known = self.known.lock().await;
+        for _ in 0..LOOKS {
+            self.look(&mut known).await?;
+            let holders = known.collections.iter().filter(|(_, collection)| collection.files.contains_key(path));
+            let holders: Vec<String> = holders.map(|(uuid, _)| uuid.clone()).collect();
+            if holders.is_empty() {
+                return Ok(());
+            }
+            for uuid in holders {
+                let Some(collection) = known.collections.get(&uuid) else { continue };
+                let mut files = collection.files.clone();
+                files.remove(path);
+                if files.is_empty() {
+                    self.delete(&uuid).await?;
+                    known.collections.remove(&uuid);
+                } else {
+                    self.change(&mut known, &uuid, files).await?;
+                }
+            }
+        }
+        let (server, path) = (self.api.base().to_owned(), String::from_utf8_lossy(path).into_owned());
+        Err(ApiError::Failed { server, reason: format!("{path} comes back again and again when it is removed") })
+    }
+
+    /// Gives a file of a tree another path; false when it is not there.
+    pub async fn rename(&self, from: &[u8], to: &[u8]) -> Result<bool, ApiError> {
+        let mut known = self.known.lock().await;
+        self.look(&mut known).await?;
+        let holder = known.collections.iter().find(|(_, collection)| collection.files.contains_key(from));
+        let Some((uuid, collection)) = holder else { return Ok(false) };
+        let (uuid, mut files) = (uuid.clone(), collection.files.clone());
+        if let Some(extents) = files.remove(from) {
+            files.insert(to.to_vec(), extents);
+        }
+        self.change(&mut known, &uuid, files).await?;
+        Ok(true)
+    }
+
+    /// Returns the files of any collection that the user may read, by UUID or portable data hash; `None` if there is none.
+    pub async fn open(&self, reference: &str) -> Result<Option<Files>, ApiError> {
+        match self.read(reference).await {
+            Ok(record) => self.files_of(&record).map(Some),
+            Err(ApiError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Brings what is known up to date.
+    async fn look(&self, known: &mut Known) -> Result<(), ApiError> {
+        let project = self.project(known).await?;
+        let mut listed = HashMap::new();
+        let mut after = String::new();
+        loop {
+            let filters = json!([
+                ["owner_uuid", "=", project],
+                ["name", "like", format!("{} %", self.options.label)],
+                ["uuid", ">", after],
+            ]);
+            let (filters, limit) = (filters.to_string(), PAGE.to_string());
+            let query = [
+                ("filters", filters.as_str()),
+                ("select", r#"["uuid","portable_data_hash"]"#),
+                ("order", "uuid asc"),
+                ("limit", limit.as_str()),
+                ("count", "none"),
+            ];
+            let page: Page = self.api.get(COLLECTIONS, &query).await?;
+            let full = page.items.len() == PAGE;
+            after = page.items.last().map(|record| record.uuid.clone()).unwrap_or_default();
+            listed.extend(page.items.into_iter().map(|record| (record.uuid, record.portable_data_hash)));
+            if !full {
+                break;
+            }
+        }
+        known.collections.retain(|uuid, _| listed.contains_key(uuid));
+        for (uuid, hash) in listed {
+            if known.collections.get(&uuid).is_some_and(|collection| collection.hash == hash) {
+                continue;
+            }
+            match self.read(&uuid).await {
+                Ok(record) => self.know(known, record)?,
+                // Folded into another one meanwhile, which the list may not have had: whoever asks sees it next time.
+                Err(ApiError::NotFound { .. }) => {
+                    known.collections.remove(&uuid);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn project(&self, known: &mut Known) -> Result<String, ApiError> {
+        if let Some(project) = self.options.project.as_ref().or(known.project.as_ref()) {
+            return Ok(project.clone());
+        }
+        let user: User = self.api.get("arvados/v1/users/current", &[]).await?;
+        Ok(known.project.insert(user.uuid).clone())
+    }
+
+    async fn read(&self, reference: &str) -> Result<Record, ApiError> {
+        self.api.get(&format!("{COLLECTIONS}/{}", reference.replace('+', "%2B")), &[]).await
+    }
+
+    /// Takes note of a collection and of the signatures in it.
+    fn know(&self, known: &mut Known, record: Record) -> Result<(), ApiError> {
+        let files = self.files_of(&record)?;
+        known.collections.insert(record.uuid, Collection { hash: record.portable_data_hash, files });
+        Ok(())
+    }
+
+    fn files_of(&self, record: &Record) -> Result<Files, ApiError> {
+        let bad = |reason: String| ApiError::Failed {
+            server: self.api.base().to_owned(),
+            reason: format!("collection {}: {reason}", record.uuid),
+        };
+        let text = record.manifest_text.as_deref().ok_or_else(|| bad("it came without its manifest".into()))?;
+        let manifest = Manifest::parse(text.as_bytes()).map_err(|error| bad(error.to_string()))?;
+        for locator in manifest.streams().iter().flat_map(Stream::blocks) {
+            self.blocks.learn(locator);
+        }
+        let files = manifest.files().map_err(|error| bad(error.to_string()))?;
+        let file =
+            |(path, file): (&Vec<u8>, &annex_protocol::manifest::File<'_>)| Some((path.clone(), extents_of(file)?));
+        files.iter().map(file).collect::<Option<_>>().ok_or_else(|| bad("it has a block that is too large".into()))
+    }
+
+    /// Puts new files in a collection.
+    async fn commit(&self, known: &mut Known, new: Files) -> Result<(), ApiError> {
+        match self.options.layout {
+            Layout::Single => {
+                for (path, extents) in new {
+                    let name = format!("{} {}", self.options.label, String::from_utf8_lossy(&path));
+                    self.create(known, name, Files::from([(path, extents)])).await?;
+                }
+                Ok(())
+            }
+            Layout::Tree => {
+                self.look(known).await?;
+                match known.collections.iter().next() {
+                    Some((uuid, collection)) => {
+                        let (uuid, mut files) = (uuid.clone(), collection.files.clone());
+                        files.extend(new);
+                        self.change(known, &uuid, files).await
+                    }
+                    None => self.create(known, format!("{} tree", self.options.label), new).await,
+                }
+            }
+            Layout::Folded => self.fold(known, new).await,
+        }
+    }
+
+    /// Makes a collection of new files and of all collections that are not larger; then those go.
+    async fn fold(&self, known: &mut Known, new: Files) -> Result<(), ApiError> {
+        self.look(known).await?;
+        let mut sizes: Vec<(usize, &String)> =
+            known.collections.iter().map(|(uuid, collection)| (collection.files.len(), uuid)).collect();
+        sizes.sort();
+        let mut all = Files::new();
+        let mut old = Vec::new();
+        for (size, uuid) in sizes {
+            if size > all.len() + new.len() {
+                break;
+            }
+            if let Some(collection) = known.collections.get(uuid) {
+                all.extend(collection.files.clone());
+                old.push(uuid.clone());
+            }
+        }
+        all.extend(new);
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        let name = format!("{} {}", self.options.label, unique.get(..8).unwrap_or_default());
+        match self.create(known, name.clone(), all.clone()).await {
+            Err(ApiError::Refused { .. }) if !old.is_empty() => {
+                // Signatures that were read long ago have expired.
+                for uuid in &old {
+                    self.files_of(&self.read(uuid).await?)?;
+                }
+                self.create(known, name, all).await?;
+            }
+            created => created?,
+        }
+        for uuid in old {
+            match self.delete(&uuid).await {
+                Ok(()) => drop(known.collections.remove(&uuid)),
+                // What is in it is in the new one as well; it goes the next time.
+                Err(error) => tracing::warn!("a collection that was folded into another stays: {error}"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn create(&self, known: &mut Known, name: String, files: Files) -> Result<(), ApiError> {
+        let owner = self.project(known).await?;
+        let body = json!({
+            "owner_uuid": owner,
+            "name": name,
+            "description": self.options.description,
+            "manifest_text": self.manifest(&files)?,
+        });
+        let query = [("ensure_unique_name", "true")];
+        let record: Record = self.api.send(Method::POST, COLLECTIONS, &query, Some(&body)).await?;
+        known.collections.insert(record.uuid, Collection { hash: record.portable_data_hash, files });
+        Ok(())
+    }
+
+    async fn change(&self, known: &mut Known, uuid: &str, files: Files) -> Result<(), ApiError> {
+        let body = json!({ "manifest_text": self.manifest(&files)? });
+        let path = format!("{COLLECTIONS}/{uuid}");
+        let record: Record = self.api.send(Method::PUT, &path, &[], Some(&body)).await?;
+        known.collections.insert(record.uuid, Collection { hash: record.portable_data_hash, files });
+        Ok(())
+    }
+
+    async fn delete(&self, uuid: &str) -> Result<(), ApiError> {
+        let deleted: Result<Value, _> =
+            self.api.send(Method::DELETE, &format!("{COLLECTIONS}/{uuid}"), &[], None).await;
+        match deleted {
+            Ok(_) | Err(ApiError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn manifest(&self, files: &Files) -> Result<String, ApiError> {
+        let bad = |reason: String| ApiError::Failed { server: self.api.base().to_owned(), reason };
+        let mut streams = Vec::with_capacity(files.len());
+        for (path, extents) in files {
+            let stream = stream_of(path, extents, |block| self.blocks.locator(block));
+            streams.push(stream.map_err(|error| bad(format!("{}: {error}", String::from_utf8_lossy(path))))?);
+        }
+        String::from_utf8(Manifest::of_streams(streams).to_bytes()).map_err(|error| bad(error.to_string()))
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Files> {
+        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Renew for Collections {
+    async fn renew(&self, block: Block) -> Result<Option<Locator>, ApiError> {
+        let mut known = self.known.lock().await;
+        let has = |files: &Files| files.values().flatten().any(|extent| extent.block == block);
+        let holder = known.collections.iter().find(|(_, collection)| has(&collection.files));
+        let Some(uuid) = holder.map(|(uuid, _)| uuid.clone()) else { return Ok(None) };
+        match self.read(&uuid).await {
+            Ok(record) => self.know(&mut known, record)?,
+            Err(ApiError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        Ok(Some(self.blocks.locator(block)).filter(Locator::is_signed))
+    }
+}
+
+impl Known {
+    fn find(&self, path: &[u8]) -> Option<&Vec<Extent>> {
+        self.collections.values().find_map(|collection| collection.files.get(path))
+    }
+}
+
+/// Returns the line of a manifest that holds one file.
+fn stream_of(
+    path: &[u8],
+    extents: &[Extent],
+    locator: impl Fn(Block) -> Locator,
+) -> Result<Stream, annex_protocol::manifest::Reason> {
+    let (directory, name) = match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => path.split_at(slash),
+        None => (&b""[..], path),
+    };
+    let name = name.strip_prefix(b"/").unwrap_or(name);
+    let directory = if directory.is_empty() { b".".to_vec() } else { [b"./", directory].concat() };
+    let mut segments: Vec<Segment> = Vec::with_capacity(1);
+    let mut start = 0;
+    for extent in extents {
+        let (position, size) = (start + u64::from(extent.offset), u64::from(extent.size));
+        match segments.last_mut().filter(|last| last.position + last.size == position) {
+            Some(last) => last.size += size,
+            None => segments.push(Segment { position, size, name: name.to_vec() }),
+        }
+        start += u64::from(extent.block.size);
+    }
+    let mut blocks: Vec<Locator> = extents.iter().map(|extent| locator(extent.block)).collect();
+    if blocks.is_empty() {
+        blocks.push(Locator::EMPTY);
+        segments.push(Segment { position: 0, size: 0, name: name.to_vec() });
+    }
+    Stream::new(directory, blocks, segments)
+}
+
+impl std::fmt::Debug for Collections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collections").field("options", &self.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,108 @@
+//! Permission signatures that are known, newest first to expire last.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use annex_protocol::keep::{BlockHash, Locator};
+
+/// Signed locators by block, and which blocks were stored lately.
+#[derive(Default)]
+pub(super) struct Signed(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    locators: HashMap<BlockHash, Locator>,
+    stored: HashMap<BlockHash, Instant>,
+}
+
+/// More are forgotten: they can be learnt again.
+const MOST: usize = 1 << 18;
+/// A server keeps what it has just stored, whoever refers to it; hours at the least.
+const FRESH: Duration = Duration::from_secs(600);
+
+impl Signed {
+    /// Returns a block's locator with the signature that lasts longest.
+    pub(super) fn get(&self, hash: BlockHash) -> Option<Locator> {
+        self.table().locators.get(&hash).cloned()
+    }
+
+    /// Notes a locator, if it is signed and not known to last longer already.
+    pub(super) fn put(&self, locator: &Locator) {
+        if !locator.is_signed() && locator.hints().next().is_none() {
+            return;
+        }
+        let mut table = self.table();
+        let longer = |known: &Locator| expiry(known) > expiry(locator);
+        if table.locators.get(&locator.hash()).is_some_and(longer) {
+            return;
+        }
+        if table.locators.len() >= MOST {
+            let now = now();
+            table.locators.retain(|_, known| expiry(known).is_none_or(|expiry| expiry > now));
+            if table.locators.len() >= MOST {
+                table.locators.clear();
+            }
+        }
+        table.locators.insert(locator.hash(), locator.clone());
+    }
+
+    /// Forgets a signature that a server did not accept.
+    pub(super) fn forget(&self, hash: BlockHash) {
+        self.table().locators.remove(&hash);
+    }
+
+    /// Notes that servers have just stored a block.
+    pub(super) fn stored(&self, hash: BlockHash) {
+        let mut table = self.table();
+        if table.stored.len() >= MOST {
+            table.stored.retain(|_, at| at.elapsed() < FRESH);
+        }
+        table.stored.insert(hash, Instant::now());
+    }
+
+    /// Tells whether servers stored a block so lately that they need not be asked after it.
+    pub(super) fn is_fresh(&self, hash: BlockHash) -> bool {
+        self.table().stored.get(&hash).is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells whether a locator's signature is good for less than a minute more.
+pub(super) fn is_expiring(locator: &Locator) -> bool {
+    expiry(locator).is_some_and(|expiry| expiry < now() + 60)
+}
+
+/// Returns until when a locator's signature is good, in Unix seconds.
+fn expiry(locator: &Locator) -> Option<u64> {
+    let hint = locator.hints().find(|hint| hint.starts_with('A'))?;
+    u64::from_str_radix(hint.rsplit_once('@')?.1, 16).ok()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_that_lasts_longest_is_kept() {
+        let sign = |expiry: &str| Locator::of(b"foo").with_hint(&format!("A{}@{expiry}", "0".repeat(40))).unwrap();
+        let (signed, hash) = (Signed::default(), BlockHash::of(b"foo"));
+        signed.put(&Locator::of(b"foo"));
+        assert_eq!(signed.get(hash), None);
+        signed.put(&sign("7ffffff0"));
+        signed.put(&sign("10000000"));
+        assert_eq!(signed.get(hash), Some(sign("7ffffff0")));
+        signed.put(&sign("7fffffff"));
+        assert_eq!(signed.get(hash), Some(sign("7fffffff")));
+        assert!(is_expiring(&sign("10000000")) && !is_expiring(&sign("7fffffff")));
+        signed.forget(hash);
+        assert_eq!(signed.get(hash), None);
+    }
+}

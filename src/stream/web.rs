@@ -1,0 +1,51 @@
+//! What clients of HTTP servers share: certificates, short answers, and what an error says.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use reqwest::Response;
+
+/// Makes a client that follows nobody elsewhere and uses none of the user's proxies; `ca_file` holds certificates of
+/// authorities that are trusted besides the system's.
+///
+/// It sets no time for a whole request: contents take as long as they take.
+pub async fn client(connect: Duration, ca_file: Option<&Path>) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(connect)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("annex-keep/", env!("CARGO_PKG_VERSION")));
+    if let Some(path) = ca_file {
+        let bad = |error: &dyn Error| format!("{}: {error}", path.display());
+        let pem = tokio::fs::read(path).await.map_err(|error| bad(&error))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(&error))?;
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder.build().map_err(innermost)
+}
+
+/// Reads an answer of at most `most` bytes; a longer one is cut off.
+pub async fn text(response: Response, most: usize) -> reqwest::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut body = response.bytes_stream();
+    while let Some(bytes) = body.next().await {
+        text.extend_from_slice(&bytes?);
+        if text.len() > most {
+            text.truncate(most);
+            break;
+        }
+    }
+    Ok(text)
+}
+
+/// Returns the cause at the bottom: what stands above it says only that a request failed.
+pub fn innermost(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

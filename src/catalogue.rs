@@ -110,6 +110,14 @@ impl Catalogue {
         Ok(rows.into_iter().map(|mut row| Collection::from_row(&mut row)).collect())
     }
 
+    /// Returns the collections behind one, trashed or not, in the order of their UUIDs, at most `limit` of them.
+    pub async fn after(&self, uuid: &str, limit: i64) -> Result<Vec<Collection>, DatabaseError> {
+        let columns = Collection::TABLE.columns_all();
+        let sql = format!("SELECT {columns} FROM collection WHERE uuid > $1 ORDER BY uuid LIMIT $2");
+        let rows = self.database.query(Statement::new(sql, [uuid.into(), limit.into()])).await?;
+        Ok(rows.into_iter().map(|mut row| Collection::from_row(&mut row)).collect())
+    }
+
     /// Tells whether there is no collection at all.
     pub async fn is_empty(&self) -> Result<bool, DatabaseError> {
         let sql = "SELECT uuid FROM collection LIMIT 1";

@@ -32,6 +32,11 @@ impl Gc {
             eprintln!("annex-keep: collections: {error}");
             code = Kind::Partly.into();
         }
+        // What collections need is known to the stores before anything goes; if that cannot be found out, nothing does.
+        for (collection, block) in hub.api().await?.reconcile().await? {
+            eprintln!("annex-keep: {block} of collection {collection} is in no store");
+            code = Kind::Partly.into();
+        }
         for (mount, collected) in keep.service().collect().await {
             let store = mount.store.name();
             let done = match collected {

@@ -136,7 +136,7 @@ pub(super) fn blocks_of(collection: &Collection) -> BTreeSet<Locator> {
     Manifest::parse(collection.manifest.as_bytes()).map(|manifest| manifest.blocks()).unwrap_or_default()
 }
 
-fn block(locator: &Locator) -> Result<Block, ApiError> {
+pub(super) fn block(locator: &Locator) -> Result<Block, ApiError> {
     let too_large = |_| ApiError::Invalid(format!("{locator}: no block is that large"));
     Ok(Block { hash: locator.hash(), size: u32::try_from(locator.size()).map_err(too_large)? })
 }

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::content::{block, blocks_of};
 use super::{Api, ApiError};
 use crate::catalogue::{Collection, Record};
 use crate::clock;
 use crate::database::DatabaseError;
-use crate::serve::keep::{COLLECTIONS, KeepStore};
+use crate::serve::keep::{Block, COLLECTIONS, KeepStore};
 
 /// Collections that are removed in one go.
 const BATCH: i64 = 100;
@@ -54,6 +55,22 @@ impl Api {
             released += self.release_orphans_in(&store).await?;
         }
         Ok(released)
+    }
+
+    /// Sees to it that each store keeps those blocks of collections that it holds, whoever brought them there; returns the
+    /// blocks that no store has, with the collection that needs them.
+    pub async fn reconcile(&self) -> Result<Vec<(String, Block)>, ApiError> {
+        let catalogue = &self.catalogue;
+        let pages = stream::try_unfold(String::new(), async |last| {
+            let page = catalogue.after(&last, BATCH).await?;
+            let next = page.last().map(|collection| collection.base.uuid.clone());
+            let needed = |collection: Collection| {
+                let blocks = blocks_of(&collection).iter().map(block).collect::<Result<Vec<_>, _>>()?;
+                Ok((collection.reference, blocks))
+            };
+            Ok::<_, ApiError>(next.map(|next| (stream::iter(page.into_iter().map(needed)), next)))
+        });
+        self.keep.service().reconcile(pages.try_flatten().boxed()).await
     }
 
     async fn release_orphans_in(&self, store: &KeepStore) -> Result<u64, ApiError> {

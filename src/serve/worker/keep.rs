@@ -43,8 +43,15 @@ pub async fn collect(hub: Hub) {
             continue;
         }
         let collecting = async {
-            let keep = match hub.keep().await {
-                Ok(keep) => keep,
+            // What collections need is known to the stores before anything goes; if that cannot be found out, nothing does.
+            let reconciled = async { Ok::<_, ApiError>((hub.keep().await?, hub.api().await?.reconcile().await?)) };
+            let keep = match reconciled.await {
+                Ok((keep, missing)) => {
+                    for (collection, block) in missing {
+                        tracing::error!(collection, %block, "a block of a collection is in no store");
+                    }
+                    keep
+                }
                 Err(error) => return tracing::warn!("collecting garbage: {error}"),
             };
             for (mount, collected) in keep.service().collect().await {

@@ -159,7 +159,7 @@ async fn the_end_does_not_wait_for_ever() {
     assert!(matches!(ended, Err(NodeError::Unreachable(_))));
 }
 
-/// What came of storing a shared file, by the node's name.
+/// What comes of storing a shared file, and what was stored.
 struct Taker(Result<(), NodeError>, Arc<Mutex<Vec<u8>>>);
 
 #[async_trait]

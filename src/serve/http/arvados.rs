@@ -102,6 +102,6 @@ fn need(asking: &Asking, needed: Role) -> Result<(), ApiError> {
 async fn list<R: ToJson>(api: &Api, asking: &Asking, call: &Call) -> Result<Value, ApiError> {
     let (list, select) = (call.list()?, call.select()?);
     let page = api.list::<R>(asking, &list).await?;
-    let items = page.items.iter().map(|record| select.apply(record.members())).collect();
-    Ok(answer::page(R::TABLE.kind, items, &list, page.available))
+    let items: Vec<Value> = page.items.iter().map(|record| select.apply(record.members())).collect();
+    Ok(answer::page(R::TABLE.kind, &items, &list, page.available))
 }

@@ -33,7 +33,7 @@ pub(super) fn failed(error: &ApiError) -> Response {
 }
 
 /// Returns a page of a list; `kind` is that of its items.
-pub(super) fn page(kind: &str, items: Vec<Value>, list: &List, available: Option<i64>) -> Value {
+pub(super) fn page(kind: &str, items: &[Value], list: &List, available: Option<i64>) -> Value {
     let mut page = json!({
         "kind": format!("{kind}List"),
         "etag": "",

@@ -56,5 +56,5 @@ async fn list(api: &Api, asking: &Asking, call: &Call) -> Result<Value, ApiError
     for collection in &found.items {
         items.push(api.collection_json(asking, collection, &select).await);
     }
-    Ok(page(Collection::TABLE.kind, items, &list, found.available))
+    Ok(page(Collection::TABLE.kind, &items, &list, found.available))
 }

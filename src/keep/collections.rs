@@ -67,6 +67,8 @@ pub type Files = BTreeMap<Vec<u8>, Vec<Extent>>;
 
 #[derive(Default)]
 struct Known {
+    /// The cluster was asked at least once.
+    looked: bool,
     project: Option<String>,
     collections: HashMap<String, Collection>,
 }
@@ -120,9 +122,18 @@ impl Collections {
         Ok(known.find(path).cloned())
     }
 
-    /// Returns the UUIDs of the collections that have a file, as far as that is known.
+    /// Returns the UUIDs of the collections that have a file, as they were when they were last looked at.
+    ///
+    /// A cluster that cannot be asked knows of none.
     pub async fn holders(&self, path: &[u8]) -> Vec<String> {
-        let known = self.known.lock().await;
+        let mut known = self.known.lock().await;
+        if !known.looked
+            && let Err(error) = self.look(&mut known).await
+        {
+            tracing::debug!("collections cannot be looked at: {error}");
+        }
+        // Who asks only wants to know, and offline at once: one try is enough.
+        known.looked = true;
         let holders = known.collections.iter().filter(|(_, collection)| collection.files.contains_key(path));
         holders.map(|(uuid, _)| uuid.clone()).collect()
     }
@@ -220,6 +231,7 @@ impl Collections {
                 break;
             }
         }
+        known.looked = true;
         known.collections.retain(|uuid, _| listed.contains_key(uuid));
         for (uuid, hash) in listed {
             if known.collections.get(&uuid).is_some_and(|collection| collection.hash == hash) {

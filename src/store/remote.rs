@@ -253,6 +253,3 @@ impl std::fmt::Debug for Inner {
         f.debug_tuple("RemoteStore").field(&self.services.name()).finish()
     }
 }
-
-#[cfg(test)]
-mod tests;

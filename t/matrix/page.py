@@ -32,6 +32,11 @@ was sent and says that it stored them is believed, until its copy is read: no wr
 aside (the rows "wrong bytes", "too short" and "too long" of PUT). And a copy whose bytes have rotted is present until somebody
 reads it; `annex-keep scrub` does.
 
+Two things are not as they should be yet. A Keep store whose disk has not a byte left cannot remove either: its index needs room
+for that (row "disk full" of `keep`); leave some free. And SQLite maps a part of that index into memory: a disk that fails just
+this mapping, as one that was shut down after errors may, ends the whole daemon with SIGBUS. The row "refuses" of `keep` spares the
+index therefore. Nothing is lost by it; let systemd start the daemon again, as `contrib/` does.
+
 | fault | on a disk of the gateway's machine | at the other end of a program or connection |
 | --- | --- | --- |
 """

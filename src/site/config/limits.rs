@@ -151,7 +151,7 @@ mod tests {
         assert_eq!((limits.largest_key, limits.repository_quota), (Some(20_000_000_000), Some(5)));
         assert_eq!((limits.user("bob").transfers, limits.user("alice").transfers), (Some(3), None));
         assert_eq!(limits.user("alice").bytes_per_second.map(|rate| rate.get()), Some(1_000_000));
-        assert_eq!(limits.transfers, 256);
+        assert_eq!((limits.transfers, limits.answer.as_secs()), (256, 60));
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl Assemble for Stores {
             }
             let uuid = cluster::uuid(cluster, "nyw5e", node.id.as_bytes());
             let KeepVolume { read_only, replication, classes } = node.keep.clone();
-            let store = Arc::new(self.keep_store(site, name, &path));
+            let options = keep_options(site, name);
+            let store = Arc::new(KeepMount { stores: self.clone(), path, options });
             mounts.push(Mount { uuid, device, read_only, replication, classes, store });
         }
         Ok(mounts)
@@ -118,8 +119,8 @@ impl Assemble for Stores {
 impl Stores {
     /// A node that cannot be opened now is no reason to do without the others: it fails when it is asked.
     fn node(&self, site: &Site, name: &str, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
-        let keep = |path: &Path| self.keep_store(site, name, path);
-        match made(store, uuid, identity, patience(site), keep) {
+        let (options, patience) = (keep_options(site, name), patience(site));
+        match self.plain(store, uuid, identity, options, patience) {
             Ok(node) => node,
             Err(external) => {
                 let (stores, site, external) = (self.clone(), site.clone(), external.clone());
@@ -133,20 +134,39 @@ impl Stores {
     /// special remote, whose program wants a site.
     pub fn outside(&self, store: &NodeSpec, uuid: &Uuid) -> Option<Arc<dyn Node>> {
         let client = Uuid::parse(uuid::Uuid::new_v4().to_string().as_bytes())?;
-        let nobody = Identity { gateway: client.clone(), cluster: client };
-        let keep = |path: &Path| KeepMount { stores: self.clone(), path: path.into(), options: Options::default() };
-        made(store, uuid, &nobody, Patience::default(), keep).ok()
+        let identity = Identity { gateway: client.clone(), cluster: client };
+        self.plain(store, uuid, &identity, Options::default(), Patience::default()).ok()
+    }
+
+    /// Makes a node, unless it is one that wants a site.
+    fn plain<'a>(
+        &self,
+        store: &'a NodeSpec,
+        uuid: &Uuid,
+        identity: &Identity,
+        options: Options,
+        patience: Patience,
+    ) -> Result<Arc<dyn Node>, &'a External> {
+        let uuid = uuid.clone();
+        let opener: Box<dyn Opener> = match store {
+            NodeSpec::External(external) => return Err(external),
+            NodeSpec::P2p { server, gateway } => return Ok(p2p(server, gateway.clone(), uuid, identity, patience)),
+            NodeSpec::Keep(path) => {
+                let store = KeepMount { stores: self.clone(), path: path.clone(), options };
+                Box::new(KeepOpener { store, uuid })
+            }
+            NodeSpec::Annex(spec) => {
+                let peer = peer(None, uuid, identity);
+                Box::new(AnnexOpener { path: spec.path.clone(), peer, patience })
+            }
+            NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone(), patience)),
+            NodeSpec::S3(spec) => Box::new(S3Opener(spec.clone())),
+        };
+        Ok(Arc::new(Lazy::new(opener)))
     }
 
     fn single(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<dyn Node>>> {
         self.single.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn keep_store(&self, site: &Site, name: &str, path: &Path) -> KeepMount {
-        let usual = Options::default();
-        let reserve = site.config().nodes.get(name).and_then(|node| node.reserve).unwrap_or(usual.reserve);
-        let options = Options { reserve, trash_lifetime: site.config().keep.trash_lifetime, ..usual };
-        KeepMount { stores: self.clone(), path: path.into(), options }
     }
 
     async fn keep(&self, path: &Path, options: &Options) -> Result<KeepStore, KeepError> {
@@ -319,27 +339,10 @@ impl Opener for ExternalOpener {
     }
 }
 
-/// Makes a node of any kind but one, which is given back: an external special remote needs more.
-fn made<'a>(
-    store: &'a NodeSpec,
-    uuid: &Uuid,
-    identity: &Identity,
-    patience: Patience,
-    keep: impl FnOnce(&Path) -> KeepMount,
-) -> Result<Arc<dyn Node>, &'a External> {
-    let uuid = uuid.clone();
-    let opener: Box<dyn Opener> = match store {
-        NodeSpec::Keep(path) => Box::new(KeepOpener { store: keep(path), uuid }),
-        NodeSpec::Annex(spec) => {
-            let peer = peer(None, uuid, identity);
-            Box::new(AnnexOpener { path: spec.path.clone(), peer, patience })
-        }
-        NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone(), patience)),
-        NodeSpec::S3(spec) => Box::new(S3Opener(spec.clone())),
-        NodeSpec::P2p { server, gateway } => return Ok(p2p(server, gateway.clone(), uuid, identity, patience)),
-        NodeSpec::External(external) => return Err(external),
-    };
-    Ok(Arc::new(Lazy::new(opener)))
+fn keep_options(site: &Site, name: &str) -> Options {
+    let usual = Options::default();
+    let reserve = site.config().nodes.get(name).and_then(|node| node.reserve).unwrap_or(usual.reserve);
+    Options { reserve, trash_lifetime: site.config().keep.trash_lifetime, ..usual }
 }
 
 /// How long the nodes of a site are waited for.

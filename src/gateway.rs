@@ -22,28 +22,36 @@ mod choose;
 mod deadline;
 mod digest;
 mod drain;
+mod due;
 mod explain;
 mod facts;
 mod feed;
 mod get;
+mod known;
 mod lock;
 mod policy;
 mod probe;
+mod proof;
 mod put;
 mod remove;
 mod repair;
+mod replace;
 mod route;
 mod scrub;
 mod space;
 mod start;
+mod surplus;
 
 pub use drain::Drained;
+pub use due::Due;
 pub use explain::{Explained, OnNode};
 pub use get::Body;
 pub use lock::Locked;
 pub use probe::Tried;
 pub use put::{Put, Receiving, Stored};
 pub use remove::Removed;
+pub use repair::{Repaired, Surveyed};
+pub use replace::{Refilled, Stage};
 pub use scrub::Copy;
 
 /// A hosted repository's nodes behind one door, and those of them that are the cluster for whoever asks. Cloning is cheap.
@@ -176,15 +184,21 @@ impl Gateway {
         &self.0.identity
     }
 
-    /// Tells whether the target has a key: for a cluster, whether a node has it.
+    /// Tells whether the target has a key: for a cluster, whether a node has it. If other nodes should have it too, it comes
+    /// into the repair queue.
     ///
     /// No node having it while one could not be asked is an error that names the node: unknown is not absent. Of a
     /// cluster only a node that the location log names counts as such, so that the others can be stored to.
     pub async fn present(&self, target: Target, key: &Key) -> Result<bool, GatewayError> {
         let mut unknown = Vec::new();
         for member in self.members(target) {
-            match member.present(key).await {
-                Ok(true) => return Ok(true),
+            match self.seen(member, key).await {
+                Ok(true) => {
+                    if target == Target::Cluster {
+                        self.notice_missing(key, &member.uuid).await;
+                    }
+                    return Ok(true);
+                }
                 Ok(false) => {}
                 Err(source) => unknown.push((member, source)),
             }
@@ -207,6 +221,12 @@ impl Gateway {
     pub async fn commit(&self) -> Result<(), GatewayError> {
         let branch = self.0.branch.clone();
         Ok(blocking(move || branch.commit()).await?)
+    }
+
+    /// Returns the node with this name.
+    fn named(&self, name: &str) -> Result<&Member, GatewayError> {
+        let found = self.0.nodes.iter().find(|member| member.name == name);
+        found.ok_or_else(|| GatewayError::Refused(format!("this repository has no node {name}")))
     }
 
     /// Returns how much repositories hold, as it was last counted.
@@ -236,6 +256,7 @@ impl Gateway {
         let lost = async {
             if self.logged(key).await?.contains(&member.uuid) && !member.present(key).await.unwrap_or(true) {
                 tracing::warn!("{key}: node {} has lost it", member.name);
+                self.forget(member, key).await?;
                 self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
                 let cause = format!("node {} has lost it", member.name);
                 self.want_repair(key, &AssociatedFile::default(), cause).await;

@@ -9,10 +9,12 @@ pub mod cluster;
 pub mod config;
 mod database;
 pub mod hold;
+pub mod known;
 pub mod name;
 pub mod node;
 pub mod repair;
 pub mod room;
+pub mod scrub;
 pub mod secret;
 pub mod setting;
 pub mod time;
@@ -112,9 +114,13 @@ impl Site {
 
     /// Returns the same site with its configuration as it is now.
     pub fn reload(&self) -> Result<Self, SiteError> {
+        Ok(self.with_config(Config::read(&self.0.root)?))
+    }
+
+    fn with_config(&self, config: Config) -> Self {
         let Inner { root, database, passwords, .. } = &*self.0;
         let (root, database, passwords) = (root.clone(), Arc::clone(database), Arc::clone(passwords));
-        Ok(Self(Arc::new(Inner { config: Config::read(&root)?, root, database, passwords })))
+        Self(Arc::new(Inner { root, config, database, passwords }))
     }
 
     /// Returns the site's directory.

@@ -7,6 +7,7 @@
 mod budget;
 mod cutter;
 mod lane;
+mod pace;
 mod spool;
 pub mod web;
 mod wire;
@@ -14,5 +15,6 @@ mod wire;
 pub use budget::{Budget, Counted};
 pub use cutter::{BlockDigest, Cutter, Digest, DigestLost, MAX_BLOCK, Piece};
 pub use lane::{Lane, Work};
+pub use pace::{Cap, Pace, pass};
 pub use spool::{LazySpool, Spool, SpoolError, SpoolFile};
 pub use wire::{Wire, WireError};

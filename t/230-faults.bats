@@ -197,17 +197,8 @@ END2
     for node in a c; do node_content $node "$big" | cmp - "$TMP/big"; done
     run ! git annex copy --to origin-b big
     assert_logged "$big" a c
-    # What is on the disk is known to be the beginning of this upload, not lost.
-    p2p <<END2
-open one $(site_uuid b)
-S AUTH-SUCCESS $(site_uuid b)
-C VERSION 4
-S VERSION 4
-C PUT  $big
-S PUT-FROM $(find "$TMP/small/b" -path '*/.annex-keep' -prune -o -type f -size +1M -printf '%s')
-C ERROR only asking
-close
-END2
+    # Nothing of it was sent there: see t/745-space.bats for a disk that fills in mid-stream.
+    [ -z "$(find "$TMP/small/b" -type f -size +1M)" ]
     git annex drop -q big
     git annex get -q big
     assert_same big "$TMP/big"

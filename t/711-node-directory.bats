@@ -229,6 +229,22 @@ EOF
     assert_logged "$KEY" d
 }
 
+@test "bytes that are not the key's never come whole over HTTP" {
+    local object
+    start_directory_site
+    start_daemon
+    http_user bob secret --role read
+    add_file file 300K
+    git annex copy -q --to origin-d file
+    object=$(find "$D" -type f -name "$KEY")
+    chmod u+w "$object"
+    printf 'other' | dd of="$object" bs=1 seek=100000 conv=notrunc 2>/dev/null
+    for path in "key/$KEY" "v0/key/$KEY?clientuuid=$D_UUID" "v4/key/$KEY?clientuuid=$D_UUID"; do
+        run ! curl -sSf -u bob:secret -o got "$HTTP/git-annex/$D_UUID/$path"
+        (($(stat -c %s got) < 307200)) || fail "$path gave all of it"
+    done
+}
+
 @test "a file of the wrong size is no copy, and is replaced" {
     start_directory_site
     add_file file 100K

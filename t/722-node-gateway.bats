@@ -189,17 +189,8 @@ annex_gateway() {
         git -C "$TMP/gw" remote add "$name" "$TMP/$name"
         git -C "$TMP/gw" config "remote.$name.annex-cluster-node" theirs
     done
-    (
-        cd "$TMP/gw" || exit
-        git commit -q --allow-empty -m start
-        git annex sync -q --no-content 2>/dev/null || true
-        git annex initcluster -q theirs
-        git annex updatecluster -q
-    )
+    serve_annex_cluster "$TMP/gw" "$annex"
     THEIRS=$(git -C "$TMP/gw" config annex.cluster.theirs)
-    printf '#!/bin/sh\nPATH=%s:$PATH\nexport PATH\nexec git-annex-shell -c "$SSH_ORIGINAL_COMMAND"\n' "$annex" >"$BIN/gw-shell"
-    chmod +x "$BIN/gw-shell"
-    authorize gw-key gwhost "$BIN/gw-shell"
 }
 
 their() { git -C "$TMP/$1" config annex.uuid; }

@@ -67,6 +67,7 @@ node_status() { annex-keep status --site "$SITE" --json | jq -c --arg name "$1" 
 
 @test "a disk that something else fills in mid-stream costs only its own copy" {
     small_node b 12m
+    annex-keep node set b --reserve "3 MB" --site "$SITE"
     add_file big 6M
     uuid=$(site_uuid cluster)
     mkfifo "$TMP/script"
@@ -75,13 +76,23 @@ node_status() { annex-keep status --site "$SITE" --json | jq -c --arg name "$1" 
     exec 7>"$TMP/script"
     printf '%s\n' "open one $uuid" "S~ AUTH-SUCCESS .*" 'C VERSION 4' 'S VERSION 4' "C PUT  $KEY" 'S PUT-FROM 0' >&7
     wait_until 20 on_the_way b
-    dd if=/dev/zero of="$TMP/small/else" bs=1M count=9 status=none
+    dd if=/dev/zero of="$TMP/small/else" bs=1M count=5 status=none
     printf '%s\n' "C DATA $((6 << 20))" "send $TMP/original-big" 'C VALID' 'S~ SUCCESS-PLUS .*' close >&7
     exec 7>&-
     wait $talking
     assert_logged "$KEY" a c
     assert_on "$KEY" "$TMP/original-big" a c
     rm "$TMP/small/else"
+    # What is on the disk is known to be the beginning of this upload, not lost.
+    uuid=$(site_uuid b)
+    p2p <<END
+open one $uuid
+S AUTH-SUCCESS $uuid
+C PUT  $KEY
+S PUT-FROM $(find "$TMP/small/store" -path '*/.annex-keep' -prune -o -type f -size +100k -printf '%s')
+C ERROR only asking
+close
+END
     annex-keep repair data "$KEY" --site "$SITE"
     assert_on "$KEY" "$TMP/original-big" a b c
 }

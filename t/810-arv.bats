@@ -252,6 +252,58 @@ END
     [ "$(resident_peak "$DAEMON_PID")" -lt 1500000 ] || fail "memory: $(resident_peak "$DAEMON_PID") KiB"
 }
 
+@test "what a collection needs is no garbage until the collection is gone for good" {
+    arv_site site
+    sed -i 's/^signature_seconds = .*/signature_seconds = 2/; s/^trash_seconds = .*/trash_seconds = 2/' \
+        "$SITE/annex-keep.toml"
+    stop_daemon
+    arv_daemon
+    random_file file 100000
+    printf x >loose
+    local uuid block
+    uuid=$(arv_put file)
+    arv_put --raw loose >/dev/null
+    block=$(md5sum <file | cut -d ' ' -f 1)
+    is_there() { [ -n "$(find "$SITE/nodes" -name "$1" -print -quit)" ]; }
+    loose_is_gone() { annex-keep gc --site "$SITE" >/dev/null && ! is_there "$(md5sum <loose | cut -d ' ' -f 1)"; }
+    wait_until 20 loose_is_gone
+    is_there "$block"
+    assert_equal "$(arv_get "$uuid/file" - | md5sum | cut -d ' ' -f 1)" "$block"
+    # In the trash it can still be brought back; after its time there it is gone, and its blocks with it.
+    api "collections/$uuid" -X DELETE -o answer
+    annex-keep gc --site "$SITE"
+    is_there "$block"
+    all_is_gone() { annex-keep gc --site "$SITE" >/dev/null && ! is_there "$block"; }
+    wait_until 20 all_is_gone
+    assert_equal "$(api_status "collections/$uuid/untrash" -X POST)" 404
+    assert_equal "$(api 'collections?include_trash=true' | jq .items_available)" 0
+}
+
+@test "paths of a collection are moved, copied and removed by the server" {
+    arv_site site
+    make_tree
+    local uuid other hash
+    uuid=$(arv_put tree/)
+    printf other >other
+    other=$(arv_put other)
+    hash=$(api "collections/$other" | jq -r .portable_data_hash)
+    post "collections/$uuid" "$(jq -n --arg other "$hash/other" '{replace_files: {
+        "/moved": "current/deep", "/deep": "", "/copied/hello": "current/hello", "/from/another": $other}}')" -X PUT -o answer
+    assert_json '.file_count == 7' "$(cat answer)"
+    arv_get "$uuid/" out/
+    diff -r tree/deep out/moved
+    [ ! -e out/deep ]
+    assert_same tree/hello out/copied/hello
+    assert_same other out/from/another
+    # What the caller may not read is not found, and then nothing changes.
+    arv_user bob write
+    arv_as bob
+    assert_equal "$(post collections "$(jq -n --arg other "$hash/other" '{replace_files: {"/x": $other}}')" \
+        -o answer -w '%{http_code}')" 404
+    assert_equal "$(post collections '{"replace_files": {"/x": "current/nothing"}}' -o answer -w '%{http_code}')" 422
+    assert_equal "$(api collections | jq .items_available)" 0
+}
+
 @test "the daemon is killed and nothing that was stored is lost" {
     arv_site site
     echo kept >file

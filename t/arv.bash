@@ -9,7 +9,7 @@ arv_site() {
     unset HTTP_PORT SSH_PORT
     annex-keep init "$SITE"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "/CN=$1" \
-        -addext subjectAltName=IP:127.0.0.1 -keyout "$SITE/key.pem" -out "$SITE/cert.pem" 2>/dev/null
+        -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE -keyout "$SITE/key.pem" -out "$SITE/cert.pem" 2>/dev/null
     cat "$SITE/cert.pem" >>"$TMP/ca.pem"
     printf '[http.tls]\ncertificate = "cert.pem"\nkey = "key.pem"\n' >>"$SITE/annex-keep.toml"
     export SSL_CERT_FILE=$TMP/ca.pem

@@ -1,4 +1,5 @@
 # A site that speaks Keep, and special remotes on it; loaded after lib, special_remote and arv.bash.
+# shellcheck disable=SC2154 # bats sets output
 
 # start_keep: a site behind https with the token of alice, who may write, in the environment. Sets KEEP, its address.
 start_keep() {
@@ -23,8 +24,8 @@ start_keep_repo() {
 clone_keep_repo() {
     git clone -q "$TMP/$1" "$TMP/$2"
     cd "$TMP/$2" || return
-    git remote remove origin
     git annex init -q "$2"
+    git remote remove origin
     run -0 git annex enableremote k
     git annex verifyremote k --safe "$(grep -o -- '--safe [0-9]*' <<<"$output" | cut -d' ' -f2)"
 }

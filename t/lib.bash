@@ -107,6 +107,22 @@ clone_site() {
     git -C "$1" annex init -q "$(basename "$1")"
 }
 
+# serve_annex_cluster DIR PATH: makes git-annex's repository DIR, whose remotes are configured to be nodes, the gateway of its
+# cluster `theirs`, reached as gwhost with the programs in PATH.
+serve_annex_cluster() {
+    (
+        cd "$1" || exit
+        git commit -q --allow-empty -m start
+        git annex sync -q --no-content 2>/dev/null || true
+        git annex initcluster -q theirs
+        git annex updatecluster -q
+    )
+    # shellcheck disable=SC2016 # the script's own
+    printf '#!/bin/sh\nPATH=%s:$PATH\nexport PATH\nexec git-annex-shell -c "$SSH_ORIGINAL_COMMAND"\n' "$2" >"$BIN/gw-shell"
+    chmod +x "$BIN/gw-shell"
+    authorize gw-key gwhost "$BIN/gw-shell"
+}
+
 # site_uuid cluster|gateway|NODE: a UUID of the site's repository `data`, or of REPO.
 site_uuid() {
     annex-keep repo info "${2:-data}" --site "$SITE" --json |

@@ -40,6 +40,8 @@ impl Filter {
             _ => Err(bad()),
         };
         match filters {
+            // PostgreSQL has no such text.
+            filters if filters.to_string().contains("\\u0000") => Err(bad()),
             Json::Null => Ok(Vec::new()),
             Json::Array(filters) => filters.iter().map(parse).collect(),
             _ => Err(bad()),
@@ -92,7 +94,9 @@ impl Filter {
             known @ ("<" | "<=" | ">" | ">=") => known,
             known @ ("in" | "not in") => return self.one_of(expression, kind, known == "in", sql),
             known @ ("like" | "ilike" | "not like" | "not ilike") if kind == Kind::Text => {
-                let pattern = self.operand.as_str().ok_or_else(|| self.bad_operand())?;
+                // What is to be escaped must follow.
+                let whole = |pattern: &&str| (pattern.len() - pattern.trim_end_matches('\\').len()).is_multiple_of(2);
+                let pattern = self.operand.as_str().filter(whole).ok_or_else(|| self.bad_operand())?;
                 let place = sql.place(pattern);
                 let not = if known.starts_with("not") { "NOT " } else { "" };
                 return Ok(match known.ends_with("ilike") {

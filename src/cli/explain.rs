@@ -47,6 +47,7 @@ impl Explain {
                 json!({
                     "name": node.name, "uuid": node.uuid.to_string(), "logged": node.logged, "present": present,
                     "error": error, "wants": node.wants, "missing": node.missing,
+                    "surplus": node.surplus,
                 })
             };
             let nodes: Vec<_> = nodes.iter().map(node).collect();
@@ -62,7 +63,8 @@ impl Explain {
                 let log = if node.logged { "the log names it" } else { "the log does not name it" };
                 let wants = if node.wants { "wants it" } else { "does not want it" };
                 let missing = if node.missing { "; a copy is missing here" } else { "" };
-                out.line(format_args!("node {}: {present}, {log}, {wants}{missing}", node.name))?;
+                let surplus = if node.surplus { "; this copy is surplus" } else { "" };
+                out.line(format_args!("node {}: {present}, {log}, {wants}{missing}{surplus}", node.name))?;
             }
         }
         out.end()?;

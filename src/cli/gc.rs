@@ -8,6 +8,7 @@ use super::output::Lines;
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::{Failure, Kind};
+use crate::serve::arvados::ApiError;
 use crate::serve::hub::Hub;
 use crate::task::Shutdown;
 
@@ -27,6 +28,10 @@ impl Gc {
         let keep = hub.keep().await?;
         let mut out = Lines::new();
         let mut code = ExitCode::SUCCESS;
+        if let Err(error) = clear(&hub).await {
+            eprintln!("annex-keep: collections: {error}");
+            code = Kind::Partly.into();
+        }
         for (mount, collected) in keep.service().collect().await {
             let store = mount.store.name();
             let done = match collected {
@@ -52,4 +57,11 @@ impl Gc {
         out.end()?;
         Ok(code)
     }
+}
+
+/// Removes collections whose time is over first: then their blocks can go.
+async fn clear(hub: &Hub) -> Result<(), ApiError> {
+    let api = hub.api().await?;
+    api.remove_expired().await?;
+    api.release_orphans().await.map(drop)
 }

@@ -6,6 +6,7 @@ use annex_protocol::uuid::Uuid;
 use clap::Subcommand;
 use serde_json::json;
 
+use self::replace::Replace;
 use super::output::{Lines, Tally, size};
 use super::site::SiteOption;
 use crate::assemble::Stores;
@@ -16,7 +17,9 @@ use crate::site::config::{NodeSpec, Secret};
 use crate::site::{RepoName, Site};
 use crate::task::Shutdown;
 
-/// List, add, change, empty and remove nodes
+mod replace;
+
+/// List, add, change, replace, empty and remove nodes
 ///
 /// A running daemon takes changes up when it is told to read its configuration again (SIGHUP).
 #[derive(Debug, clap::Args)]
@@ -37,6 +40,11 @@ enum Action {
     },
     /// Add a node, make it known in every repository, and try out what it can do
     Add(Add),
+    /// Give a node another place, as after the loss or move of its disk: try that out, fill it, and use it from then on
+    ///
+    /// The node keeps its name and UUIDs. Its keys come from the old place if that still answers, and from other nodes; what
+    /// neither has is told of and recorded as gone. A git-annex repository must have the UUID that the old one had.
+    Replace(Replace),
     /// Change what a node costs or holds, or take it into use again
     Set {
         /// The node's name
@@ -100,6 +108,7 @@ impl Node {
         match self.action {
             Action::List { site, json } => list(&site.open()?, json, &mut out).await?,
             Action::Add(add) => add.run(&mut out, &mut tally).await?,
+            Action::Replace(replace) => replace.run(&mut out, &mut tally).await?,
             Action::Set { name, cost, keep, reserve, maxsize, site } => {
                 let site = site.open()?;
                 site.set_node(&name, cost, keep.then_some(false))?;
@@ -208,7 +217,7 @@ async fn drain(site: &Site, name: &str, out: &mut Lines, tally: &mut Tally) -> R
         if !hosted.repo.nodes.iter().any(|node| node.name == name) {
             continue;
         }
-        let drained = hub.gateway(&hosted).await.drain(name).await?;
+        let drained = hub.gateway(&hosted).await.drain(name, &hub.paces().repair).await?;
         hosted.repo.branch.commit()?;
         (0..drained.gone).for_each(|_| tally.done());
         out.line(format_args!("{repo}: {} keys are gone from node {name}", drained.gone))?;

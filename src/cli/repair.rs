@@ -10,12 +10,14 @@ use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::Failure;
 use crate::serve::hub::Hub;
-use crate::serve::worker;
+use crate::serve::worker::{self, Worked};
 use crate::site::RepoName;
 use crate::site::repair::Wanting;
 use crate::task::Shutdown;
 
 /// Copy keys to every node that should have them and does not; the daemon also does this by itself
+///
+/// Copies on nodes that do not want them are told of, and dropped if the configuration says so in [repair].
 #[derive(Debug, clap::Args)]
 pub(super) struct Repair {
     /// The repository
@@ -28,6 +30,9 @@ pub(super) struct Repair {
     site: SiteOption,
 }
 
+/// Lost keys that are told of.
+const MOST_LOST: usize = 1000;
+
 impl Repair {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let hub = Hub::new(self.site.open()?, Box::new(Stores::default()), Shutdown::default());
@@ -35,15 +40,36 @@ impl Repair {
         let gateway = hosted.repo.identity.gateway.clone();
         let mut out = Lines::new();
         let mut tally = Tally::default();
-        if let Some(key) = self.key {
+        let mut surplus = Vec::new();
+        if let Some(key) = self.key.clone() {
             let (file, cause) = (AssociatedFile::default(), "asked for".to_owned());
             hub.site().want_repair(&Wanting { gateway: gateway.clone(), key, file, cause, tries: 0 })?;
         } else {
-            let lacking = worker::survey(&hub, &hosted).await?;
-            out.line(format_args!("{lacking} keys lack a copy that a node should have"))?;
+            let surveyed = worker::survey(&hub, &hosted).await?;
+            out.line(format_args!("{} keys lack a copy that a node should have", surveyed.lacking))?;
+            surplus = surveyed.surplus;
         }
-        for failed in worker::work_off(&hub, Some(&gateway)).await? {
+        let Worked { failed, mut dropped } = worker::work_off(&hub, Some(&gateway)).await?;
+        for failed in failed {
             tally.failed(format_args!("{}: {}", failed.key, failed.cause));
+        }
+        let asked = |lost: &Wanting| self.key.as_ref().is_none_or(|only| *only == lost.key);
+        for lost in hub.site().repairs_lost(Some(&gateway), MOST_LOST)?.into_iter().filter(asked) {
+            tally.failed(format_args!("{}: {}", lost.key, lost.cause));
+        }
+        if !worker::drops_surplus(&hub) && !surplus.is_empty() {
+            let stay = "they stay, since [repair] surplus is not \"drop\"";
+            out.line(format_args!("{} keys have a copy on a node that does not want it; {stay}", surplus.len()))?;
+        } else {
+            for key in surplus {
+                match hub.gateway(&hosted).await.drop_surplus(&key).await {
+                    Ok(nodes) => dropped += nodes.len(),
+                    Err(error) => tally.failed(format_args!("{key}: {error}")),
+                }
+            }
+        }
+        if dropped > 0 {
+            out.line(format_args!("{dropped} copies were dropped from nodes that do not want them"))?;
         }
         if tally.code() == ExitCode::SUCCESS {
             out.line("every node that should have a key has it")?;

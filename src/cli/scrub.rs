@@ -2,18 +2,21 @@
 
 use std::num::NonZeroU32;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use super::output::{Lines, Tally};
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::Failure;
-use crate::gateway::Copy;
+use crate::gateway::{Copy, Due};
 use crate::serve::hub::Hub;
+use crate::serve::worker::Progress;
 use crate::site::RepoName;
+use crate::stream::Pace;
 use crate::task::Shutdown;
 
-/// Read every copy of a repository's keys again, and take bad ones out of use; `repair` then replaces them
+/// Read every copy of a repository's keys again, the one read longest ago first, and take bad ones out of use
+///
+/// `repair` then replaces them. The daemon does both by itself, as [scrub] in the configuration says.
 #[derive(Debug, clap::Args)]
 pub(super) struct Scrub {
     /// The repository
@@ -29,40 +32,34 @@ pub(super) struct Scrub {
     site: SiteOption,
 }
 
+const MB: NonZeroU32 = NonZeroU32::new(1_000_000).expect("not zero");
+
 impl Scrub {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let hub = Hub::new(self.site.open()?, Box::new(Stores::default()), Shutdown::default());
         let hosted = hub.open(&self.repo)?;
         let gateway = hub.gateway(&hosted).await;
-        let nodes = hosted.repo.nodes.iter().filter(|node| self.node.as_ref().is_none_or(|only| *only == node.name));
-        let nodes: Vec<_> = nodes.collect();
-        let mut copies = Vec::new();
-        hosted.repo.branch.for_each_key(|key, locations| {
-            for uuid in locations.present() {
-                if let Some(node) = nodes.iter().find(|node| node.uuid == uuid) {
-                    copies.push((key.clone(), node.name.clone()));
-                }
-            }
-            Ok(())
-        })?;
+        let nodes = hosted.repo.nodes.iter().map(|node| node.name.clone());
+        let nodes = nodes.filter(|name| self.node.as_ref().is_none_or(|only| only == name)).collect();
+        let pace = Pace::default();
+        pace.set(self.rate.map(|rate| rate.saturating_mul(MB)));
+        let mut progress = Progress::new(hub.site());
         let mut out = Lines::new();
         let mut tally = Tally::default();
-        let (started, mut read) = (Instant::now(), 0);
-        for (key, node) in copies {
-            match gateway.scrub(&node, &key).await {
+        let mut read = 0;
+        for Due { key, node, uuid, .. } in gateway.copies_due(&nodes, u64::MAX, usize::MAX)? {
+            match gateway.scrub(&node, &key, &pace).await {
                 Ok((Copy::Good, size)) => {
                     tally.done();
                     read += size;
+                    progress.read(uuid, key).await?;
                 }
                 Ok((Copy::Bad, _)) => tally.failed(format_args!("{key}: the copy on node {node} was bad")),
                 Ok((Copy::Gone, _)) => tally.failed(format_args!("{key}: the copy on node {node} is gone, or damaged")),
                 Err(error) => tally.failed(format_args!("{key}: {error}")),
             }
-            if let Some(rate) = self.rate {
-                let due = Duration::from_secs_f64(read as f64 / (f64::from(rate.get()) * 1e6));
-                tokio::time::sleep(due.saturating_sub(started.elapsed())).await;
-            }
         }
+        progress.end().await?;
         hosted.repo.branch.commit()?;
         out.line(format_args!("{read} bytes were read and are good"))?;
         out.end()?;

@@ -96,8 +96,9 @@ impl Serve {
             Err(error) => return Err(error.into()),
         }
         shutdown.running.spawn(worker::repair(hub.clone()));
-        shutdown.running.spawn(worker::sweep(hub.clone()));
-        shutdown.running.spawn(worker::collect(hub.clone()));
+        shutdown.running.spawn(worker::scrub(hub.clone()));
+        shutdown.running.spawn(worker::keep::sweep(hub.clone()));
+        shutdown.running.spawn(worker::keep::collect(hub.clone()));
         out.line("ready")?;
         out.end()?;
         tell(&[NotifyState::Ready]);

@@ -61,6 +61,13 @@ fn show(out: &mut Lines, status: &status::Status) -> Result<(), Failure> {
         out.line(format_args!("node {}", told(node)))?;
     }
     out.line(format_args!("repositories: {}, locks: {}", status.repositories.len(), status.locks))?;
+    if status.repairs > 0 || status.lost > 0 {
+        let lost = match status.lost {
+            0 => String::new(),
+            lost => format!(", {lost} lost: no node has their content any more (`annex-keep repair` names them)"),
+        };
+        out.line(format_args!("keys that wait for repair: {}{lost}", status.repairs))?;
+    }
     if status.daemon {
         let (connections, running, waiting) = (status.connections, status.running, status.waiting);
         out.line(format_args!("connections: {connections}, transfers: {running} running, {waiting} waiting"))?;

@@ -2,8 +2,10 @@
 
 use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
+use annex_protocol::uuid::Uuid;
 
-use super::{Gateway, GatewayError, Locked, Target};
+use super::{Gateway, GatewayError};
+use crate::stream::Pace;
 use crate::task::blocking;
 
 /// What came of emptying a node.
@@ -18,26 +20,15 @@ pub struct Drained {
 impl Gateway {
     /// Empties a node of the repository, by name: copies each key to where it should be, and removes it from the node
     /// when enough other nodes hold it under lock.
-    pub async fn drain(&self, name: &str) -> Result<Drained, GatewayError> {
+    pub async fn drain(&self, name: &str, pace: &Pace) -> Result<Drained, GatewayError> {
         let position = self.0.nodes.iter().position(|member| member.name == name);
         let Some((position, member)) = position.and_then(|at| Some((at, self.0.nodes.get(at)?))) else {
             return Err(GatewayError::Refused(format!("this repository has no node {name}")));
         };
-        let (gateway, uuid) = (self.clone(), member.uuid.clone());
-        let keys = blocking(move || {
-            let mut keys = Vec::new();
-            gateway.0.branch.for_each_key(|key, locations| {
-                if locations.present().any(|present| present == uuid) {
-                    keys.push(key);
-                }
-                Ok(())
-            })?;
-            Ok::<_, GatewayError>(keys)
-        })
-        .await?;
+        let keys = self.keys_by_log(&member.uuid, true).await?;
         let mut drained = Drained::default();
         for key in keys {
-            match self.release(position, &key).await {
+            match self.release(position, &key, pace).await {
                 Ok(()) => drained.gone += 1,
                 Err(error) => drained.kept.push((key, error.to_string())),
             }
@@ -45,35 +36,29 @@ impl Gateway {
         Ok(drained)
     }
 
-    /// Removes a key from a node when as many other nodes as numcopies and mincopies ask for hold it, under lock.
-    async fn release(&self, position: usize, key: &Key) -> Result<(), GatewayError> {
-        // What cannot be copied now is told by what is missing below.
-        let copied = self.repair(key, &AssociatedFile::default()).await;
-        let gateway = self.clone();
-        let needed = blocking(move || gateway.copies_needed()).await?;
-        let mut locks: Vec<Locked> = Vec::new();
-        for (other, member) in self.0.nodes.iter().enumerate() {
-            if other == position || member.draining || locks.len() >= needed {
-                continue;
-            }
-            if let Ok(Some(lock)) = self.lock(Target::Node(other), key).await {
-                locks.push(lock);
-            }
-        }
-        let outcome = if locks.len() >= needed {
-            let removed = self.remove(Target::Node(position), key, None).await;
-            removed.and_then(|removed| match removed.failures.as_slice() {
-                [] => Ok(()),
-                failures => Err(GatewayError::Refused(failures.join("; "))),
-            })
-        } else {
-            let why = copied.err().map(|error| format!(": {error}")).unwrap_or_default();
-            let text = format!("{needed} copies must be on other nodes, and {} are{why}", locks.len());
-            Err(GatewayError::Refused(text))
+    /// Returns the keys that a repository has by the location logs, or the others.
+    pub(super) async fn keys_by_log(&self, uuid: &Uuid, present: bool) -> Result<Vec<Key>, GatewayError> {
+        let (branch, uuid) = (self.0.branch.clone(), uuid.clone());
+        let list = move || {
+            let mut keys = Vec::new();
+            branch.for_each_key(|key, locations| {
+                if locations.is_present(&uuid) == present {
+                    keys.push(key);
+                }
+                Ok(())
+            })?;
+            Ok(keys)
         };
-        for lock in locks {
-            self.unlock(lock).await?;
-        }
-        outcome
+        blocking(list).await
+    }
+
+    /// Removes a key from a node when as many other nodes as numcopies and mincopies ask for hold it, under lock.
+    async fn release(&self, position: usize, key: &Key, pace: &Pace) -> Result<(), GatewayError> {
+        // What cannot be copied now is told by what is missing below.
+        let copied = self.repair(key, &AssociatedFile::default(), pace).await;
+        self.remove_proved(position, key).await.map_err(|error| match copied {
+            Ok(_) => error,
+            Err(cause) => GatewayError::Refused(format!("{error}: {cause}")),
+        })
     }
 }

@@ -23,6 +23,8 @@ pub struct OnNode {
     pub wants: bool,
     /// Whether the key should be stored there now: wanted and missing, or chosen for want of copies.
     pub missing: bool,
+    /// Whether the node has a copy that it does not want, and that nobody would miss.
+    pub surplus: bool,
 }
 
 /// What is known about a key in a repository.
@@ -52,14 +54,19 @@ impl Gateway {
             let (wanting, numcopies) = gateway.wanting(&key, file.as_deref(), &all, &[])?;
             let missing = gateway.choose_blocking(&key, file.as_deref(), &absent, &holders)?;
             let log = logged(&gateway.0.branch.read(&key.branch_path(".log"))?);
-            Ok::<_, GatewayError>((wanting, numcopies, missing, log))
+            let mut locations = log.clone();
+            locations.retain(|uuid| !absent.contains(uuid));
+            locations.extend(holders);
+            let surplus = gateway.surplus(&key, &locations)?;
+            Ok::<_, GatewayError>((wanting, numcopies, missing, surplus, log))
         };
-        let (wanting, numcopies, missing, log) = blocking(known).await?;
+        let (wanting, numcopies, missing, surplus, log) = blocking(known).await?;
         let nodes = self.0.nodes.iter().zip(present).map(|(member, present)| OnNode {
             name: member.name.clone(),
             logged: log.contains(&member.uuid),
             wants: wanting.contains(&member.uuid),
             missing: missing.contains(&member.uuid),
+            surplus: surplus.contains(&member.uuid),
             uuid: member.uuid.clone(),
             present,
         });

@@ -5,9 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use annex_protocol::key::Key;
 use annex_protocol::log::{LocationLog, Metadata, MetadataLog, PresenceLog, recorded_urls};
-use annex_protocol::prefer::KeyFacts;
+use annex_protocol::prefer::{KeyFacts, Placement};
 use annex_protocol::uuid::Uuid;
 
+use super::Gateway;
 use crate::annex::placement::PlacementState;
 use crate::annex::sizes::Sizes;
 use crate::annex::{Branch, BranchError};
@@ -63,6 +64,26 @@ impl KeyFacts for Facts<'_> {
         let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
         self.keep_error(self.branch.update_sizes(&mut sizes))?;
         Some(sizes.of(repository)?.saturating_add(self.coming.get(repository).copied().unwrap_or_default()))
+    }
+}
+
+impl Gateway {
+    /// Answers a question about a key by preferred content, given who has it (clusters not added). Blocks.
+    pub(super) fn judge<T>(
+        &self,
+        key: &Key,
+        locations: BTreeSet<Uuid>,
+        judge: impl FnOnce(&Placement, &Facts<'_>) -> T,
+    ) -> Result<T, BranchError> {
+        let state = self.placement()?;
+        let (branch, sizes, failed) = (&self.0.branch, &self.0.sizes, Mutex::new(None));
+        let coming = if state.depends_on_sizes() { self.coming(key) } else { HashMap::new() };
+        let facts = Facts { branch, state: &state, sizes, coming, key, locations, failed };
+        let judged = judge(&state.placement, &facts);
+        match facts.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(judged),
+        }
     }
 }
 

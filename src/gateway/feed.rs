@@ -28,14 +28,20 @@ const QUEUE_PIECES: usize = 256;
 pub(super) struct Feed {
     pub(super) members: Vec<Member>,
     patience: Patience,
-    /// The file that they share, and how each stores it, in the order of the members.
-    shared: Option<(Arc<SpoolFile>, Vec<Box<dyn FileUpload>>)>,
+    shared: Option<Shared>,
     /// Where the upload goes on.
     pub(super) offset: u64,
     queue: mpsc::Sender<Order>,
     budget: Budget,
     size: Option<u64>,
     task: JoinHandle<Ended>,
+}
+
+/// A file for several nodes.
+struct Shared {
+    file: Arc<SpoolFile>,
+    /// How each of the members stores it, in their order.
+    stores: Vec<Box<dyn FileUpload>>,
 }
 
 enum Order {
@@ -55,14 +61,10 @@ impl Feed {
     /// Makes the feed of nodes that take the file which `spooling` writes.
     pub(super) fn of_file(spooling: Box<Spooling>, takers: Vec<(Member, Box<dyn FileUpload>)>) -> Self {
         let (members, stores) = takers.into_iter().unzip();
-        Self::start(members, Some((spooling.file(), stores)), spooling)
+        Self::start(members, Some(Shared { file: spooling.file(), stores }), spooling)
     }
 
-    fn start(
-        members: Vec<Member>,
-        shared: Option<(Arc<SpoolFile>, Vec<Box<dyn FileUpload>>)>,
-        upload: Box<dyn Upload>,
-    ) -> Self {
+    fn start(members: Vec<Member>, shared: Option<Shared>, upload: Box<dyn Upload>) -> Self {
         // One for all nodes of a site.
         let patience = members.first().map(|member| member.patience).unwrap_or_default();
         let (queue, orders) = mpsc::channel(QUEUE_PIECES);
@@ -73,9 +75,9 @@ impl Feed {
 
     /// Leaves nodes out of it.
     pub(super) fn leave_out(&mut self, left_out: impl Fn(&Member) -> bool) {
-        if let Some((_, stores)) = &mut self.shared {
+        if let Some(shared) = &mut self.shared {
             let mut members = self.members.iter();
-            stores.retain(|_| members.next().is_some_and(|member| !left_out(member)));
+            shared.stores.retain(|_| members.next().is_some_and(|member| !left_out(member)));
         }
         self.members.retain(|member| !left_out(member));
     }
@@ -149,7 +151,7 @@ impl Feed {
         let limit = self.patience.commit() + all_of(self.size);
         let shared = self.shared.take();
         let (members, ended) = self.end(|upload| upload.commit_and_tell()).await;
-        let Some((file, stores)) = shared else {
+        let Some(Shared { file, stores }) = shared else {
             return members.into_iter().map(|member| (member, ended.clone())).collect();
         };
         let stored = members.into_iter().zip(stores).map(|(member, store)| {

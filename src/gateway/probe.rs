@@ -24,9 +24,7 @@ impl Gateway {
     ///
     /// `salt` makes the key one that nobody else has.
     pub async fn probe(&self, name: &str, salt: &[u8]) -> Result<Vec<Tried>, GatewayError> {
-        let Some(member) = self.0.nodes.iter().find(|member| member.name == name) else {
-            return Err(GatewayError::Refused(format!("this repository has no node {name}")));
-        };
+        let member = self.named(name)?;
         let content = Bytes::from([b"annex-keep tries out a node: ", salt].concat());
         let Some(key) = probe_key(&content) else {
             return Err(GatewayError::Refused("the probe has no key".to_owned()));

@@ -49,7 +49,7 @@ pub struct Receiving {
     admission: Admission,
     /// Why the content is not taken any more, though it still comes.
     cut_off: Option<String>,
-    checker: Checker,
+    checker: Box<Checker>,
     /// Nodes that go on from the same offset share one cutter, and so one pass of hashing.
     groups: Vec<Group>,
     /// Nodes that had the content before.
@@ -76,7 +76,9 @@ impl Gateway {
                 self.record_present(key, &plan.holders).await?;
                 return Ok(Put::AlreadyHave(plan.holders));
             }
-            return Err(GatewayError::Refused(plan.failures.join("; ")));
+            let unwanted = || "no node of this cluster wants the content".to_owned();
+            let text = if plan.failures.is_empty() { unwanted() } else { plan.failures.join("; ") };
+            return Err(GatewayError::Refused(text));
         }
         let admission = self.admit(key, &plan.targets).await?;
         Ok(Put::Receive(self.receive(key, file, plan, admission).await?))
@@ -103,7 +105,7 @@ impl Gateway {
         let group = |(offset, feeds)| Group { offset, cutter: Cutter::new(MAX_BLOCK, offset), feeds };
         let groups = by_offset.into_iter().map(group).collect();
         let (gateway, size, key, file) = (self.clone(), key.content_size(), key.clone(), file.clone());
-        let (holders, received, announced, cut_off) = (plan.holders, 0, None, None);
+        let (holders, received, announced, cut_off, checker) = (plan.holders, 0, None, None, Box::new(checker));
         let mut receiving = Receiving {
             gateway,
             key,
@@ -250,7 +252,7 @@ impl Receiving {
     /// Content that is not the key's leaves nothing behind. Nodes that fail are left out; an error if none is left.
     async fn commit(mut self) -> Result<Stored, GatewayError> {
         self.cut().await;
-        let checker = std::mem::replace(&mut self.checker, Checker::new(&self.key));
+        let checker = std::mem::replace(&mut self.checker, Box::new(Checker::new(&self.key)));
         if !checker.finish().await {
             self.abort().await;
             return Err(GatewayError::Refused("what was sent is not the content of the key".to_owned()));

@@ -60,10 +60,18 @@ impl Gateway {
         Ok(removed)
     }
 
+    /// Removes a key from a node, so that nobody takes it for known to be there, whatever happens in between.
+    async fn remove_forgotten(&self, member: &Member, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
+        self.forget(member, key).await?;
+        let removed = member.remove_and_tell(key).await.map_err(|source| member.failed(source));
+        self.forget(member, key).await?;
+        Ok(self.behind(member, removed?))
+    }
+
     async fn remove_from(&self, member: &Member, key: &Key, before: Option<u64>) -> Result<Vec<Uuid>, Kept> {
         // Presence comes before time and locks: what is not there is gone, whenever that is asked.
         match member.present(key).await {
-            Ok(false) => return Ok(Vec::new()),
+            Ok(false) => return self.forget(member, key).await.map(|()| Vec::new()).map_err(Kept::Failed),
             Ok(true) => {}
             Err(source) => return Err(Kept::Failed(member.failed(source))),
         }
@@ -74,10 +82,7 @@ impl Gateway {
         let outcome = match (before, self.now().await) {
             (_, Err(error)) => Err(Kept::Failed(error)),
             (Some(before), Ok(now)) if now >= before => Err(Kept::TooLate),
-            _ => match member.remove_and_tell(key).await {
-                Ok(others) => Ok(self.behind(member, others)),
-                Err(source) => Err(Kept::Failed(member.failed(source))),
-            },
+            _ => self.remove_forgotten(member, key).await.map_err(Kept::Failed),
         };
         let site = self.0.site.clone();
         blocking(move || site.end_removal(&removal)).await.map_err(site_failed)?;

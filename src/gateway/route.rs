@@ -3,7 +3,7 @@
 //! Source: spec `p2p-protocol.md` §11.2, `preferred-content.md` §9; design `architecture.md`, "What the gateway promises".
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use annex_protocol::key::Key;
 use annex_protocol::log::SingleLog;
@@ -11,8 +11,9 @@ use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::prefer::{Question, pick};
 use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
+use sha2::{Digest, Sha256};
 
-use super::facts::{Facts, logged};
+use super::facts::logged;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::annex::BranchError;
 use crate::annex::placement::PlacementState;
@@ -49,9 +50,6 @@ impl Gateway {
             without.retain(|member: &Member| !member.draining);
             let staying = plan.holders.iter().filter(|uuid| !self.is_draining(uuid)).cloned().collect::<Vec<_>>();
             without = self.choose(key, file, without, &staying).await?;
-            if without.is_empty() && plan.holders.is_empty() && plan.failures.is_empty() {
-                return Err(GatewayError::Refused("no node of this cluster wants the content".to_owned()));
-            }
         }
         plan.targets = without;
         Ok(plan)
@@ -116,28 +114,19 @@ impl Gateway {
         absent: &[Uuid],
         present: &[Uuid],
     ) -> Result<(Vec<Uuid>, u64), BranchError> {
-        let branch = &self.0.branch;
-        let state = self.placement()?;
         // The log as it should be: what nodes say of themselves is newer than what was recorded of them.
-        let mut locations = logged(&branch.read(&key.branch_path(".log"))?);
+        let mut locations = logged(&self.0.branch.read(&key.branch_path(".log"))?);
         locations.retain(|uuid| !absent.contains(uuid));
         locations.extend(present.iter().cloned());
-        let failed = Mutex::new(None);
-        let coming = if state.depends_on_sizes() { self.coming(key) } else { HashMap::new() };
-        let facts = Facts { branch, state: &state, sizes: &self.0.sizes, coming, key, locations, failed };
-        let wants = |repository: &&Uuid| {
-            let question = Question { repository, key, file, facts: &facts };
-            state.placement.wants(&question).unwrap_or(true)
-        };
-        let wanting = absent.iter().filter(wants).cloned().collect();
-        match facts.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => Ok((wanting, state.placement.numcopies.get())),
-        }
+        self.judge(key, locations, |placement, facts| {
+            let wants =
+                |repository: &&Uuid| placement.wants(&Question { repository, key, file, facts }).unwrap_or(true);
+            (absent.iter().filter(wants).cloned().collect(), placement.numcopies.get())
+        })
     }
 
     /// Returns how many bytes uploads of other keys will bring to each node. Blocks.
-    fn coming(&self, key: &Key) -> HashMap<Uuid, u64> {
+    pub(super) fn coming(&self, key: &Key) -> HashMap<Uuid, u64> {
         self.0.site.uploads_under_way(key).unwrap_or_else(|error| {
             tracing::warn!("{key}: chosen without a look at uploads under way: {error}");
             HashMap::new()
@@ -152,9 +141,16 @@ impl Gateway {
         Ok(usize::try_from(numcopies.max(mincopies)).unwrap_or(usize::MAX).max(1))
     }
 
-    /// Returns what tells one state of the placement logs from another. Blocks.
+    /// Returns what tells one state of all that decides where keys go from another: the placement logs, the nodes, which
+    /// of them are to become empty, and what the site says. Blocks.
     pub fn placement_fingerprint(&self) -> Result<[u8; 32], GatewayError> {
-        Ok(self.placement()?.fingerprint)
+        let mut hash = Sha256::new_with_prefix(self.placement()?.fingerprint);
+        for member in self.0.nodes.iter() {
+            hash.update(member.uuid.as_bytes());
+            hash.update([0, u8::from(member.draining)]);
+        }
+        hash.update(format!("{:?} {:?}", self.0.unwanted, self.0.site.config().repair.surplus));
+        Ok(hash.finalize().into())
     }
 
     /// Returns the placement logs as they are now. Blocks.

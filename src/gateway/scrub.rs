@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::digest::Checker;
 use super::{Gateway, GatewayError, Member};
 use crate::node::NodeError;
+use crate::stream::Pace;
 
 /// What a second look at a copy says.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,14 +23,13 @@ pub enum Copy {
 }
 
 impl Gateway {
-    /// Reads a key's copy on a node from start to end, by the node's name, and returns what it is and its size.
+    /// Reads a key's copy on a node from start to end, by the node's name and no faster than `pace`, and returns what it
+    /// is and its size.
     ///
     /// A copy that is bad or gone is taken out of the location log and comes into the repair queue.
-    pub async fn scrub(&self, name: &str, key: &Key) -> Result<(Copy, u64), GatewayError> {
-        let Some(member) = self.0.nodes.iter().find(|member| member.name == name) else {
-            return Err(GatewayError::Refused(format!("this repository has no node {name}")));
-        };
-        let read = self.read_whole(member, key).await.map_err(|source| member.failed(source))?;
+    pub async fn scrub(&self, name: &str, key: &Key, pace: &Pace) -> Result<(Copy, u64), GatewayError> {
+        let member = self.named(name)?;
+        let read = self.read_whole(member, key, pace).await.map_err(|source| member.failed(source))?;
         match read {
             None => {
                 self.record_lost(member, key).await;
@@ -47,7 +47,7 @@ impl Gateway {
     /// location log, and comes into the repair queue; unless no other node has a copy.
     pub(super) async fn condemn(&self, member: &Member, key: &Key) {
         let condemned = async {
-            if !matches!(self.read_whole(member, key).await, Ok(Some((false, _)))) {
+            if !matches!(self.read_whole(member, key, &Pace::default()).await, Ok(Some((false, _)))) {
                 return Ok::<(), GatewayError>(());
             }
             let mut others = false;
@@ -58,7 +58,9 @@ impl Gateway {
                 tracing::error!("{key}: the copy on node {} is bad, and there is no other: it stays", member.name);
                 return Ok(());
             }
+            self.forget(member, key).await?;
             member.set_aside(key).await.map_err(|source| member.failed(source))?;
+            self.forget(member, key).await?;
             tracing::warn!("{key}: the copy on node {} was bad, and is set aside", member.name);
             self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
             let cause = format!("the copy on node {} was bad", member.name);
@@ -71,14 +73,17 @@ impl Gateway {
     }
 
     /// Reads a copy; returns whether it is the key's content, and its size.
-    async fn read_whole(&self, member: &Member, key: &Key) -> Result<Option<(bool, u64)>, NodeError> {
+    async fn read_whole(&self, member: &Member, key: &Key, pace: &Pace) -> Result<Option<(bool, u64)>, NodeError> {
         let Some(mut content) = member.get(key, 0).await? else { return Ok(None) };
         let mut checker = Checker::new(key);
         let patience = member.patience.progress;
         let stalled = |_| NodeError::Unreachable(format!("nothing came for {} s", patience.as_secs()));
         while let Some(bytes) = timeout(patience, content.stream.next()).await.map_err(stalled)? {
             match bytes {
-                Ok(bytes) => checker.take(bytes).await,
+                Ok(bytes) => {
+                    pace.pass(bytes.len()).await;
+                    checker.take(bytes).await;
+                }
                 Err(_) if content.verified => return Ok(None),
                 Err(error) => return Err(NodeError::Failed(error.to_string())),
             }

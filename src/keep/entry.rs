@@ -54,7 +54,8 @@ impl KeepStore {
         manifest::check(owner, to)?;
         let Some(entry) = self.found(owner, from).await? else { return Ok(false) };
         if from != to {
-            self.inner.make_entry(owner, to, entry.blocks).await?;
+            let unreferenced = self.inner.make_entry(owner, to, entry.blocks).await?;
+            self.inner.discard(unreferenced, self.inner.deadline()).await?;
             self.remove(owner, from).await?;
         }
         Ok(true)

@@ -35,18 +35,32 @@ impl KeepStore {
             let missing = self.inner.missing(&wanted).await?;
             let held: Vec<Block> = wanted.iter().copied().filter(|block| !missing.contains(block)).collect();
             if held.is_empty() {
-                self.remove(owner, name).await?;
+                self.release(owner, name).await?;
                 return Ok(missing);
             }
-            if self.entry(owner, name).await?.is_some_and(|entry| entry.blocks == held) {
+            let before = self.entry(owner, name).await?;
+            if before.as_ref().is_some_and(|entry| entry.blocks == held) {
                 return Ok(missing);
             }
             match self.inner.make_entry(owner, name, held).await {
-                Ok(_) => return Ok(missing),
+                Ok(unreferenced) => {
+                    self.inner.discard_manifest(before, unreferenced).await?;
+                    return Ok(missing);
+                }
                 Err(KeepError::Store(StoreError::Gone { .. })) if tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Removes an entry; false when there is none. Its blocks stay until they are [collected](Self::collect) as garbage: who
+    /// was told of them may still read them for a while.
+    pub async fn release(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
+        let before = self.entry(owner, name).await?;
+        let removed = self.inner.index.remove(owner, name, self.inner.deadline()).await?;
+        let was_there = removed.is_some();
+        self.inner.discard_manifest(before, removed.unwrap_or_default()).await?;
+        Ok(was_there)
     }
 
     /// Brings a block back from the trash if something refers to it, as a process that died may have left it; false if not.
@@ -59,19 +73,26 @@ impl KeepStore {
 }
 
 impl Inner {
-    /// Makes an entry of blocks that are in place.
-    pub(super) async fn make_entry(&self, owner: &[u8], name: &[u8], blocks: Vec<Block>) -> Result<Entry, KeepError> {
+    /// Makes an entry of blocks that are in place; returns those that nothing refers to any more because of that.
+    pub(super) async fn make_entry(
+        &self,
+        owner: &[u8],
+        name: &[u8],
+        blocks: Vec<Block>,
+    ) -> Result<Vec<Block>, KeepError> {
         let size = blocks.iter().map(|block| u64::from(block.size)).sum();
         let manifest = match self.manifest(owner, name, &blocks)? {
             Some(text) => put(self, text, size).await?.0,
             None => Block::EMPTY,
         };
         let (owner, name, stored) = (owner.to_vec(), name.to_vec(), SystemTime::now());
-        self.record(Entry { owner, name, size, manifest, blocks, stored }).await
+        self.record(&Entry { owner, name, size, manifest, blocks, stored }).await
     }
 
     /// Records an entry whose blocks are in place; if one is not by then, the entry is not there either.
-    pub(super) async fn record(&self, entry: Entry) -> Result<Entry, KeepError> {
+    ///
+    /// Returns the blocks that nothing refers to any more because of that.
+    pub(super) async fn record(&self, entry: &Entry) -> Result<Vec<Block>, KeepError> {
         let deadline = self.deadline();
         let unreferenced = self.index.put(entry.clone(), deadline).await?;
         // A removal of another entry may have moved them away before it could know of this one.
@@ -81,7 +102,13 @@ impl Inner {
             self.index.remove(&entry.owner, &entry.name, deadline).await?;
             return Err(StoreError::Gone { store: self.blocks.name(), block: *block }.into());
         }
-        self.discard(unreferenced, deadline).await?;
-        Ok(entry)
+        Ok(unreferenced)
+    }
+
+    /// Moves the manifest of an entry that was there before to the trash: in its place it would bring the entry back when the
+    /// index is rebuilt.
+    async fn discard_manifest(&self, before: Option<Entry>, mut unreferenced: Vec<Block>) -> Result<(), KeepError> {
+        unreferenced.retain(|block| before.as_ref().is_some_and(|entry| entry.manifest == *block));
+        self.discard(unreferenced, self.deadline()).await
     }
 }

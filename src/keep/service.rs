@@ -27,7 +27,6 @@ mod upload;
 
 pub use crate::store::volumes::{Copies, Wanted};
 pub use admin::Trashed;
-pub use collect::Reconciled;
 pub use lists::{BadList, PullItem, TrashItem};
 pub use upload::{BlockUpload, UploadError};
 
@@ -200,11 +199,11 @@ impl KeepService {
         }
     }
 
-    /// Takes the references of a collection away. Blocks that nothing else needs go to the trash.
+    /// Takes the references of a collection away. Blocks that nothing else needs are garbage from then on.
     pub async fn release(&self, collection: &str) -> Result<(), KeepError> {
         let mut released = Ok(());
         for mount in &self.0.mounts {
-            let removed = async { mount.store.open().await?.remove(COLLECTIONS, collection.as_bytes()).await };
+            let removed = async { mount.store.open().await?.release(COLLECTIONS, collection.as_bytes()).await };
             if let Err(error) = removed.await {
                 released = Err(error);
             }

@@ -311,8 +311,9 @@ impl Going {
         }
         let size = blocks.iter().map(|block| u64::from(block.size)).sum();
         let text = self.inner.manifest(&self.owner, &self.name, &blocks)?;
-        if let (Some(text), Some(_)) = (&text, self.inner.index.holding())
-            && text.len() <= SMALL
+        if let Some(text) = text.as_ref().filter(|text| text.len() <= SMALL)
+            && self.inner.options.manifests == Manifests::Sealed
+            && self.inner.index.holding().is_some()
         {
             return self.commit_holding(blocks, before, size, text.clone()).await;
         }
@@ -339,7 +340,9 @@ impl Going {
         }
         let (owner, name) = (self.owner.clone(), self.name.clone());
         let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
-        self.inner.record(entry).await
+        let unreferenced = self.inner.record(&entry).await?;
+        self.inner.discard(unreferenced, self.inner.deadline()).await?;
+        Ok(entry)
     }
 
     /// Makes the entry, of which only `before` blocks are in place or on their way, with its manifest in `text`.

@@ -4,6 +4,7 @@
 //! DIR/HASHDIRLOWER/KEY/KEY           content; the mixed hash directory is read too. File and folder are not writable
 //! DIR/HASHDIRLOWER/KEY-SnCm/…        chunk m of n bytes each (the last one is shorter)
 //! DIR/tmp/annex-keep-…               uploads on their way
+//! DIR/tmp/damaged/TIME/…             a bad copy, set aside at TIME (seconds since the epoch) under the path that it had
 //! DIR/tmp/annex-keep.id              tells this directory from another one in its place
 //! ```
 //!
@@ -144,5 +145,10 @@ impl Node for DirectoryNode {
     async fn remove(&self, key: &Key) -> Result<(), NodeError> {
         let key = key.clone();
         self.ask(move |place| place.remove(&key)).await
+    }
+
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        let key = key.clone();
+        self.ask(move |place| place.set_aside(&key)).await
     }
 }

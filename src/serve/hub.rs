@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::arvados::{Api, ApiError};
 use super::keep::{Mount, SiteKeep};
@@ -20,7 +20,8 @@ use crate::gateway::{Gateway, GatewayError, Target};
 use crate::node::Node;
 use crate::node::measured::Meters;
 use crate::repo::{Repo, RepoError};
-use crate::site::{RepoName, Site, SiteError};
+use crate::site::{Config, RepoName, Site, SiteError};
+use crate::stream::Pace;
 use crate::task::{Shutdown, blocking};
 
 /// Opens the nodes of a repository: what doors may ask for, but not do.
@@ -52,10 +53,24 @@ struct Inner {
     open: Mutex<Open>,
     keep: Mutex<Option<SiteKeep>>,
     catalogue: OnceCell<Catalogue>,
+    /// For what requests to the API server hold: one permit for each KiB.
+    room: Arc<Semaphore>,
     traffic: Traffic,
     shutdown: Shutdown,
     started: Instant,
     listening: Mutex<Vec<String>>,
+    paces: Paces,
+    /// Told when the configuration was read again.
+    reloads: watch::Sender<()>,
+}
+
+/// How fast what is done in the background may go.
+#[derive(Default)]
+pub struct Paces {
+    /// Bytes of repairs, of all of them together.
+    pub repair: Pace,
+    /// Bytes that are read again.
+    pub scrub: Pace,
 }
 
 /// Repositories that are open, and whose UUIDs are known.
@@ -88,6 +103,9 @@ struct Stamp {
 /// After a change that came outside of a session, the git-annex branch is committed this much later.
 pub const COMMIT_AFTER: Duration = Duration::from_secs(1);
 
+/// Bytes that the bodies of requests to the API server may have together.
+const ROOM: usize = 256 << 20;
+
 /// How often, at most, all repositories are looked through for a UUID that nobody knows.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -96,8 +114,24 @@ impl Hub {
     pub fn new(site: Site, assemble: Box<dyn Assemble>, shutdown: Shutdown) -> Self {
         let traffic = Traffic::new(&site.config().limits);
         let (open, keep, catalogue) = (Mutex::default(), Mutex::default(), OnceCell::new());
+        let room = Arc::new(Semaphore::new(ROOM >> 10));
+        let (paces, reloads) = (Paces::default(), watch::Sender::new(()));
+        paces.set(site.config());
         let (site, started, listening) = (RwLock::new(site), Instant::now(), Mutex::default());
-        Self(Arc::new(Inner { site, assemble, open, keep, catalogue, traffic, shutdown, started, listening }))
+        Self(Arc::new(Inner {
+            site,
+            assemble,
+            open,
+            keep,
+            catalogue,
+            room,
+            traffic,
+            shutdown,
+            started,
+            listening,
+            paces,
+            reloads,
+        }))
     }
 
     /// Returns the site as it is configured now.
@@ -108,6 +142,16 @@ impl Hub {
     /// Returns what goes on.
     pub fn traffic(&self) -> &Traffic {
         &self.0.traffic
+    }
+
+    /// Returns how fast what is done in the background may go.
+    pub fn paces(&self) -> &Paces {
+        &self.0.paces
+    }
+
+    /// Returns what changes when the configuration is read again.
+    pub(super) fn reloads(&self) -> watch::Receiver<()> {
+        self.0.reloads.subscribe()
     }
 
     /// Returns what tells of the program's end.
@@ -150,9 +194,11 @@ impl Hub {
     pub fn reload(&self) -> Result<(), SiteError> {
         let site = self.site().reload()?;
         self.0.traffic.set_limits(&site.config().limits);
+        self.0.paces.set(site.config());
         *self.0.site.write().unwrap_or_else(PoisonError::into_inner) = site;
         *self.opened() = Open::default();
         *self.0.keep.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.reloads.send_replace(());
         Ok(())
     }
 
@@ -175,6 +221,12 @@ impl Hub {
         let site = self.site();
         let open = || async { Catalogue::open(self.0.assemble.database(&site).await?).await };
         self.0.catalogue.get_or_try_init(open).await.cloned()
+    }
+
+    /// Waits until there is room in memory for a request's body of so many bytes, and holds it.
+    pub async fn room_for(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let wanted = u32::try_from(bytes.min(ROOM) >> 10).unwrap_or(u32::MAX);
+        Arc::clone(&self.0.room).acquire_many_owned(wanted).await.ok()
     }
 
     /// Returns what answers Arvados clients.
@@ -293,6 +345,13 @@ impl Hub {
             GatewayError::Refused(format!("expected repository UUID {uuid} but found UUID {found}"))
         })?;
         Ok((gateway, target))
+    }
+}
+
+impl Paces {
+    fn set(&self, config: &Config) {
+        self.repair.set(config.repair.bytes_per_second);
+        self.scrub.set(Some(config.scrub.bytes_per_second));
     }
 }
 

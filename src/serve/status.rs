@@ -41,6 +41,12 @@ pub struct Status {
     pub transfers: Vec<Transfer>,
     /// Content locks that hold, of all processes.
     pub locks: u64,
+    /// Keys that wait for repair.
+    #[serde(default)]
+    pub repairs: u64,
+    /// Keys that no node has any more.
+    #[serde(default)]
+    pub lost: u64,
     /// Open connections.
     pub connections: u64,
 }
@@ -99,7 +105,8 @@ const PROBE_TIME: Duration = Duration::from_secs(5);
 pub async fn status(hub: &Hub, daemon: bool) -> Result<Status, SiteError> {
     let site = hub.site();
     let nodes = nodes(hub, |_| true).await?;
-    let (repositories, locks) = blocking(move || Ok::<_, SiteError>((site.repos()?, site.locks()?))).await?;
+    let known = move || Ok::<_, SiteError>((site.repos()?, site.locks()?, site.count_repairs()?));
+    let (repositories, locks, (repairs, lost)) = blocking(known).await?;
     let (running, waiting) = hub.traffic().running_and_waiting();
     Ok(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -115,6 +122,8 @@ pub async fn status(hub: &Hub, daemon: bool) -> Result<Status, SiteError> {
         waiting: waiting as u64,
         transfers: hub.traffic().transfers(),
         locks,
+        repairs,
+        lost,
         connections: hub.traffic().connections() as u64,
     })
 }

@@ -19,8 +19,9 @@ mod node_local;
 mod node_p2p;
 mod node_s3;
 mod query;
+mod upkeep;
 
-pub(super) use edit::edit;
+pub(super) use edit::{edit, edited};
 pub(super) use initial::initial;
 pub use keep::{Keep, KeepVolume};
 pub use limits::{Limits, UserLimits};
@@ -29,6 +30,7 @@ pub use node_external::{External, Secret};
 pub use node_local::{AnnexSpec, DirectorySpec};
 pub use node_p2p::{HttpSpec, P2pSpec, PasswordSource, SshSpec};
 pub use node_s3::S3Spec;
+pub use upkeep::{Repair, Scrub, Surplus};
 
 /// The configuration's file name in the site directory.
 pub const FILE: &str = "annex-keep.toml";
@@ -59,6 +61,10 @@ pub struct Config {
     pub limits: Limits,
     /// The PostgreSQL database of the catalogue, if that is not a file of the site.
     pub database: Option<String>,
+    /// How copies are brought to where they should be.
+    pub repair: Repair,
+    /// How copies are read again.
+    pub scrub: Scrub,
 }
 
 /// One node of a site.
@@ -76,6 +82,10 @@ pub struct NodeConfig {
     pub cost: u32,
     /// It is to become empty: nothing new goes there, and what it has counts as missing elsewhere.
     pub drain: bool,
+    /// Whether the daemon reads its copies again.
+    pub scrub: bool,
+    /// For so many seconds what the node was seen to have is taken for present: nobody but this site changes it.
+    pub known_seconds: Option<u64>,
     /// Bytes that stay free on its disk; `None` is what its kind does by itself.
     pub reserve: Option<u64>,
     /// The most bytes that it should hold.
@@ -136,6 +146,10 @@ struct Raw {
     keep: keep::RawKeep,
     #[serde(default)]
     limits: limits::RawLimits,
+    #[serde(default)]
+    repair: upkeep::RawRepair,
+    #[serde(default)]
+    scrub: upkeep::RawScrub,
 }
 
 #[derive(Deserialize)]
@@ -148,6 +162,8 @@ struct RawNode {
     cost: Option<u32>,
     #[serde(default)]
     drain: bool,
+    scrub: Option<bool>,
+    known_seconds: Option<u64>,
     reserve: Option<limits::Size>,
     maxsize: Option<limits::Size>,
     #[serde(default)]
@@ -208,6 +224,8 @@ impl Config {
             keep: raw.keep.check()?,
             limits: raw.limits.check()?,
             database: database(raw.database)?,
+            repair: raw.repair.check()?,
+            scrub: raw.scrub.check()?,
         })
     }
 }
@@ -220,19 +238,27 @@ impl RawNode {
         let gateway = self.gateway.as_deref().map(node_p2p::gateway).transpose()?;
         let uuid = self.uuid.map(|text| Uuid::parse(text.as_bytes()).ok_or(format!("uuid: \"{text}\" is no UUID")));
         let served = self.keep.is_some();
+        let store = self.external.complete(NodeSpec::parse(&self.store)?.with(access, gateway)?)?;
         let node = NodeConfig {
             id: self.id,
-            store: self.external.complete(NodeSpec::parse(&self.store)?.with(access, gateway)?)?,
+            // What is read over a network, or from somebody who sends a bill, is read only if that is asked for.
+            scrub: self.scrub.unwrap_or(!is_far(&store)),
+            store,
             repo: repo.transpose()?,
             uuid: uuid.transpose()?,
             cost: self.cost.unwrap_or(DEFAULT_COST),
             drain: self.drain,
+            known_seconds: self.known_seconds.filter(|seconds| *seconds > 0),
             reserve: limits::bytes("reserve", self.reserve)?,
             max_size: limits::bytes("maxsize", self.maxsize)?,
             keep: self.keep.unwrap_or_default().check()?,
         };
         if served && !matches!(node.store, NodeSpec::Keep(_)) {
             return Err("only Keep stores are served to Keep's clients: leave keep out".to_owned());
+        }
+        if node.known_seconds.is_some() && !is_far(&node.store) {
+            return Err("known_seconds is for nodes over a network or behind a program: this one is asked as quickly"
+                .to_owned());
         }
         match node.store {
             NodeSpec::Keep(_) | NodeSpec::Directory(_) => {}
@@ -271,6 +297,11 @@ impl NodeConfig {
             _ => self.reserve.unwrap_or_default(),
         }
     }
+}
+
+/// Tells whether a node is reached over a network, or by a program that may do so.
+fn is_far(store: &NodeSpec) -> bool {
+    !matches!(store, NodeSpec::Keep(_) | NodeSpec::Annex(_) | NodeSpec::Directory(_))
 }
 
 impl NodeSpec {

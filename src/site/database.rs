@@ -70,6 +70,19 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE room ADD COLUMN rest INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE room ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+    ALTER TABLE repair ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE scrub (
+        node BLOB NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (node, key)) WITHOUT ROWID;
+    CREATE INDEX scrub_at ON scrub (at);
+",
+    "
+    CREATE TABLE known (
+        node BLOB NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL, removed INTEGER NOT NULL,
+        PRIMARY KEY (node, key)) WITHOUT ROWID;
+    CREATE INDEX known_removed ON known (at) WHERE removed = 1;
+",
 ];
 
 impl Database {

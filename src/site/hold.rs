@@ -127,7 +127,13 @@ impl Site {
     }
 }
 
-fn live(connection: &Connection, table: &str, node: &Uuid, key: &Key, now: u64) -> Result<bool, rusqlite::Error> {
+pub(super) fn live(
+    connection: &Connection,
+    table: &str,
+    node: &Uuid,
+    key: &Key,
+    now: u64,
+) -> Result<bool, rusqlite::Error> {
     let select = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE key = ?1 AND node = ?2 AND deadline > ?3)");
     let mut statement = connection.prepare_cached(&select)?;
     statement.query_row(params![key.as_bytes(), node.as_bytes(), now], |row| row.get(0))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use annex_protocol::uuid::Uuid;
-use toml_edit::{DocumentMut, InlineTable, Item, Table, value};
+use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, value};
 
 use super::config::{self, NodeSpec, Secret, check_node_name};
 use super::{RepoName, Site, SiteError};
@@ -42,11 +42,21 @@ impl Site {
         })
     }
 
+    /// Gives a node another place in the configuration; all else of it stays, what its UUIDs are made from too.
+    pub fn replace_node(&self, name: &str, spec: &NodeSpec) -> Result<(), SiteError> {
+        config::edit(self, |document| replace(document, name, spec))
+    }
+
+    /// Returns the site as it would be with a node in another place. Nothing is written.
+    pub fn with_node_at(&self, name: &str, spec: &NodeSpec) -> Result<Self, SiteError> {
+        let (_, config) = config::edited(self, |document| replace(document, name, spec))?;
+        Ok(self.with_config(config))
+    }
+
     /// Changes what a node costs, or whether it is to become empty.
     pub fn set_node(&self, name: &str, cost: Option<u32>, drain: Option<bool>) -> Result<(), SiteError> {
         config::edit(self, |document| {
-            let node = nodes(document)?.get_mut(name).and_then(Item::as_table_like_mut);
-            let node = node.ok_or_else(|| format!("there is no node {name}"))?;
+            let node = node(document, name)?;
             if let Some(cost) = cost {
                 node.insert("cost", value(i64::from(cost)));
             }
@@ -80,6 +90,16 @@ impl Site {
     }
 }
 
+fn replace(document: &mut DocumentMut, name: &str, spec: &NodeSpec) -> Result<(), String> {
+    node(document, name)?.insert("store", value(spec.to_string()));
+    Ok(())
+}
+
+fn node<'a>(document: &'a mut DocumentMut, name: &str) -> Result<&'a mut dyn TableLike, String> {
+    let node = nodes(document)?.get_mut(name).and_then(Item::as_table_like_mut);
+    node.ok_or_else(|| format!("there is no node {name}"))
+}
+
 fn nodes(document: &mut DocumentMut) -> Result<&mut Table, String> {
     document.get_mut("nodes").and_then(Item::as_table_mut).ok_or_else(|| "[nodes.NAME] is missing".to_owned())
 }
@@ -103,6 +123,14 @@ mod tests {
         site.set_node("d", Some(50), Some(true)).unwrap();
         let changed = site.reload().unwrap();
         assert_eq!((changed.config().nodes["d"].cost, changed.config().nodes["d"].drain), (50, true));
+        let moved = NodeSpec::parse("keep:/disk5").unwrap();
+        assert_eq!(site.with_node_at("d", &moved).unwrap().config().nodes["d"].store, moved);
+        assert_eq!(site.reload().unwrap().config().nodes["d"].store, spec, "nothing was written");
+        site.replace_node("d", &moved).unwrap();
+        let replaced = site.reload().unwrap();
+        assert_eq!(replaced.config().nodes["d"].store, moved);
+        assert_eq!(replaced.config().nodes["d"].id, changed.config().nodes["d"].id);
+        assert!(site.replace_node("e", &moved).is_err());
         site.set_node_size("d", "maxsize", "5 GB").unwrap();
         assert_eq!(site.reload().unwrap().config().nodes["d"].max_size, Some(5_000_000_000));
         assert!(site.set_node_size("d", "maxsize", "much").is_err());

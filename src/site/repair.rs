@@ -29,37 +29,67 @@ pub struct Wanting {
 const FIRST_PAUSE: u64 = 10;
 const LONGEST_PAUSE: u64 = 3600;
 
+/// Returns the columns of a [`Wanting`] in the order in which rows are read.
+const SELECT: &str = "SELECT gateway, key, file, cause, tries FROM repair";
+
 impl Site {
     /// Puts a key into the repair queue; one that is there already is tried at once again.
     pub fn want_repair(&self, wanting: &Wanting) -> Result<(), SiteError> {
+        self.want_repairs(std::slice::from_ref(wanting))
+    }
+
+    /// Puts keys into the repair queue, all of them or none; those that are there already are tried at once again.
+    pub fn want_repairs(&self, wanting: &[Wanting]) -> Result<(), SiteError> {
         let upsert = "INSERT INTO repair (gateway, key, file, cause, tries, due) VALUES (?1, ?2, ?3, ?4, 0, ?5)
-            ON CONFLICT (gateway, key) DO UPDATE SET cause = ?4, due = min(due, ?5)";
-        let Wanting { gateway, key, file, cause, .. } = wanting;
-        let row = params![gateway.as_bytes(), key.as_bytes(), file.as_bytes(), cause, clock::unix_seconds()];
-        self.database().write(|transaction| transaction.prepare_cached(upsert)?.execute(row).map(drop))
+            ON CONFLICT (gateway, key) DO UPDATE SET cause = ?4, due = min(due, ?5), lost = 0";
+        let now = clock::unix_seconds();
+        self.database().write(|transaction| {
+            let mut statement = transaction.prepare_cached(upsert)?;
+            for Wanting { gateway, key, file, cause, .. } in wanting {
+                statement.execute(params![gateway.as_bytes(), key.as_bytes(), file.as_bytes(), cause, now])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Puts a key into the repair queue unless it is there: one whose repair failed keeps its time. True if it was not.
+    pub fn notice_repair(&self, wanting: &Wanting) -> Result<bool, SiteError> {
+        let row = params![wanting.gateway.as_bytes(), wanting.key.as_bytes()];
+        let known = "SELECT EXISTS (SELECT 1 FROM repair WHERE gateway = ?1 AND key = ?2 AND lost = 0)";
+        let known =
+            self.database().read(|connection| connection.prepare_cached(known)?.query_row(row, |row| row.get(0)));
+        if known? {
+            return Ok(false);
+        }
+        self.want_repair(wanting).map(|()| true)
     }
 
     /// Returns keys whose repair is due, the longest waiting first; of one repository or of all.
     pub fn repairs_due(&self, gateway: Option<&Uuid>, at_most: usize) -> Result<Vec<Wanting>, SiteError> {
-        self.repairs(gateway, clock::unix_seconds(), at_most)
+        let due =
+            format!("{SELECT} WHERE lost = 0 AND due <= ?3 AND (?1 IS NULL OR gateway = ?1) ORDER BY due LIMIT ?2");
+        self.repairs(&due, params![gateway.map(Uuid::as_bytes), at_most, clock::unix_seconds()])
     }
 
     /// Returns keys that wait for repair, due or not.
     pub fn repairs_waiting(&self, gateway: Option<&Uuid>, at_most: usize) -> Result<Vec<Wanting>, SiteError> {
-        self.repairs(gateway, u64::from(u32::MAX), at_most)
+        let waiting = format!("{SELECT} WHERE lost = 0 AND (?1 IS NULL OR gateway = ?1) ORDER BY due LIMIT ?2");
+        self.repairs(&waiting, params![gateway.map(Uuid::as_bytes), at_most])
     }
 
-    fn repairs(&self, gateway: Option<&Uuid>, until: u64, at_most: usize) -> Result<Vec<Wanting>, SiteError> {
-        let select = "SELECT gateway, key, file, cause, tries FROM repair
-            WHERE due <= ?1 AND (?2 IS NULL OR gateway = ?2) ORDER BY due LIMIT ?3";
-        let gateway = gateway.map(Uuid::as_bytes);
+    /// Returns keys that no node has any more, and that are not tried again.
+    pub fn repairs_lost(&self, gateway: Option<&Uuid>, at_most: usize) -> Result<Vec<Wanting>, SiteError> {
+        let lost = format!("{SELECT} WHERE lost = 1 AND (?1 IS NULL OR gateway = ?1) ORDER BY gateway, key LIMIT ?2");
+        self.repairs(&lost, params![gateway.map(Uuid::as_bytes), at_most])
+    }
+
+    fn repairs(&self, select: &str, values: impl rusqlite::Params) -> Result<Vec<Wanting>, SiteError> {
         let rows = self.database().read(|connection| {
             let row = |row: &rusqlite::Row<'_>| {
                 let blob = |column| row.get::<_, Vec<u8>>(column);
                 Ok((blob(0)?, blob(1)?, blob(2)?, row.get(3)?, row.get(4)?))
             };
-            let mut statement = connection.prepare_cached(select)?;
-            statement.query_map(params![until, gateway, at_most], row)?.collect::<Result<Vec<_>, _>>()
+            connection.prepare_cached(select)?.query_map(values, row)?.collect::<Result<Vec<_>, _>>()
         })?;
         let parsed = |(gateway, key, file, cause, tries): (Vec<u8>, Vec<u8>, Vec<u8>, String, u32)| {
             let (gateway, key) = (Uuid::parse(&gateway)?, Key::parse(&key).ok()?);
@@ -68,16 +98,26 @@ impl Site {
         Ok(rows.into_iter().filter_map(parsed).collect())
     }
 
-    /// Returns how many keys wait for repair.
-    pub fn count_repairs(&self) -> Result<u64, SiteError> {
-        self.database().read(|connection| connection.query_row("SELECT count(*) FROM repair", [], |row| row.get(0)))
+    /// Returns how many keys wait for repair, and how many are lost.
+    pub fn count_repairs(&self) -> Result<(u64, u64), SiteError> {
+        let count = "SELECT coalesce(sum(lost = 0), 0), coalesce(sum(lost), 0) FROM repair";
+        self.database().read(|connection| connection.query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?))))
     }
 
-    /// Takes a key out of the queue: it has all its copies.
+    /// Takes a key out of the queue: it has all its copies, or never was here.
     pub fn repaired(&self, gateway: &Uuid, key: &Key) -> Result<(), SiteError> {
-        let delete = "DELETE FROM repair WHERE gateway = ?1 AND key = ?2";
-        let row = params![gateway.as_bytes(), key.as_bytes()];
-        self.database().write(|transaction| transaction.prepare_cached(delete)?.execute(row).map(drop))
+        self.change_repair("DELETE FROM repair WHERE gateway = ?1 AND key = ?2 AND ?3 IS NULL", gateway, key, None)
+    }
+
+    /// Leaves a key in the queue as one that no node has any more: it is not tried again until it is put there anew.
+    pub fn repair_is_lost(&self, gateway: &Uuid, key: &Key, cause: &str) -> Result<(), SiteError> {
+        let update = "UPDATE repair SET cause = ?3, lost = 1 WHERE gateway = ?1 AND key = ?2";
+        self.change_repair(update, gateway, key, Some(cause))
+    }
+
+    fn change_repair(&self, change: &str, gateway: &Uuid, key: &Key, cause: Option<&str>) -> Result<(), SiteError> {
+        let row = params![gateway.as_bytes(), key.as_bytes(), cause];
+        self.database().write(|transaction| transaction.prepare_cached(change)?.execute(row).map(drop))
     }
 
     /// Leaves a key in the queue for a later try.
@@ -117,8 +157,28 @@ mod tests {
         assert!(site.repairs_due(Some(&gateway), 10).unwrap().is_empty());
         let waiting = site.repairs_waiting(Some(&gateway), 10).unwrap();
         assert_eq!((waiting[0].tries, waiting[0].cause.as_str()), (1, "node b: still full"));
-        assert_eq!(site.count_repairs().unwrap(), 1);
+        assert_eq!(site.count_repairs().unwrap(), (1, 0));
+        assert!(!site.notice_repair(&wanting).unwrap(), "it keeps its time");
+        assert!(site.repairs_due(None, 10).unwrap().is_empty());
         site.repaired(&gateway, &key).unwrap();
-        assert_eq!(site.count_repairs().unwrap(), 0);
+        assert_eq!(site.count_repairs().unwrap(), (0, 0));
+    }
+
+    #[test]
+    fn what_is_lost_is_told_and_not_tried_until_it_is_wanted_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        let gateway = Uuid::parse(b"0b6b4c8e-3c2e-4a52-8d1e-2f9a3a1c7d10").unwrap();
+        let key = Key::parse(b"SHA256-s1--aa").unwrap();
+        let (file, cause) = (AssociatedFile::default(), "node b was away".to_owned());
+        let wanting = Wanting { gateway: gateway.clone(), key: key.clone(), file, cause, tries: 0 };
+        assert!(site.notice_repair(&wanting).unwrap());
+        site.repair_is_lost(&gateway, &key, "no node has it").unwrap();
+        assert!(site.repairs_due(None, 10).unwrap().is_empty() && site.repairs_waiting(None, 10).unwrap().is_empty());
+        assert_eq!(site.repairs_lost(Some(&gateway), 10).unwrap()[0].cause, "no node has it");
+        assert_eq!(site.count_repairs().unwrap(), (0, 1));
+        assert!(site.notice_repair(&wanting).unwrap());
+        assert_eq!(site.repairs_due(None, 10).unwrap().len(), 1);
+        assert_eq!(site.count_repairs().unwrap(), (1, 0));
     }
 }

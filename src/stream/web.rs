@@ -40,6 +40,21 @@ pub async fn text(response: Response, most: usize) -> reqwest::Result<Vec<u8>> {
     Ok(text)
 }
 
+/// Tells whether a request failed since the server's certificate is not accepted: it will not be the next time either.
+pub fn is_distrust(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(error) = cause {
+        // What a system's error carries is not among its sources.
+        let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let carried = carried.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref::<rustls::Error>().or(carried) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// Returns the cause at the bottom: what stands above it says only that a request failed.
 pub fn innermost(error: reqwest::Error) -> String {
     let error = error.without_url();

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A running server with a directory of its own.
-pub struct Server {
+pub(crate) struct Server {
     dir: tempfile::TempDir,
     process: Option<Child>,
     made: AtomicU32,
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(dir.path()));
@@ -28,7 +28,7 @@ impl Server {
         server
     }
 
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let dir = self.dir.path();
         let mut command = unprivileged("postgres");
         command.arg("-D").arg(dir.join("data")).arg("-k").arg(dir).args(["-c", "listen_addresses=", "-c", "fsync=off"]);
@@ -40,7 +40,7 @@ impl Server {
         }
     }
 
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let Some(mut process) = self.process.take() else { return };
         // SIGINT: at once, and in order.
         let _ = Command::new("kill").arg("-INT").arg(process.id().to_string()).status();
@@ -48,7 +48,7 @@ impl Server {
     }
 
     /// Makes an empty database and returns its address.
-    pub fn database(&self) -> String {
+    pub(crate) fn database(&self) -> String {
         let name = format!("test{}", self.made.fetch_add(1, Ordering::SeqCst));
         assert!(self.psql(&format!("CREATE DATABASE {name}")), "making {name}");
         format!("postgres://postgres@/{name}?host={}", self.dir.path().display())

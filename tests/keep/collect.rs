@@ -80,6 +80,8 @@ async fn a_collection_keeps_blocks_as_long_as_it_refers_to_them() {
     let (one, two) = (block(store, b"one").await, block(store, b"two").await);
     store.refer(COLLECTIONS, b"c", &[one, two]).await.unwrap();
     store.refer(COLLECTIONS, b"c", &[two]).await.unwrap();
+    assert!(is_there(store, one).await, "it may be read until it is collected");
+    assert_eq!(fixture.blocks().len(), 3, "and the manifest of the two is gone at once");
     store.collect(Duration::ZERO).await.unwrap();
     assert!(!is_there(store, one).await && is_there(store, two).await);
     assert_eq!(store.refer(COLLECTIONS, b"c", &[one]).await.unwrap(), [one], "it is gone");

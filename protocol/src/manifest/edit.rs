@@ -49,18 +49,16 @@ impl<'a> Files<'a> {
         if parents(path).any(|above| self.files.contains_key(above)) {
             return Err(Reason::FileAndDirectory);
         }
+        if path.is_empty() && subtree.files.contains_key(path) {
+            return Err(Reason::FileName);
+        }
         let place = |inner: Vec<u8>| match (path.is_empty(), inner.is_empty()) {
-            (true, true) if subtree.files.contains_key(&inner) => Err(Reason::FileName),
-            (true, _) => Ok(inner),
-            (false, true) => Ok(path.to_vec()),
-            (false, false) => Ok([path, &inner].join(&b'/')),
+            (true, _) => inner,
+            (false, true) => path.to_vec(),
+            (false, false) => [path, &inner].join(&b'/'),
         };
-        for (inner, file) in &subtree.files {
-            self.files.insert(place(inner.clone())?, file.clone());
-        }
-        for inner in &subtree.directories {
-            self.directories.push(place(inner.clone())?);
-        }
+        self.files.extend(subtree.files.into_iter().map(|(inner, file)| (place(inner), file)));
+        self.directories.extend(subtree.directories.into_iter().map(place));
         Ok(())
     }
 

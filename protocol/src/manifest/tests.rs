@@ -170,6 +170,18 @@ fn signatures_leave_or_become_remote() {
     assert_eq!(without_signatures(signed), b". acbd18db4cc2f85cedef654fccc4a4d8+3+Zx+K@xyzzy 0:3:foo+Ax\n");
 }
 
+#[test]
+fn signing_changes_blocks_only_and_never_the_hash() {
+    let signer = crate::keep::Signer::new(b"key", 3600);
+    let text = b". acbd18db4cc2f85cedef654fccc4a4d8+003+Zx+Aff@ff d41d8cd98f00b204e9800998ecf8427e+0 0:3:a+b\n";
+    let signed = with_signatures(text, |locator| signer.sign(locator, b"token", 0x7fff_ffff));
+    assert_eq!(portable_data_hash(&signed), portable_data_hash(text));
+    assert_eq!(without_signatures(&signed), without_signatures(text));
+    for token in signed.split(|byte| *byte == b' ').skip(1).take(2) {
+        assert_eq!(signer.verify(token, b"token", 100), Ok(()));
+    }
+}
+
 /// A manifest can be stored in Keep itself: its text and its hash packed into a block, and a root manifest over that.
 #[test]
 fn a_manifest_in_keep() {
@@ -248,6 +260,20 @@ proptest! {
             prop_assert_eq!(spell(file, 0, u64::MAX), spell(normal_files.get(path).unwrap(), 0, u64::MAX));
         }
         prop_assert_eq!(normal.normalized().unwrap(), normal);
+    }
+
+    #[test]
+    fn what_is_moved_away_and_back_is_as_it_was(manifest in any_manifest()) {
+        let Ok(files) = manifest.files() else { return Ok(()) };
+        for (path, _) in &files {
+            let mut edited = files.clone();
+            let subtree = files.subtree(path).unwrap();
+            edited.remove(path);
+            prop_assert!(edited.get(path).is_none());
+            prop_assert!(edited.to_manifest().is_ok());
+            edited.put(path, subtree).unwrap();
+            prop_assert_eq!(edited.to_manifest().unwrap(), manifest.normalized().unwrap());
+        }
     }
 
     #[test]

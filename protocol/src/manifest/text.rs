@@ -36,9 +36,16 @@ pub fn without_signatures(text: &[u8]) -> Vec<u8> {
 ///
 /// Text that only looks like a block stays as it is.
 pub fn with_signatures(text: &[u8], mut sign: impl FnMut(&Locator) -> Locator) -> Vec<u8> {
-    map_blocks(text, |block, out| match Locator::parse(block) {
-        Ok(locator) => out.extend_from_slice(sign(&locator).to_string().as_bytes()),
-        Err(_) => out.extend_from_slice(block),
+    map_blocks(text, |block, out| {
+        let Ok(locator) = Locator::parse(block) else { return out.extend_from_slice(block) };
+        // Hash and size stay as they are written: the portable data hash is made of them.
+        let mut pluses = block.iter().enumerate().filter(|(_, byte)| **byte == b'+').skip(1);
+        let end = pluses.next().map_or(block.len(), |(index, _)| index);
+        out.extend_from_slice(block.get(..end).unwrap_or(block));
+        for hint in sign(&locator).hints() {
+            out.push(b'+');
+            out.extend_from_slice(hint.as_bytes());
+        }
     })
 }
 

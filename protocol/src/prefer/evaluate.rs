@@ -1,6 +1,6 @@
 //! From structure to an answer. Source: spec `preferred-content.md` §3 to §8.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 
 use super::balance::Balance;
@@ -21,6 +21,10 @@ pub(super) struct Evaluator<'a> {
     absent: Option<&'a Uuid>,
     logged: BTreeSet<Uuid>,
     metadata: OnceCell<Metadata>,
+    /// The answer is to be yes if it is yes for some file name: terms that depend on the name say whatever leads there.
+    any_name: bool,
+    /// The term at hand stands under an odd number of `not`s.
+    negated: Cell<bool>,
 }
 
 /// Whose expression a term stands in: this decides what `standard` and `groupwanted` mean there.
@@ -41,7 +45,13 @@ impl<'a> Evaluator<'a> {
             file = Some(rest);
         }
         let file = file.filter(|file| !file.is_empty());
-        Self { placement, question, file, absent, logged: question.facts.locations(), metadata: OnceCell::new() }
+        let (logged, metadata) = (question.facts.locations(), OnceCell::new());
+        Self { placement, question, file, absent, logged, metadata, any_name: false, negated: Cell::new(false) }
+    }
+
+    /// Evaluates for all file names at once, and for unused keys: yes if one of them makes it so, and perhaps without.
+    pub(super) fn with_any_name(self) -> Self {
+        Self { any_name: true, ..self }
     }
 
     pub(super) fn preferred_or_required(&self) -> Option<bool> {
@@ -80,13 +90,21 @@ impl<'a> Evaluator<'a> {
         match operand {
             Operand::All => true,
             Operand::Term(term) => self.test(&term.test, scope),
-            Operand::Not(operand) => !self.operand(operand, scope),
+            Operand::Not(operand) => {
+                self.negated.set(!self.negated.get());
+                let matched = self.operand(operand, scope);
+                self.negated.set(!self.negated.get());
+                !matched
+            }
             Operand::Group(fold) => self.fold(fold, scope),
         }
     }
 
     fn test(&self, test: &Test, scope: Scope) -> bool {
         match test {
+            Test::Include(_) | Test::Exclude(_) | Test::InPreferredDir | Test::Unused if self.any_name => {
+                !self.negated.get()
+            }
             Test::Anything => true,
             Test::Nothing | Test::Unused => false,
             Test::Present => self.present(),

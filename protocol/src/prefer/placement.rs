@@ -111,6 +111,15 @@ impl Placement {
         Evaluator::new(self, question, Some(question.repository)).preferred_or_required()
     }
 
+    /// Tells whether the repository might still want the key, under whatever file names, if it were the one that lost it.
+    ///
+    /// No means that it is not wanted under any name; the question's own is not looked at. A repository without
+    /// configuration wants everything.
+    pub fn might_want_to_keep(&self, question: &Question<'_>) -> bool {
+        let evaluator = Evaluator::new(self, question, Some(question.repository)).with_any_name();
+        evaluator.preferred_or_required().unwrap_or(true)
+    }
+
     /// Tells whether the key is required content of the repository: it must not be dropped from there.
     pub fn requires(&self, question: &Question<'_>) -> bool {
         Evaluator::new(self, question, Some(question.repository)).required()

@@ -92,17 +92,19 @@ impl Upload for Scripted {
 
 fn feed(manner: Manner) -> (Feed, Arc<Mutex<usize>>) {
     let taken = Arc::new(Mutex::new(0));
-    let uuid = Uuid::parse(b"0b6b4c8e-3c2e-4a52-8d1e-2f9a3a1c7d10").unwrap();
-    let member = Member {
-        name: "a".to_owned(),
-        uuid,
+    let upload = Scripted { manner, taken: Arc::clone(&taken) };
+    (Feed::new(member("a"), Box::new(upload)), taken)
+}
+
+fn member(name: &str) -> Member {
+    Member {
+        name: name.to_owned(),
+        uuid: Uuid::parse(b"0b6b4c8e-3c2e-4a52-8d1e-2f9a3a1c7d10").unwrap(),
         node: Arc::new(Nobody),
         draining: false,
         terms: Terms::default(),
         patience: Patience::default(),
-    };
-    let upload = Scripted { manner, taken: Arc::clone(&taken) };
-    (Feed::new(member, Box::new(upload)), taken)
+    }
 }
 
 fn mebibyte() -> Piece {
@@ -155,4 +157,44 @@ async fn the_end_does_not_wait_for_ever() {
     feed.send(mebibyte()).await.unwrap();
     let (_, ended) = feed.end(|upload| upload.commit()).await;
     assert!(matches!(ended, Err(NodeError::Unreachable(_))));
+}
+
+/// What came of storing a shared file, by the node's name.
+struct Taker(Result<(), NodeError>, Arc<Mutex<Vec<u8>>>);
+
+#[async_trait]
+impl FileUpload for Taker {
+    async fn store(self: Box<Self>, file: &std::path::Path, size: u64) -> Result<(), NodeError> {
+        let content = std::fs::read(file).unwrap();
+        assert_eq!(content.len() as u64, size);
+        self.1.lock().unwrap().extend(content);
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_share_a_file_store_it_each_for_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = crate::stream::Spool::open(dir.path(), 0).unwrap();
+    let owner = Uuid::parse(b"0b6b4c8e-3c2e-4a52-8d1e-2f9a3a1c7d10").unwrap();
+    let key = Key::parse(b"WORM-s7--file").unwrap();
+    let taken: [Arc<Mutex<Vec<u8>>>; 3] = Default::default();
+    let broken = NodeError::Failed("it broke".to_owned());
+    let outcomes = [Ok(()), Err(NodeError::Full("never asked".to_owned())), Err(broken)];
+    let takers = outcomes.into_iter().zip(&taken).zip(["a", "b", "c"]).map(|((outcome, taken), name)| {
+        (member(name), Box::new(Taker(outcome, Arc::clone(taken))) as Box<dyn FileUpload>)
+    });
+    let takers = takers.collect();
+    let spooling = Spooling::start(&spool, &owner, &key).await.unwrap();
+    let mut feed = Feed::of_file(Box::new(spooling), takers);
+    feed.leave_out(|member| member.name == "b");
+    feed.announce(7).await.unwrap();
+    feed.send(Piece::Data(Bytes::from_static(b"content"))).await.unwrap();
+    let outcomes: Vec<_> =
+        feed.commit().await.into_iter().map(|(member, stored)| (member.name, stored.is_ok())).collect();
+    assert_eq!(outcomes, [("a".to_owned(), true), ("c".to_owned(), false)]);
+    let taken = taken.map(|taken| taken.lock().unwrap().clone());
+    assert_eq!(taken, [&b"content"[..], b"", b"content"]);
+    let left = std::fs::read_dir(dir.path().join("kept")).unwrap().count();
+    assert_eq!(left, 0, "the file goes with the last who holds it");
 }

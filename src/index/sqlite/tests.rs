@@ -55,6 +55,24 @@ async fn replacing_an_entry_keeps_what_both_have() {
 }
 
 #[tokio::test]
+async fn sums_follow_what_comes_and_goes_and_begin_in_an_index_without_them() {
+    let (dir, index) = index().await;
+    index.put(entry("a", 9, &[1]), LATER).await.unwrap();
+    index.put(entry("b", 8, &[2]), LATER).await.unwrap();
+    index.put(entry("a", 7, &[3]), LATER).await.unwrap();
+    let totals = index.totals().await.unwrap();
+    assert_eq!((totals.entries, totals.bytes), (2, 2 << 40));
+    drop(index);
+    let path = dir.path().join("index.db");
+    let old = "DROP TRIGGER entries_come; DROP TRIGGER entries_go; DELETE FROM state WHERE key != 'complete'";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    let index = SqliteIndex::open(&path, Mode::Use).await.unwrap();
+    index.remove(b"owner", b"b", LATER).await.unwrap();
+    let totals = index.totals().await.unwrap();
+    assert_eq!((totals.entries, totals.bytes), (1, 1 << 40));
+}
+
+#[tokio::test]
 async fn notes_of_due_blocks_wait_for_their_time() {
     let (_dir, index) = index().await;
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);

@@ -66,7 +66,6 @@ impl TrashItem {
             let hash = locator(&raw.locator)?.hash();
             let nanos =
                 u64::try_from(raw.block_mtime).map_err(|_| BadList(format!("{} is no time", raw.block_mtime)))?;
-            // What is not more than this is seconds, as old servers gave it out; then it is never the very time.
             let written = UNIX_EPOCH + Duration::from_nanos(nanos);
             Ok(Self { hash, written, mount: Some(raw.mount_uuid).filter(|uuid| !uuid.is_empty()) })
         };

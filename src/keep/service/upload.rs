@@ -57,7 +57,7 @@ impl KeepService {
         wanted: Wanted,
     ) -> Result<BlockUpload, UploadError> {
         let size = size.and_then(|size| u32::try_from(size).ok()).unwrap_or(MAX_BLOCK).min(MAX_BLOCK);
-        let memory = Arc::clone(&self.0.memory).acquire_many_owned((size >> 10) + 1);
+        let memory = Arc::clone(&self.0.memory).acquire_many_owned(size.div_ceil(1 << 10).max(1));
         let Ok(Ok(memory)) = tokio::time::timeout(PATIENCE, memory).await else { return Err(UploadError::Busy) };
         let put = self.0.volumes.put(hash, wanted).await;
         let cutter = Cutter::new(MAX_BLOCK, 0);

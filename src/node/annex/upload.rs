@@ -189,7 +189,9 @@ impl Upload for Receiving {
         let repository = Arc::clone(&self.repository);
         self.end(|upload| {
             // The work tree may have got an unlocked file meanwhile. What came stays for git-annex to go on with.
-            upload.repository.refuse_unlocked(&upload.key, false)?;
+            if let Err(Trouble::GitAnnex(why)) = upload.repository.refuse_unlocked(&upload.key, false) {
+                return Err(NodeError::Failed(format!("{why}; it came there during the upload: send it again")));
+            }
             upload.repository.place(&upload.key, &upload.file)?;
             upload.repository.record(&upload.key, Status::Present)
         })

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use annex_protocol::key::Key;
 
@@ -21,6 +22,9 @@ impl Found {
         self.0.iter().map(|(_, size)| size).sum()
     }
 }
+
+/// Where bad copies are kept for people to look at, in `tmp`.
+const DAMAGED: &str = "damaged";
 
 /// How often a change is tried again when somebody else removes or makes its directories meanwhile.
 const RACES: usize = 20;
@@ -90,11 +94,43 @@ impl Place {
 
     /// Removes a key's content: whole, in chunks of any size, and in part.
     pub(super) fn remove(&self, key: &Key) -> Result<(), NodeError> {
-        let whole = self.folders(key).map(|folder| (key.clone(), folder));
-        for (key, folder) in whole.into_iter().chain(self.chunks(key)?) {
-            self.remove_folder(&folder.join(name(&key)))?;
+        for folder in self.everything_of(key)? {
+            self.remove_folder(&folder)?;
         }
         self.still_there()
+    }
+
+    /// Moves all that there is of a key to where neither git-annex nor this program looks for it: to
+    /// `tmp/DAMAGED/TIME`, under the path that it had.
+    pub(super) fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        let damaged = self.root.join("tmp").join(DAMAGED);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let aside = (0..).map(|more| damaged.join(format!("{}", now + more))).find(|aside| !aside.exists());
+        let Some(aside) = aside else { return Ok(()) };
+        for folder in self.everything_of(key)? {
+            let to = aside.join(folder.strip_prefix(&self.root).unwrap_or(&folder));
+            let (Some(from_parent), Some(to_parent)) = (folder.parent(), to.parent()) else { continue };
+            // A folder that is not writable cannot be moved by everybody: its entry `..` changes.
+            let moved = disk::thaw(&folder)
+                .and_then(|_| disk::make_folders(&self.root, to_parent))
+                .and_then(|()| disk::rename_new(&folder, &to))
+                .and_then(|()| disk::sync_folder(to_parent));
+            match moved {
+                Ok(()) => tracing::warn!("{}: set aside as {}", folder.display(), to.display()),
+                // There is nothing in this place.
+                Err(error) if is_absence(&error) => continue,
+                Err(error) => return Err(NodeError::at(&folder)(error)),
+            }
+            disk::remove_empty(&self.root, from_parent);
+        }
+        self.still_there()
+    }
+
+    /// Returns the folders that there may be of a key: whole, and of chunks of any size.
+    fn everything_of(&self, key: &Key) -> Result<Vec<PathBuf>, NodeError> {
+        let whole = self.folders(key).map(|folder| (key.clone(), folder));
+        let all = whole.into_iter().chain(self.chunks(key)?);
+        Ok(all.map(|(key, folder)| folder.join(name(&key))).collect())
     }
 
     fn remove_folder(&self, folder: &Path) -> Result<(), NodeError> {

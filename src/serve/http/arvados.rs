@@ -3,7 +3,7 @@
 //! Source: spec `keep-collections.md` §4.
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -33,32 +33,35 @@ pub(super) fn routes() -> Router<Hub> {
     Router::new()
         .route("/discovery/v1/apis/arvados/v1/rest", get(discovery::document))
         .route("/arvados/v1/{*path}", any(answer_call))
-        .layer(DefaultBodyLimit::max(MAX_REQUEST))
 }
 
 async fn answer_call(State(hub): State<Hub>, request: Request) -> Response {
-    let answered = async {
-        let (parts, body) = request.into_parts();
-        let api = hub.api().await?;
-        let token = token::presented(&parts.headers, parts.uri.query());
-        // Before the body, which may be large.
-        let asking = match parts.uri.path() {
-            "/arvados/v1/config" => None,
-            _ => Some(api.asking(token, Role::Read).await?),
-        };
-        let call = Call::read(parts, body).await?;
-        match asking {
-            None => Ok(cluster::config(&hub, &api, &call)),
-            Some(asking) => dispatch(&hub, &api, &asking, &call).await,
-        }
+    // Not in the connection's own task: a client that goes away must not stop half way what is being recorded.
+    let running = hub.shutdown().running.clone();
+    let working = running.spawn(async move {
+        let answered = answer(&hub, request).await;
+        answered.map_or_else(|error| failed(&error), |value| axum::Json(value).into_response())
+    });
+    let lost = |lost| failed(&ApiError::Failed(format!("answering a request: {lost}")));
+    let mut response = working.await.unwrap_or_else(lost);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn answer(hub: &Hub, request: Request) -> Result<Value, ApiError> {
+    let (parts, body) = request.into_parts();
+    let api = hub.api().await?;
+    let token = token::presented(&parts.headers, parts.uri.query());
+    // Before the body, which may be large.
+    let asking = match parts.uri.path() {
+        "/arvados/v1/config" => None,
+        _ => Some(api.asking(token, Role::Read).await?),
     };
-    match answered.await {
-        Ok(value) => {
-            let mut response = axum::Json(value).into_response();
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            response
-        }
-        Err(error) => failed(&error),
+    let _room = hub.room_for(call::size(&parts.headers)).await;
+    let call = Call::read(parts, body).await?;
+    match asking {
+        None => Ok(cluster::config(hub, &api, &call)),
+        Some(asking) => dispatch(hub, &api, &asking, &call).await,
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Download {
     /// Bytes that are still to come of the present part.
     left: u64,
     parts: VecDeque<Part>,
+    /// The last byte of the content. What was sent whole cannot be called back: it waits until all is known to be the key's.
+    last: Option<Bytes>,
 }
 
 /// A part of the content, and what stands before it in the answer.
@@ -69,7 +71,15 @@ impl Download {
         match opened {
             Ok(Some(body)) => {
                 let left = body.length();
-                Ok(Self { asked, key: key.clone(), request: Some(request), body, left, parts: VecDeque::new() })
+                Ok(Self {
+                    asked,
+                    key: key.clone(),
+                    request: Some(request),
+                    body,
+                    left,
+                    parts: VecDeque::new(),
+                    last: None,
+                })
             }
             Ok(None) => {
                 request.end(&Outcome::No);
@@ -120,6 +130,12 @@ impl Download {
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, io::Error> {
+        if let Some(last) = self.last.take() {
+            if let Some(checked) = self.body.next().await {
+                checked.map_err(io::Error::other)?;
+            }
+            return Ok(Some(last));
+        }
         while self.left == 0 {
             let Some(part) = self.parts.pop_front() else {
                 self.end();
@@ -136,6 +152,9 @@ impl Download {
         let mut bytes = bytes.map_err(io::Error::other)?;
         bytes.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
         self.left -= bytes.len() as u64;
+        if self.body.is_all() {
+            self.last = Some(bytes.split_off(bytes.len().saturating_sub(1)));
+        }
         if let Some(request) = &mut self.request {
             request.pass(bytes.len()).await;
         }

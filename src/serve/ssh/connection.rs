@@ -139,6 +139,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
+    use crate::database::{Database, DatabaseError};
     use crate::gateway::Gateway;
     use crate::node::Node;
     use crate::node::measured::Meters;
@@ -165,6 +166,10 @@ mod tests {
         }
 
         async fn gateway(&self, _site: &Site, _repo: &Repo) -> Gateway {
+            unreachable!("no session comes this far")
+        }
+
+        async fn database(&self, _site: &Site) -> Result<Arc<dyn Database>, DatabaseError> {
             unreachable!("no session comes this far")
         }
     }

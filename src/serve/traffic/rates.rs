@@ -1,13 +1,12 @@
 //! Bytes a second: of the whole site, and of each user.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use super::user_limits;
 use crate::serve::caller::Who;
 use crate::site::config::Limits;
+use crate::stream::{Cap, pass};
 
 /// The caps of a process.
 pub(super) struct Rates(Mutex<Caps>);
@@ -17,22 +16,6 @@ struct Caps {
     site: Option<Arc<Cap>>,
     users: HashMap<Who, Arc<Cap>>,
 }
-
-/// A cap: bytes take their time one after the other, in the order in which they were asked for.
-struct Cap {
-    rate: NonZeroU32,
-    /// When the bytes asked for so far have had their time.
-    free_at: Mutex<Instant>,
-}
-
-/// Bytes that are asked for at once, at most: all who wait ask for little, so that none waits long for the others.
-const STEP: usize = 64 << 10;
-
-/// What was not used in this time is saved up.
-const SAVED: Duration = Duration::from_millis(250);
-
-/// Nobody sleeps longer than this before looking whether the caps are others by now.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Rates {
     pub(super) fn new(limits: &Limits) -> Self {
@@ -45,25 +28,8 @@ impl Rates {
 
     /// Waits until so many bytes may pass. What the user's own cap holds back takes nothing of the site's.
     pub(super) async fn pass(&self, who: &Who, bytes: usize) {
-        self.pass_one(bytes, || self.user(who)).await;
-        self.pass_one(bytes, || self.site()).await;
-    }
-
-    /// Waits for a cap, which may be another one from one step to the next.
-    async fn pass_one(&self, bytes: usize, cap: impl Fn() -> Option<Arc<Cap>>) {
-        let mut left = bytes;
-        while left > 0 {
-            let Some(now) = cap() else { return };
-            let step = left.min(STEP);
-            left -= step;
-            let until = now.reserve(step);
-            while let Some(wait) = until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero()) {
-                tokio::time::sleep(wait.min(LOOK_EVERY)).await;
-                if !cap().is_some_and(|cap| Arc::ptr_eq(&cap, &now)) {
-                    break;
-                }
-            }
-        }
+        pass(bytes, || self.user(who)).await;
+        pass(bytes, || self.site()).await;
     }
 
     fn site(&self) -> Option<Arc<Cap>> {
@@ -89,23 +55,10 @@ impl Caps {
     }
 }
 
-impl Cap {
-    fn new(rate: NonZeroU32) -> Self {
-        Self { rate, free_at: Mutex::new(Instant::now()) }
-    }
-
-    /// Returns when so many bytes have had their time, after all that were asked for before.
-    fn reserve(&self, bytes: usize) -> Instant {
-        let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let start = now.checked_sub(SAVED).map_or(*free_at, |saved| saved.max(*free_at));
-        *free_at = start + Duration::from_secs_f64(bytes as f64 / f64::from(self.rate.get()));
-        *free_at
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::site::config::Config;
 

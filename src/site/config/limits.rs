@@ -83,12 +83,12 @@ impl RawLimits {
     pub(super) fn check(self) -> Result<Limits, String> {
         let user = |(name, raw): (String, RawUserLimits)| Ok((name, raw.check()?));
         Ok(Limits {
-            connections: at_least_one("connections", self.connections, 4096)?,
-            transfers: at_least_one("transfers", self.transfers, 256)?,
+            connections: at_least_one("limits: connections", self.connections, 4096)?,
+            transfers: at_least_one("limits: transfers", self.transfers, 256)?,
             waiting: self.waiting.unwrap_or(1024),
             stalled: Duration::from_secs(self.stalled_seconds.unwrap_or(600).max(1)),
             answer: Duration::from_secs(self.answer_seconds.unwrap_or(60).clamp(1, 86_400)),
-            bytes_per_second: rate(self.bytes_per_second)?,
+            bytes_per_second: rate("limits", self.bytes_per_second)?,
             largest_key: bytes("limits: largest_key", self.largest_key)?,
             repository_quota: bytes("limits: repository_quota", self.repository_quota)?,
             spool_reserve: bytes("limits: spool_reserve", self.spool_reserve)?.unwrap_or(1_000_000_000),
@@ -100,24 +100,25 @@ impl RawLimits {
 
 impl RawUserLimits {
     fn check(self) -> Result<UserLimits, String> {
-        let transfers = self.transfers.map(|number| at_least_one("transfers", Some(number), 1)).transpose()?;
-        Ok(UserLimits { transfers, bytes_per_second: rate(self.bytes_per_second)? })
+        let transfers = self.transfers.map(|number| at_least_one("limits: transfers", Some(number), 1)).transpose()?;
+        Ok(UserLimits { transfers, bytes_per_second: rate("limits", self.bytes_per_second)? })
     }
 }
 
-fn at_least_one(name: &str, value: Option<usize>, default: usize) -> Result<usize, String> {
+pub(super) fn at_least_one(name: &str, value: Option<usize>, default: usize) -> Result<usize, String> {
     match value.unwrap_or(default) {
-        0 => Err(format!("limits: {name} must be at least 1")),
+        0 => Err(format!("{name} must be at least 1")),
         // What a semaphore can count to.
         number => Ok(number.min(1 << 20)),
     }
 }
 
-fn rate(value: Option<Size>) -> Result<Option<NonZeroU32>, String> {
-    let Some(bytes) = bytes("limits: bytes_per_second", value)? else { return Ok(None) };
+/// Reads bytes a second of a section of the configuration.
+pub(super) fn rate(section: &str, value: Option<Size>) -> Result<Option<NonZeroU32>, String> {
+    let Some(bytes) = bytes(&format!("{section}: bytes_per_second"), value)? else { return Ok(None) };
     match NonZeroU32::new(u32::try_from(bytes).unwrap_or(u32::MAX)) {
         Some(rate) => Ok(Some(rate)),
-        None => Err("limits: bytes_per_second must be at least 1".to_owned()),
+        None => Err(format!("{section}: bytes_per_second must be at least 1")),
     }
 }
 

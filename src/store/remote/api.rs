@@ -112,7 +112,10 @@ impl Api {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Vec<u8>, (Option<StatusCode>, String)> {
-        let unreachable = |error| (None, web::innermost(error));
+        let unreachable = |error| {
+            let distrust = web::is_distrust(&error).then_some(StatusCode::MISDIRECTED_REQUEST);
+            (distrust, web::innermost(error))
+        };
         let url = reqwest::Url::parse_with_params(&format!("{}/{path}", self.base), query)
             .map_err(|error| (Some(StatusCode::BAD_REQUEST), format!("{}/{path}: {error}", self.base)))?;
         let mut request = self.http.request(method.clone(), url.as_str()).timeout(PATIENCE);

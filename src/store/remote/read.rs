@@ -114,7 +114,7 @@ impl Inner {
         let request = self.http.request(method, &url).header("Accept", "application/octet-stream");
         let response = match timeout(PATIENCE, request.send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err((Verdict::Again, web::innermost(error))),
+            Ok(Err(error)) => return Err(retry::unanswered(error)),
             Err(_elapsed) => return Err((Verdict::Again, "it does not answer".into())),
         };
         if !response.status().is_success() {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use crate::stream::web;
+
 /// What a failed request means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -30,6 +32,12 @@ pub(super) struct Failures(Vec<(String, Verdict, String)>);
 
 /// Longer answers are cut in messages.
 const LONGEST: usize = 200;
+
+/// Returns what it means that there is no answer.
+pub(super) fn unanswered(error: reqwest::Error) -> (Verdict, String) {
+    let verdict = if web::is_distrust(&error) { Verdict::Never } else { Verdict::Again };
+    (verdict, web::innermost(error))
+}
 
 pub(super) fn verdict(status: StatusCode) -> Verdict {
     match status.as_u16() {

@@ -128,7 +128,7 @@ impl Inner {
         if !self.options.classes.is_empty() {
             request = request.header("X-Keep-Storage-Classes", self.options.classes.join(", "));
         }
-        let response = request.send().await.map_err(passing)?;
+        let response = request.send().await.map_err(retry::unanswered)?;
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }

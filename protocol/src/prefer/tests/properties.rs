@@ -115,6 +115,17 @@ proptest! {
     }
 
     #[test]
+    fn what_is_kept_under_some_name_might_be_wanted(text in expression(), bits in any::<u16>()) {
+        let (mut placement, facts) = world(bits);
+        let kept = answers(&Expression::parse(text.as_bytes()), &mut placement, &facts);
+        let question = Question { repository: &uuid("u0"), key: &key("SHA256-s2000--x"), file: None, facts: &facts };
+        let might = placement.might_want_to_keep(&question);
+        for (_, keeps, requires) in kept {
+            prop_assert!(might || keeps == Some(false) && !requires, "{}", text);
+        }
+    }
+
+    #[test]
     fn broken_text_is_present(text in expression(), bits in any::<u16>()) {
         let (mut placement, facts) = world(bits);
         let broken = Expression::parse(format!("{text} bogus").as_bytes());
@@ -122,6 +133,23 @@ proptest! {
         let present = answers(&Expression::parse(b"present"), &mut placement, &facts);
         prop_assert_eq!(answers(&broken, &mut placement, &facts), present);
     }
+}
+
+#[test]
+fn a_key_that_no_name_makes_wanted_is_told_from_one_that_some_name_does() {
+    let might = |text: &str| {
+        let (mut placement, facts) = world(0);
+        placement.preferred.insert(uuid("u0"), Expression::parse(text.as_bytes()));
+        let question = Question { repository: &uuid("u0"), key: &key("SHA256-s2000--x"), file: None, facts: &facts };
+        placement.might_want_to_keep(&question)
+    };
+    for text in ["", "anything", "include=*.raw", "not include=*.raw", "exclude=*", "not exclude=*", "inpreferreddir"] {
+        assert!(might(text), "{text}");
+    }
+    for text in ["nothing", "not anything", "include=* and largerthan=1mb", "not (exclude=a or smallerthan=1mb)"] {
+        assert!(!might(text), "{text}");
+    }
+    assert!(might("not (include=a and smallerthan=1mb)") && might("unused or nothing"));
 }
 
 #[test]

@@ -26,10 +26,8 @@ pub(super) fn failed(error: &ApiError) -> Response {
     let token = format!("{}+{}", clock::unix_seconds(), random.get(..8).unwrap_or_default());
     let body = json!({ "errors": [error.to_string()], "error_token": token });
     let mut response = (status, axum::Json(body)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response
 }

@@ -6,7 +6,7 @@
 use annex_protocol::p2p_http::{decode_query, percent_decode};
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{Method, header};
+use axum::http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
@@ -31,6 +31,16 @@ pub(super) struct Call {
 
 const DEFAULT_LIMIT: i64 = 100;
 const MAX_LIMIT: i64 = 1000;
+
+/// Returns how many bytes a body may turn out to have.
+pub(super) fn size(headers: &HeaderMap) -> usize {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    match length {
+        Some(length) => MAX_REQUEST.min(length),
+        None if headers.contains_key(header::TRANSFER_ENCODING) => MAX_REQUEST,
+        None => 0,
+    }
+}
 
 impl Call {
     /// Reads a request to its end.
@@ -59,7 +69,11 @@ impl Call {
             None => parts.method.clone(),
         };
         let path = parts.uri.path().trim_start_matches("/arvados/v1/").trim_end_matches('/').split('/');
-        let path = path.map(|part| String::from_utf8_lossy(&percent_decode(part.as_bytes())).into_owned()).collect();
+        let path = path.map(|part| String::from_utf8_lossy(&percent_decode(part.as_bytes())).into_owned());
+        let path: Vec<String> = path.collect();
+        if path.iter().any(|part| part.contains('\0')) {
+            return Err(ApiError::Invalid("no name has a NUL in it".to_owned()));
+        }
         Ok(Self { method, path, parameters, parts })
     }
 

@@ -23,6 +23,11 @@ const AHEAD: usize = 4 << 20;
 pub(super) async fn answer(asked: &Asked<'_>, text: &[u8], head: bool) -> Result<Response, Refused> {
     let request = block(text)?;
     let holder = asked.holder(Role::Read).await?;
+    let size = request.size.or((request.hash == Block::EMPTY.hash).then_some(0));
+    if size.is_none() && !head {
+        // A client could not tell the block from the beginning of it.
+        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "the locator has no size"));
+    }
     if request.remote && !request.signed {
         return Err(Refused::bad_request("the block is another cluster's, and that is not configured here"));
     }
@@ -34,15 +39,12 @@ pub(super) async fn answer(asked: &Asked<'_>, text: &[u8], head: bool) -> Result
     let absent = || Refused::not_found("not found");
     if head {
         let found = service.stat(request.hash).await.map_err(|error| failed(&error))?.ok_or_else(absent)?;
-        if request.size.is_some_and(|size| size != found.size) {
+        if size.is_some_and(|size| size != found.size) {
             return Err(absent());
         }
         return Ok(answered(found.size, Body::empty()));
     }
-    let empty = request.hash == Block::EMPTY.hash;
-    let size = request.size.or(empty.then_some(0));
-    // Without a size a client could not tell a block from the beginning of one.
-    let size = size.ok_or_else(|| refused(StatusCode::METHOD_NOT_ALLOWED, "the locator has no size"))?;
+    let size = size.unwrap_or_default();
     let wanted = Block::try_from(&Locator::new(request.hash, size)).map_err(|_| absent())?;
     let transfer = asked.transfer(&holder, Operation::Get, (Some(request.hash), Some(size))).await?;
     let bytes = match service.read(wanted, AHEAD).await {

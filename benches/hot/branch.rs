@@ -68,7 +68,7 @@ fn read(bencher: Bencher<'_, '_>, keys: u32) {
 #[divan::bench(args = sizes())]
 fn record(bencher: Bencher<'_, '_>, keys: u32) {
     let made = made(keys);
-    bencher.bench(|| place(&made.branch, &key(1 << 30 | NEXT.fetch_add(1, Ordering::Relaxed))));
+    bencher.bench(|| place(&made.branch, &key((1 << 30) | NEXT.fetch_add(1, Ordering::Relaxed))));
 }
 
 /// A commit of a hundred changed keys.
@@ -77,7 +77,7 @@ fn commit_hundred(bencher: Bencher<'_, '_>, keys: u32) {
     let made = made(keys);
     bencher
         .with_inputs(|| {
-            (0..100).for_each(|_| place(&made.branch, &key(1 << 30 | NEXT.fetch_add(1, Ordering::Relaxed))))
+            (0..100).for_each(|_| place(&made.branch, &key((1 << 30) | NEXT.fetch_add(1, Ordering::Relaxed))))
         })
         .bench_values(|()| made.branch.commit().unwrap());
 }
@@ -89,6 +89,6 @@ fn sizes_after_one(bencher: Bencher<'_, '_>, keys: u32) {
     let known = Mutex::new(Sizes::default());
     made.branch.update_sizes(&mut known.lock().unwrap()).unwrap();
     bencher
-        .with_inputs(|| place(&made.branch, &key(1 << 30 | NEXT.fetch_add(1, Ordering::Relaxed))))
+        .with_inputs(|| place(&made.branch, &key((1 << 30) | NEXT.fetch_add(1, Ordering::Relaxed))))
         .bench_values(|()| made.branch.update_sizes(&mut known.lock().unwrap()).unwrap());
 }

@@ -71,7 +71,7 @@ async fn open_s3(
     let (own, folder) = (uuid::Uuid::new_v4().to_string(), dir.to_path_buf());
     let identify = move || match mode {
         // An index that was lost is told of below.
-        Mode::Use => fs::read_to_string(folder.join(INDEX_OF)).or_else(|_| Ok(own)),
+        Mode::Use => fs::read_to_string(folder.join(INDEX_OF)).or(Ok(own)),
         Mode::Create | Mode::Rebuild => identify(&folder, &own),
     };
     let lost = || KeepError::from(StoreError::Lost { store: name.clone() });

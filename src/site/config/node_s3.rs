@@ -153,7 +153,7 @@ impl KeepS3Spec {
         let place = S3Spec::parse_with(text, |name, value| {
             match name {
                 "prefixlength" => {
-                    digits = value.parse().ok().filter(|digits| *digits <= 16).ok_or("prefixlength: 0 to 16")?
+                    digits = value.parse().ok().filter(|digits| *digits <= 16).ok_or("prefixlength: 0 to 16")?;
                 }
                 "index" => index = Some(value.into()),
                 "chunk" | "partsize" => {

@@ -78,7 +78,7 @@ impl Reading {
         let Some(mut verifier) = self.verifier.take() else { return Ok(None) };
         let (mut read, mut size) = (Vec::new(), 0);
         while size < BATCH {
-            let Some(bytes) = self.bytes.try_next().await.map_err(lost)? else { break };
+            let Some(bytes) = self.bytes.try_next().await.map_err(|error| lost(&error))? else { break };
             size += bytes.len();
             read.push(bytes);
         }
@@ -122,7 +122,7 @@ async fn damaged(volume: &Volume, block: Block, read: &Object, reason: String) -
 }
 
 async fn hash(bytes: BoxStream<'static, io::Result<Bytes>>) -> Result<BlockHash, StoreError> {
-    let hashed = bytes.map_err(lost).try_fold(Md5::new(), async |mut md5, bytes| {
+    let hashed = bytes.map_err(|error| lost(&error)).try_fold(Md5::new(), async |mut md5, bytes| {
         Ok(blocking(move || {
             md5.update(&bytes);
             md5
@@ -133,6 +133,6 @@ async fn hash(bytes: BoxStream<'static, io::Result<Bytes>>) -> Result<BlockHash,
 }
 
 /// A connection that broke says nothing of the block.
-fn lost(error: io::Error) -> StoreError {
+fn lost(error: &io::Error) -> StoreError {
     S3Error::Unreachable(error.to_string()).into()
 }

@@ -1,6 +1,6 @@
 //! The catalogue in SQLite and in a real PostgreSQL: one suite for both.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly, in its helpers too")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
 

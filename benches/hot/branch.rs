@@ -77,7 +77,7 @@ fn commit_hundred(bencher: Bencher<'_, '_>, keys: u32) {
     let made = made(keys);
     bencher
         .with_inputs(|| {
-            (0..100).for_each(|_| place(&made.branch, &key((1 << 30) | NEXT.fetch_add(1, Ordering::Relaxed))))
+            (0..100).for_each(|_| place(&made.branch, &key((1 << 30) | NEXT.fetch_add(1, Ordering::Relaxed))));
         })
         .bench_values(|()| made.branch.commit().unwrap());
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
 
-use super::{Entry, Inner, KeepError};
+use super::{Entry, Inner, KeepError, Manifests};
 use crate::index::{Held, Holding, Index, Number};
 use crate::store::{Block, BlockStore, StoreError};
 
@@ -50,9 +50,32 @@ struct Thread {
 }
 
 impl Inner {
+    /// Tells whether the manifest `text` goes into the index with the record of its entry.
+    pub(super) fn holds(&self, text: &[u8]) -> bool {
+        text.len() <= SMALL && self.options.manifests == Manifests::Sealed && self.index.holding().is_some()
+    }
+
+    /// Records an entry whose blocks are `in_place` but for `small`, as [`Inner::record`] does one with all in place.
+    pub(super) async fn record_with(
+        &self,
+        entry: &Entry,
+        small: Vec<(Block, Bytes)>,
+        in_place: &[Block],
+    ) -> Result<Vec<Block>, KeepError> {
+        let holding = self.index.holding().ok_or(KeepError::Uncut)?;
+        let deadline = self.deadline();
+        let unreferenced = self.record_holding(holding, entry, small, deadline).await?;
+        // As in `record`; the small ones came to their places after they were recorded.
+        if let Some(block) = self.missing(in_place).await?.first() {
+            self.index.remove(&entry.owner, &entry.name, deadline).await?;
+            return Err(StoreError::Gone { store: self.blocks.name(), block: *block }.into());
+        }
+        Ok(unreferenced)
+    }
+
     /// Records an entry whose blocks are in place but for `small`, those at its end and the manifest, and puts these in
     /// place. Durable when this returns. Returns the blocks that nothing refers to any more.
-    pub(super) async fn record_holding(
+    async fn record_holding(
         &self,
         holding: &dyn Holding,
         entry: &Entry,

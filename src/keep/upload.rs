@@ -311,10 +311,7 @@ impl Going {
         }
         let size = blocks.iter().map(|block| u64::from(block.size)).sum();
         let text = self.inner.manifest(&self.owner, &self.name, &blocks)?;
-        if let Some(text) = text.as_ref().filter(|text| text.len() <= SMALL)
-            && self.inner.options.manifests == Manifests::Sealed
-            && self.inner.index.holding().is_some()
-        {
+        if let Some(text) = text.as_ref().filter(|text| self.inner.holds(text)) {
             return self.commit_holding(blocks, before, size, text.clone()).await;
         }
         self.write_small().await?;
@@ -360,18 +357,9 @@ impl Going {
         let (owner, name) = (self.owner.clone(), self.name.clone());
         let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
         let inner = Arc::clone(&self.inner);
-        let holding = inner.index.holding().ok_or(KeepError::Uncut)?;
-        let deadline = inner.deadline();
-        let unreferenced = inner.record_holding(holding, &entry, small, deadline).await?;
-        // As in `commit`; the small ones came to their places after they were recorded.
         let earlier = entry.blocks.get(..before).unwrap_or_default();
-        if !earlier.is_empty()
-            && let Some(block) = inner.missing(earlier).await?.first()
-        {
-            inner.index.remove(&self.owner, &self.name, deadline).await?;
-            return Err(StoreError::Gone { store: inner.blocks.name(), block: *block }.into());
-        }
-        inner.discard(unreferenced, deadline).await?;
+        let unreferenced = inner.record_with(&entry, small, earlier).await?;
+        inner.discard(unreferenced, inner.deadline()).await?;
         Ok(entry)
     }
 

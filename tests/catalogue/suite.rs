@@ -47,6 +47,7 @@ fn permission(uuid: &str, tail: &str, name: &str, head: &str) -> Link {
     Link { base: base(uuid, ALICE, name), class: "permission".to_owned(), tail: tail.to_owned(), head: head.to_owned() }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is called with what `json!` makes")]
 fn list(filters: serde_json::Value) -> List {
     List { filters: Filter::parse_all(&filters).unwrap(), limit: 100, count: true, ..List::default() }
 }

@@ -162,7 +162,7 @@ async fn one_round(store: &KeepStore, worker: u64, round: u64) -> u64 {
     for (block, part) in entry.blocks.iter().zip(content.chunks(1000)) {
         assert!(held(store, *block).await == part, "the collection keeps it");
     }
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         assert!(store.lease(&entry.blocks, in_an_hour()).await.unwrap().is_empty());
         store.remove(COLLECTIONS, &name).await.unwrap();
         for (block, part) in entry.blocks.iter().zip(content.chunks(1000)) {

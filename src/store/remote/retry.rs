@@ -43,9 +43,8 @@ pub(super) fn verdict(status: StatusCode) -> Verdict {
     match status.as_u16() {
         404 | 410 => Verdict::Absent,
         400 | 401 | 403 => Verdict::Refused,
-        408 | 409 | 423 | 429 => Verdict::Again,
         507 => Verdict::Full,
-        500.. => Verdict::Again,
+        408 | 409 | 423 | 429 | 500.. => Verdict::Again,
         _ => Verdict::Never,
     }
 }

@@ -46,8 +46,15 @@ pub enum Services {
 #[derive(Debug)]
 pub struct Discovery {
     api: Arc<Api>,
-    /// When it was asked, and what it said.
-    known: Mutex<Option<(Instant, Arc<[Service]>, u32)>>,
+    known: Mutex<Option<Known>>,
+}
+
+/// What an API server said.
+#[derive(Debug)]
+struct Known {
+    asked: Instant,
+    services: Arc<[Service]>,
+    replicas: u32,
 }
 
 /// How long a list is good, as in Arvados's Go client.
@@ -124,7 +131,8 @@ impl Services {
 impl Discovery {
     async fn known(&self) -> Result<(Arc<[Service]>, u32), ApiError> {
         let mut known = self.known.lock().await;
-        if let Some((_, services, replicas)) = known.as_ref().filter(|(at, ..)| at.elapsed() < GOOD_FOR) {
+        if let Some(Known { services, replicas, .. }) = known.as_ref().filter(|known| known.asked.elapsed() < GOOD_FOR)
+        {
             return Ok((Arc::clone(services), *replicas));
         }
         let asked = async {
@@ -135,11 +143,11 @@ impl Discovery {
         match (asked.await, known.as_ref()) {
             (Ok((listed, replicas)), _) => {
                 let services: Arc<[Service]> = listed.items.into_iter().map(Service::from).collect();
-                *known = Some((Instant::now(), Arc::clone(&services), replicas));
+                *known = Some(Known { asked: Instant::now(), services: Arc::clone(&services), replicas });
                 Ok((services, replicas))
             }
             // An old list is better than none.
-            (Err(_), Some((_, services, replicas))) => Ok((Arc::clone(services), *replicas)),
+            (Err(_), Some(Known { services, replicas, .. })) => Ok((Arc::clone(services), *replicas)),
             (Err(error), None) => Err(error),
         }
     }

@@ -168,7 +168,7 @@ impl Stored {
         self.copies += answer.copies;
         match (&mut self.classes, answer.classes) {
             (Some(all), Some(classes)) => {
-                classes.into_iter().for_each(|(class, n)| *all.entry(class).or_default() += n)
+                classes.into_iter().for_each(|(class, n)| *all.entry(class).or_default() += n);
             }
             _ => self.classes = None,
         }

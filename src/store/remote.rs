@@ -253,3 +253,6 @@ impl std::fmt::Debug for Inner {
         f.debug_tuple("RemoteStore").field(&self.services.name()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

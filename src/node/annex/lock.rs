@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use annex_protocol::key::Key;
 use annex_protocol::log::Clock;
@@ -20,6 +20,9 @@ use crate::disk::{self, FileLock, Mode};
 
 /// How long content stays after its holder was last heard of, in seconds: ten minutes, counted generously.
 const RETENTION: u64 = 601;
+
+/// When to look again for a lock that is about to be free.
+const AGAIN: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
 
 /// A content, and how its repository locks it.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +77,18 @@ impl<'a> Lockable<'a> {
         };
         let removal = |lock| Removal { lockable: self, _lock: lock };
         taken.map(|lock| lock.map(removal)).map_err(NodeError::at(self.content))
+    }
+
+    /// Takes the lock as [`Lockable::exclusive`] does, and looks again before it says that somebody else holds the content: a
+    /// process that is being started has its parent's locks until it runs its program.
+    fn exclusive_soon(self) -> Result<Option<Removal<'a>>, NodeError> {
+        for pause in AGAIN {
+            if let Some(removal) = self.exclusive()? {
+                return Ok(Some(removal));
+            }
+            std::thread::sleep(pause);
+        }
+        self.exclusive()
     }
 
     /// Tells whether the content is to stay for a while yet though nobody may hold it any more.
@@ -167,7 +182,7 @@ impl Held {
         let mut over = repository.over.lock().unwrap_or_else(PoisonError::into_inner);
         over.retain(|(_, until)| is_to_come(*until));
         over.insert((content.clone(), until));
-        let Some(alone) = lockable.exclusive()? else { return Ok(()) };
+        let Some(alone) = lockable.exclusive_soon()? else { return Ok(()) };
         let is_over = |time: Clock| over.contains(&(content.clone(), time));
         if lockable.retention().map_err(NodeError::at(&content))?.is_some_and(|time| !is_over(time)) {
             alone.release();

@@ -66,8 +66,12 @@ mount_store() {
     run env STORE="$TMP/file" bash -c '. "'"$ROOT"'/t/special_remote.bash"; init_keep'
     [ "$status" -ne 0 ]
     assert_output "$TMP/file"
-    run git annex initremote k type=external externaltype=keep encryption=none exporttree=yes
+    run git annex initremote k type=external externaltype=keep encryption=none importtree=yes
     [ "$status" -ne 0 ]
+    assert_output "importtree=yes needs api= and collection="
+    run init_keep keep=http://127.0.0.1:9
+    [ "$status" -ne 0 ]
+    assert_output "set one of store=, keep= and api="
     run git annex initremote k --whatelse type=external externaltype=keep
     assert_output blocksize
     assert_output trashlifetime

@@ -40,6 +40,7 @@ mod bucket;
 mod keep;
 
 use bucket::bucket;
+use keep::KeepBucket;
 pub use keep::KeepPlace;
 
 /// The stores that are open in this process, each once for all repositories.
@@ -173,7 +174,8 @@ impl Stores {
                 Box::new(KeepOpener { store: KeepMount { stores: self.clone(), place, options }, uuid })
             }
             NodeSpec::KeepS3(spec) => {
-                let place = KeepPlace::Bucket(Box::new(spec.clone()), index(spec));
+                let (spec, index) = (spec.clone(), index(spec));
+                let place = KeepPlace::Bucket(Box::new(KeepBucket { spec, index, patience }));
                 Box::new(KeepOpener { store: KeepMount { stores: self.clone(), place, options }, uuid })
             }
             NodeSpec::Annex(spec) => {
@@ -181,7 +183,7 @@ impl Stores {
                 Box::new(AnnexOpener { path: spec.path.clone(), peer, patience })
             }
             NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone(), patience)),
-            NodeSpec::S3(spec) => Box::new(S3Opener(spec.clone())),
+            NodeSpec::S3(spec) => Box::new(S3Opener(spec.clone(), patience)),
         };
         Ok(Arc::new(Lazy::new(opener)))
     }
@@ -291,12 +293,12 @@ impl Opener for DirectoryOpener {
     }
 }
 
-struct S3Opener(S3Spec);
+struct S3Opener(S3Spec, Patience);
 
 #[async_trait]
 impl Opener for S3Opener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        let bucket = bucket(&self.0).await?;
+        let bucket = bucket(&self.0, self.1).await?;
         Ok(Arc::new(S3Node::new(bucket, self.0.chunk, self.0.part.unwrap_or(PART))))
     }
 }

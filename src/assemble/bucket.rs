@@ -6,7 +6,7 @@ use crate::site::config::S3Spec;
 use crate::task::blocking;
 
 /// Makes the client of a bucket. Files that are named in the configuration are read now.
-pub(super) async fn bucket(spec: &S3Spec) -> Result<Bucket, NodeError> {
+pub(super) async fn bucket(spec: &S3Spec, patience: Patience) -> Result<Bucket, NodeError> {
     let (secret, ca_file) = (spec.secret(), spec.ca_file.clone());
     let read = move || {
         let credentials = secret.map(|secret| {
@@ -28,6 +28,6 @@ pub(super) async fn bucket(spec: &S3Spec) -> Result<Bucket, NodeError> {
         storage_class: spec.storage_class.clone(),
         certificates,
     };
-    let Patience { connect, answer, progress } = Patience::default();
+    let Patience { connect, answer, progress } = patience;
     Ok(Bucket::new(place, credentials.as_ref(), Deadlines { connect, answer, progress })?)
 }

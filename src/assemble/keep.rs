@@ -7,7 +7,7 @@ use annex_protocol::keep::BlockHash;
 use super::bucket::bucket;
 use crate::error::Failure;
 use crate::keep::{Create, KeepError, KeepStore, Options};
-use crate::node::NodeError;
+use crate::node::{NodeError, Patience};
 use crate::site::Site;
 use crate::site::config::{KeepS3Spec, NodeSpec, S3Spec};
 use crate::store::StoreError;
@@ -17,8 +17,17 @@ use crate::store::s3::S3Store;
 pub enum KeepPlace {
     /// In a directory.
     Directory(PathBuf),
-    /// In a bucket, with its index in a directory.
-    Bucket(Box<KeepS3Spec>, PathBuf),
+    /// In a bucket.
+    Bucket(Box<KeepBucket>),
+}
+
+/// A Keep store in a bucket.
+pub struct KeepBucket {
+    pub(super) spec: KeepS3Spec,
+    /// The directory of its index.
+    pub(super) index: PathBuf,
+    /// How long the server is waited for.
+    pub(super) patience: Patience,
 }
 
 impl KeepPlace {
@@ -34,7 +43,8 @@ impl KeepPlace {
     }
 
     pub(super) fn bucket(site: &Site, spec: &KeepS3Spec) -> Self {
-        Self::Bucket(Box::new(spec.clone()), Self::index(site, spec))
+        let (spec, index, patience) = (spec.clone(), Self::index(site, spec), super::patience(site));
+        Self::Bucket(Box::new(KeepBucket { spec, index, patience }))
     }
 
     /// Returns where the index of a bucket is.
@@ -53,14 +63,15 @@ impl KeepPlace {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Directory(path) => path.display().to_string(),
-            Self::Bucket(spec, _) => format!("s3://{}/{}", spec.place.bucket, spec.place.prefix),
+            Self::Bucket(bucket) => format!("s3://{}/{}", bucket.spec.place.bucket, bucket.spec.place.prefix),
         }
     }
 
     /// The directory on this machine that tells it from others.
     pub(super) fn directory(&self) -> &Path {
         match self {
-            Self::Directory(path) | Self::Bucket(_, path) => path,
+            Self::Directory(path) => path,
+            Self::Bucket(bucket) => &bucket.index,
         }
     }
 
@@ -68,7 +79,7 @@ impl KeepPlace {
     pub async fn open(&self, create: Create, options: Options) -> Result<KeepStore, KeepError> {
         match self {
             Self::Directory(path) => KeepStore::open(path, create, options).await,
-            Self::Bucket(spec, index) => KeepStore::open_s3(blocks(spec, index).await?, index, create, options).await,
+            Self::Bucket(bucket) => KeepStore::open_s3(bucket.blocks().await?, &bucket.index, create, options).await,
         }
     }
 
@@ -76,15 +87,19 @@ impl KeepPlace {
     pub async fn open_for_reindex(&self) -> Result<KeepStore, Failure> {
         match self {
             Self::Directory(path) => Ok(KeepStore::open_for_reindex(path, Options::default()).await?),
-            Self::Bucket(spec, index) => {
-                Ok(KeepStore::open_s3_for_reindex(blocks(spec, index).await?, index, Options::default()).await?)
+            Self::Bucket(bucket) => {
+                let blocks = bucket.blocks().await?;
+                Ok(KeepStore::open_s3_for_reindex(blocks, &bucket.index, Options::default()).await?)
             }
         }
     }
 }
 
-/// Returns the blocks in a bucket, with their locks beside the index.
-async fn blocks(spec: &KeepS3Spec, index: &Path) -> Result<S3Store, KeepError> {
-    let failed = |error: NodeError| StoreError::Failed { store: spec.place.bucket.clone(), reason: error.to_string() };
-    Ok(S3Store::new(bucket(&spec.place).await.map_err(failed)?, spec.digits, index))
+impl KeepBucket {
+    /// Returns the blocks, with their locks beside the index.
+    async fn blocks(&self) -> Result<S3Store, KeepError> {
+        let place = &self.spec.place;
+        let failed = |error: NodeError| StoreError::Failed { store: place.bucket.clone(), reason: error.to_string() };
+        Ok(S3Store::new(bucket(place, self.patience).await.map_err(failed)?, self.spec.digits, &self.index))
+    }
 }

@@ -478,7 +478,8 @@ END
     exec 8<&-
     assert_equal "$(grep 'operation=get' "$TMP/daemon.log" | grep -c 'broken off')" 2
     after=$(resident_peak "$DAEMON_PID")
-    ((after - before < 65536)) || fail "from $before to $after KiB"
+    # Each may have had a block read ahead before it stood still, and no more.
+    ((after - before < 2 * 65536 + 32768)) || fail "from $before to $after KiB"
     # Others are served.
     ssh alicehost true
 }

@@ -134,6 +134,13 @@ impl Download {
             if let Some(checked) = self.body.next().await {
                 checked.map_err(io::Error::other)?;
             }
+            if let Some(request) = &mut self.request {
+                request.pass(last.len()).await;
+            }
+            // With the last byte the client has all that it was promised, and nobody may ask for more.
+            if self.left == 0 && self.parts.is_empty() {
+                self.end();
+            }
             return Ok(Some(last));
         }
         while self.left == 0 {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# A key far larger than memory should be. ANNEX_KEEP_TEST_LARGE: another size than 2G, in a form that numfmt knows.
+# A key far larger than memory should be. ANNEX_KEEP_TEST_LARGE: another size than 1G, in a form that numfmt knows.
 # shellcheck disable=SC2153 # SITE is set by start_site
 
 load lib
@@ -7,7 +7,7 @@ load lib
 setup() {
     on_disk
     isolate
-    SIZE=$(numfmt --from=iec "${ANNEX_KEEP_TEST_LARGE:-2G}")
+    SIZE=$(numfmt --from=iec "${ANNEX_KEEP_TEST_LARGE:-1G}")
     # Three nodes and the client, and a fifth of that for what the file system and git-annex need besides.
     local free needed=$((SIZE * 24 / 5))
     free=$(df --output=avail -B1 "$TMP" | tail -1)

@@ -17,7 +17,7 @@ test_remote() {
     make_repo a
     cd a || return
     git annex initremote -q k type=external externaltype=keep store="$TMP/store" "$@"
-    git annex testremote --size=$size k >log 2>&1 || fail "$(tail -n 40 log)"
+    git annex testremote --size="$size" k >log 2>&1 || fail "$(tail -n 40 log)"
     grep -qE 'All [0-9]+ tests passed' log
 }
 

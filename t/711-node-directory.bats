@@ -281,13 +281,13 @@ EOF
     git annex checkpresentkey "$(annex_key file)" origin-d
 }
 
-@test "a full disk fails the upload and leaves nothing that looks like content" {
+@test "a full disk is said to be full, and nothing that looks like content is on it" {
     start_directory_site
     mount -t tmpfs -o size=1m tmpfs "$D"
     touch "$TMP/mounted"
     add_file file 3M
     run ! git annex copy --to origin-d file
-    assert_output "No space left"
+    assert_output "node d: full: "
     [ -z "$(find "$D" -type f -path '*/tmp/*' -prune -o -type f -print)" ]
     git annex copy -q --to origin file
     assert_logged "$KEY" a

@@ -7,7 +7,8 @@ import subprocess
 import time
 import uuid
 
-from kinds import CLASSES, KeepFiles, hashed, read
+from files import KeepFiles, hashed, read
+from kinds import CLASSES
 
 DEADLINE = 2
 

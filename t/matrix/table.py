@@ -16,6 +16,7 @@ KINDS = {
     "ssh": "`ssh://` and `command:`, a real `git-annex-shell` at the other end of the pipe",
     "http": "`annex+http://`, a real `git annex p2phttp`",
     "gateway": "another gateway of ours, by its own P2P protocol",
+    "s3": "`s3://`, a bucket of a real S3 server, moto; of a full disk it answers 507 to what stores, of a read-only one 403 to what changes anything",
 }
 
 # local: how it is brought about where the content is on a disk of the gateway's; far: between the gateway and a program or

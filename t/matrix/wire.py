@@ -1,4 +1,4 @@
-"""Stands between a gateway and a real server of P2P over HTTP, as a TCP proxy that knows requests, and misbehaves."""
+"""Stands between a gateway and a real HTTP server, as a TCP proxy that knows requests, and misbehaves."""
 
 import re
 import socket
@@ -67,7 +67,10 @@ class Reader(Buffered):
 
 
 class Wire:
-    """The proxy, on a port of its own. `fault` is (operation, key, how), or None."""
+    """The proxy, on a port of its own, for P2P over HTTP. `fault` is (operation, key, how), or None."""
+
+    # Where a head tells the length of the content.
+    length = re.compile(rb"(?i)(\r\nx-git-annex-data-length: *)(\d+)")
 
     def __init__(self, target):
         self.target = target
@@ -139,33 +142,46 @@ class Wire:
             return operation, self.fault[2]
         return operation, None
 
+    def refusal(self, operation, how):
+        """Status, type and text of an answer of our own; None where the server is to answer."""
+        if how != "refuses":
+            return None
+        if operation == "LOCKCONTENT":
+            return b"200 OK", b"application/json;charset=utf-8", b'{"locked":false}'
+        return b"500 Internal Server Error", b"text/plain", b"the disk is on fire"
+
+    def total(self, head):
+        """The length of the content, and 0 where there is none."""
+        found = self.length.search(head)
+        return int(found.group(2)) if found else 0
+
     def exchange(self, asked, said):
         head = asked.head()
         operation, how = self.how(head)
-        size = re.search(rb"(?i)\r\nx-git-annex-data-length: *(\d+)", head)
-        total = int(size.group(1)) if size else 0
         if how == "hangs":
             while True:
                 asked.fill()
-        if how == "refuses":
+        if refusal := self.refusal(operation, how):
             for _ in asked.body(head):
                 pass
-            text = b'{"locked":false}' if operation == "LOCKCONTENT" else b"the disk is on fire"
-            code = b"200 OK" if operation == "LOCKCONTENT" else b"500 Internal Server Error"
-            kind = b"application/json;charset=utf-8" if operation == "LOCKCONTENT" else b"text/plain"
-            asked.end.sendall(b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (code, kind, len(text), text))
+            status, kind, text = refusal
+            # Nothing of a text follows the head that was asked for alone.
+            shown = b"" if head.startswith(b"HEAD ") else text
+            asked.end.sendall(b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (status, kind, len(text), shown))
             return
+        total = self.total(head)
         other = {"too short": -1, "too long": 1}.get(how, 0) if operation == "PUT" else 0
-        if other:
-            head = head.replace(size.group(0), b"\r\nX-git-annex-data-length: %d" % (total + other))
-        said.end.sendall(head + b"\r\n\r\n")
+        sent = self.length.sub(lambda found: b"%s%d" % (found.group(1), total + other), head)
+        said.end.sendall(sent + b"\r\n\r\n")
         self.pass_on(asked, head, said.end, total, how if operation == "PUT" else None)
         answer = said.head()
         while re.match(rb"HTTP/1.1 1\d\d", answer):
             asked.end.sendall(answer + b"\r\n\r\n")
             answer = said.head()
+        # A head that was asked for alone may tell a length, and nothing follows.
+        content = b"" if head.startswith(b"HEAD ") else answer
         if how == "dies after the last byte" and operation != "GET":
-            for _ in said.body(answer):
+            for _ in said.body(content):
                 pass
             raise Closed
         if how == "dies at 30 %" and operation not in ("GET", "PUT"):
@@ -175,8 +191,7 @@ class Wire:
         if how == "slow":
             time.sleep(PAUSE)
         asked.end.sendall(answer + b"\r\n\r\n")
-        size = re.search(rb"(?i)\r\nx-git-annex-data-length: *(\d+)", answer)
-        self.pass_on(said, answer, asked.end, int(size.group(1)) if size else 0, how if operation == "GET" else None)
+        self.pass_on(said, content, asked.end, self.total(content), how if operation == "GET" else None)
 
     def pass_on(self, source, head, sink, total, how):
         passed = 0

@@ -6,7 +6,8 @@ SHELL := bash
 PREFIX ?= /usr/local
 DESTDIR ?=
 SECONDS ?= 10
-JOBS ?= $(shell nproc)
+# Tests wait more than they work.
+JOBS ?= $(shell expr $$(nproc) + 1)
 TESTS ?= $(wildcard t/*.bats)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SCRIPTS := script/bootstrap script/demo script/test-dir .ci/run t/bench/run t/bench/sides.bash $(wildcard t/*.bash) $(wildcard t/*.bats) t/git-annex-remote-shelf

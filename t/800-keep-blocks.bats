@@ -131,7 +131,8 @@ teardown() {
     keep "$ALICE" GET "$(cat small.locator)" >/dev/null
     assert_equal "$(status)" 502
     run ! keep "$ALICE" GET "$(cat file.locator)"
-    keep "$ALICE" GET "$(cat file.locator)" >/dev/null
+    # Each of the copies may break off, once.
+    keep "$ALICE" GET "$(cat file.locator)" >/dev/null || keep "$ALICE" GET "$(cat file.locator)" >/dev/null
     assert_equal "$(status)" 404
     # Stored again it is whole.
     keep "$ALICE" GET "$(put file)" | cmp - file

@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use annex_protocol::keep::Locator;
 use annex_protocol::manifest::{Manifest, Segment, Stream};
@@ -101,7 +102,9 @@ const COLLECTIONS: &str = "arvados/v1/collections";
 /// Collections listed by one request.
 const PAGE: usize = 500;
 /// How often a removal looks again.
-const LOOKS: usize = 5;
+const LOOKS: u32 = 10;
+/// How much longer each look waits than the one before.
+const AGAIN: Duration = Duration::from_millis(50);
 
 impl Collections {
     /// Makes the port to collections; nothing is asked yet.
@@ -158,7 +161,9 @@ impl Collections {
     /// Removes a file from all collections; whether it was there makes no difference.
     pub async fn remove(&self, path: &[u8]) -> Result<(), ApiError> {
         let mut known = self.known.lock().await;
-        for _ in 0..LOOKS {
+        for look in 0..LOOKS {
+            // Others who fold collections at the same time need a moment to end.
+            tokio::time::sleep(AGAIN * look).await;
             self.look(&mut known).await?;
             let holders = known.collections.iter().filter(|(_, collection)| collection.files.contains_key(path));
             let holders: Vec<String> = holders.map(|(uuid, _)| uuid.clone()).collect();

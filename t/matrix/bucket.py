@@ -6,6 +6,7 @@ import re
 import subprocess
 import urllib.parse
 
+from files import KeepFiles
 from wire import Wire
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -74,6 +75,41 @@ class Bucket:
         if status != 200:
             raise OSError("the bucket answers %d: %s" % (status, got[:300]))
 
+    def names(self, prefix, more=""):
+        """The names of all objects that begin so; with a delimiter in `more`, of those without one in the rest of their name."""
+        found, last = [], ""
+        while True:
+            status, got = self.ask("GET", "?list-type=2&prefix=%s&start-after=%s%s" % (prefix, last, more))
+            if status != 200:
+                raise OSError("the bucket answers %d: %s" % (status, got[:300]))
+            found += re.findall("<Key>([^<]*)</Key>", got.decode())
+            if b"<IsTruncated>true" not in got or not found:
+                return found
+            last = found[-1]
+
+
+class KeepObjects(KeepFiles):
+    """A Keep store in a bucket; its root is what the names of its objects begin with."""
+
+    def __init__(self, bucket):
+        super().__init__()
+        self.bucket = bucket
+
+    def listed(self, root):
+        return self.bucket.names(root, "&delimiter=/")
+
+    def place(self, root, block):
+        return root + block
+
+    def read(self, path):
+        return self.bucket.get(path) if path else None
+
+
+def asked(head):
+    """The operations that a request may be a part of, and the path it is about."""
+    method, target, _ = head.decode().split(" ", 2)
+    return OPERATIONS[method], urllib.parse.unquote(target.partition("?")[0])
+
 
 class S3Wire(Wire):
     """Knows requests for objects: their names end with the key's."""
@@ -81,9 +117,7 @@ class S3Wire(Wire):
     length = re.compile(rb"(?i)(\r\ncontent-length: *)(\d+)")
 
     def how(self, head):
-        method, target, _ = head.decode().split(" ", 2)
-        path = urllib.parse.unquote(target.partition("?")[0])
-        operations = OPERATIONS[method]
+        operations, path = asked(head)
         if self.fault and self.fault[0] in operations and path.endswith("/" + self.fault[1]):
             return self.fault[0], self.fault[2]
         return operations[0], None
@@ -99,3 +133,19 @@ class S3Wire(Wire):
             return super().pass_on(source, head, sink, total, how)
         data = b"".join(data for _, data in source.body(head))
         sink.sendall(data[:-1] if how == "too short" else data + b"x")
+
+
+class KeepS3Wire(S3Wire):
+    """Blocks are not called as keys are: whatever is asked while a fault lasts belongs to it."""
+
+    def how(self, head):
+        operations, path = asked(head)
+        # What the server can do is found out once, whatever the case.
+        if not self.fault or "annex-keep-probe" in path:
+            return operations[0], None
+        wanted, _, how = self.fault
+        if how in ("disk full", "read-only"):
+            return operations[0], how
+        # Content passes in requests of its own kind. All else takes several, of which some are slow.
+        several = wanted not in ("PUT", "GET") and how != "slow"
+        return wanted, how if several or wanted in operations else None

@@ -25,22 +25,35 @@ class KeepFiles:
     def __init__(self):
         self.seen = {}
 
+    def listed(self, root):
+        return glob.glob(os.path.join(root, "[0-9a-f]" * 3, "[0-9a-f]" * 32))
+
+    def place(self, root, block):
+        return os.path.join(root, block[:3], block)
+
+    def read(self, path):
+        return read(path)
+
     def blocks(self, root, key):
         """The files of a key's blocks; None if no manifest names the key."""
+        found = self.files(root, key)
+        return found and found[1:]
+
+    def files(self, root, key):
+        """The same, after the file of the manifest."""
         name = (":" + key).encode()
-        for path in glob.glob(os.path.join(root, "[0-9a-f]" * 3, "[0-9a-f]" * 32)):
+        for path in self.listed(root):
             short = os.path.basename(path)
             if short not in self.seen:
-                with open(path, "rb") as file:
-                    text = file.read(4096)
+                text = self.read(path) or b""
                 self.seen[short] = text if text.startswith(b"./annex-keep/") else b""
             text = self.seen[short]
             if name in text:
                 found = re.findall(rb" ([0-9a-f]{32})\+", text)
-                return [os.path.join(root, block[:3].decode(), block.decode()) for block in found]
+                return [path] + [self.place(root, block.decode()) for block in found]
         return None
 
     def content(self, root, key):
         """The bytes; None also where a block is not there: a manifest alone is no content, and no index takes it up."""
-        parts = [read(block) for block in self.blocks(root, key) or [""]]
+        parts = [self.read(block) for block in self.blocks(root, key) or [""]]
         return None if None in parts else b"".join(parts)

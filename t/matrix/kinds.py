@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from bucket import Bucket, S3Wire
+from bucket import Bucket, KeepObjects, KeepS3Wire, S3Wire
 from disk import Disk, change
 from files import KeepFiles, hashed, read
 from wire import Wire
@@ -364,16 +364,25 @@ class Http(Served):
 class S3(Served):
     """A bucket of a real S3 server, moto. What its disk may suffer is what the server says of it."""
 
-    uuid = "2f6f0b7c-5d1e-4a3b-9c8d-101112131415"
+    scheme, settled, proxy = "s3", "", S3Wire
 
     def setup(self):
+        self.uuid = "2f6f0b7c-5d1e-4a3b-9c8d-101112131415"
+        self.begin()
+
+    def begin(self):
         self.bucket = Bucket()
-        self.wire = S3Wire(self.bucket.port)
+        self.wire = self.proxy(self.bucket.port)
         credentials = os.path.join(self.rig.base, "s3creds")
         with open(credentials, "w") as file:
             file.write("AKIAEXAMPLE\nhunter2hunter2\n")
         self.settings = ('secrets = { s3creds = "file:%s" }' % credentials,)
-        self.store = "s3://%s/keys?endpoint=http://127.0.0.1:%d" % (Bucket.NAME, self.wire.port)
+        endpoint = "http://127.0.0.1:%d" % self.wire.port
+        self.store = "%s://%s/keys?endpoint=%s%s" % (self.scheme, Bucket.NAME, endpoint, self.settled)
+
+    def name(self, key):
+        """The object with the key's content, or its first."""
+        return "keys/" + key
 
     def arm(self, fault, operation, key):
         # Not run yet, see page.py: the client is waited for much longer than elsewhere, and leaves what it refused.
@@ -382,27 +391,55 @@ class S3(Served):
         return super().arm(fault, operation, key)
 
     def copy(self, key):
-        return self.bucket.get("keys/" + key)
+        return self.bucket.get(self.name(key))
 
     def damage(self, key, how):
         path = os.path.join(self.disk.root, "damaged")
         with open(path, "wb") as file:
-            file.write(self.copy(key))
+            file.write(self.bucket.get(self.name(key)))
         change(path, how)
-        self.bucket.put("keys/" + key, read(path))
+        self.bucket.put(self.name(key), read(path))
         os.remove(path)
 
+    def kept(self, key):
+        """The objects that are of a key."""
+        return [self.name(key)]
+
     def restart(self, key):
-        """The server keeps in memory what others keep on disks: it gets the key back."""
-        kept = self.copy(key)
+        """The server keeps in memory what others keep on disks: it gets that back."""
+        kept = {name: self.bucket.get(name) for name in self.kept(key)}
         self.bucket.kill()
         self.wire.kill()
         self.bucket.serve()
-        if kept is not None:
-            self.bucket.put("keys/" + key, kept)
+        for name, data in kept.items():
+            if data is not None:
+                self.bucket.put(name, data)
 
     def stop(self):
         self.bucket.stop()
 
 
-CLASSES = {"keep": Keep, "annex": Annex, "directory": Directory, "external": External, "ssh": Shell, "http": Http, "gateway": Gateway, "s3": S3}
+class KeepS3(S3):
+    """A Keep store in such a bucket."""
+
+    scheme, proxy = "keep+s3", KeepS3Wire
+
+    def setup(self):
+        os.environ.update(AWS_ACCESS_KEY_ID="AKIAEXAMPLE", AWS_SECRET_ACCESS_KEY="hunter2hunter2")
+        self.settled = "&index=" + os.path.join(self.rig.base, "index")
+        self.begin()
+        self.objects = KeepObjects(self.bucket)
+
+    def copy(self, key):
+        return self.objects.content("keys/", key)
+
+    def name(self, key):
+        return self.objects.blocks("keys/", key)[0]
+
+    def kept(self, key):
+        blocks = self.objects.files("keys/", key) or []
+        recent = [name.replace("keys/", "keys/recent/") for name in blocks]
+        return blocks + recent + self.bucket.names("keys/.annex-keep/", "&delimiter=/")
+
+
+CLASSES = {"keep": Keep, "annex": Annex, "directory": Directory, "external": External, "ssh": Shell, "http": Http, "gateway": Gateway, "s3": S3, "keep+s3": KeepS3}

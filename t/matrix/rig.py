@@ -48,7 +48,7 @@ class Rig:
         lines = ["", "[nodes.x]", 'id = "%s"' % uuid.uuid4(), "store = %s" % json.dumps(self.kind.store), "cost = 10", 'repo = "data"']
         if hasattr(self.kind, "uuid"):
             lines.append('uuid = "%s"' % self.kind.uuid)
-        if self.kind.store.startswith("keep:"):
+        if self.kind.store.startswith("keep"):
             lines.remove('repo = "data"')
             self.annex_keep("init", os.path.join(self.base, "maker"), "--node", "x=" + self.kind.store)
         with open(path, "w") as file:

@@ -17,6 +17,7 @@ KINDS = {
     "http": "`annex+http://`, a real `git annex p2phttp`",
     "gateway": "another gateway of ours, by its own P2P protocol",
     "s3": "`s3://`, a bucket of a real S3 server, moto; of a full disk it answers 507 to what stores, of a read-only one 403 to what changes anything",
+    "keep+s3": "`keep+s3://`, a Keep store in such a bucket",
 }
 
 # local: how it is brought about where the content is on a disk of the gateway's; far: between the gateway and a program or

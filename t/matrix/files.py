@@ -24,6 +24,8 @@ class KeepFiles:
 
     def __init__(self):
         self.seen = {}
+        # Where a key's manifest was found: to list everything takes long.
+        self.known = {}
 
     def listed(self, root):
         return glob.glob(os.path.join(root, "[0-9a-f]" * 3, "[0-9a-f]" * 32))
@@ -42,13 +44,15 @@ class KeepFiles:
     def files(self, root, key):
         """The same, after the file of the manifest."""
         name = (":" + key).encode()
-        for path in self.listed(root):
+        known = self.place(root, self.known.get(key, "-" * 32))
+        for path in self.listed(root) if self.read(known) is None else [known]:
             short = os.path.basename(path)
             if short not in self.seen:
                 text = self.read(path) or b""
                 self.seen[short] = text if text.startswith(b"./annex-keep/") else b""
             text = self.seen[short]
             if name in text:
+                self.known[key] = short
                 found = re.findall(rb" ([0-9a-f]{32})\+", text)
                 return [path] + [self.place(root, block.decode()) for block in found]
         return None

@@ -1,6 +1,7 @@
 """The table: kinds of nodes, operations and faults, and how a fault is brought about on each kind.
 
-A new kind is a class in kinds.py and a line in KINDS; a new fault a line in FAULTS and what the kinds do about it.
+A new kind is a class in kinds.py or servers.py, its name in rig.py, and a line in KINDS; a new fault a line in FAULTS and what
+the kinds do about it.
 """
 
 from collections import namedtuple

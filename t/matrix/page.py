@@ -37,10 +37,6 @@ for that (row "disk full" of `keep`); leave some free. And SQLite maps a part of
 this mapping, as one that was shut down after errors may, ends the whole daemon with SIGBUS. The row "refuses" of `keep` spares the
 index therefore. Nothing is lost by it; let systemd start the daemon again, as `contrib/` does.
 
-Two more are left out of the tables of `s3` and `keep+s3`. A server that hangs on what is stored or removed is waited for five
-times `answer_seconds`: its client does not know that setting. And bytes that were falsified on their way to the server are
-noticed, and the upload fails, but an object with them stays in the bucket: it may be found present until it is read.
-
 | fault | on a disk of the gateway's machine | at the other end of a program or connection |
 | --- | --- | --- |
 """

@@ -215,19 +215,39 @@ impl Bucket {
         match tokio::time::timeout(self.transfer(size), asked).await {
             Ok(Err(object_store::Error::AlreadyExists { .. })) => Ok(false),
             Ok(Err(error)) => Err(self.failed("write", name, &error)),
-            Ok(Ok(written)) => self.stored(name, written.e_tag.as_deref(), &md5).await.map(|()| true),
+            Ok(Ok(written)) => {
+                let e_tag = written.e_tag.as_deref();
+                if self.intact(e_tag, &md5).await? {
+                    return Ok(true);
+                }
+                if let Err(error) = self.delete_falsified(name, &path, e_tag).await {
+                    tracing::warn!(%error, "an object with other bytes than were sent stays");
+                }
+                Err(self.falsified(name, e_tag, &md5))
+            }
             Err(_) => Err(self.silent("write", name)),
         }
     }
 
-    /// Compares what the server says of bytes it took with the bytes that were meant.
-    async fn stored(&self, name: &str, e_tag: Option<&str>, md5: &str) -> Result<(), S3Error> {
-        let e_tag = e_tag.unwrap_or_default().trim_matches('"');
-        if e_tag == md5 || !self.abilities().await?.md5 {
-            return Ok(());
+    /// Compares what the server says of bytes it took, where it says so, with the bytes that were meant.
+    async fn intact(&self, e_tag: Option<&str>, md5: &str) -> Result<bool, S3Error> {
+        Ok(e_tag.is_some_and(|e_tag| e_tag.trim_matches('"') == md5) || !self.abilities().await?.md5)
+    }
+
+    /// Deletes what a server took wrongly, unless somebody else has written the object since: whoever looks for it would take
+    /// it for what was meant.
+    async fn delete_falsified(&self, name: &str, path: &Path, e_tag: Option<&str>) -> Result<(), S3Error> {
+        let found = self.present("look at", name, self.0.client.head(path)).await?;
+        match found {
+            Some(found) if found.e_tag.as_deref() == e_tag => self.delete(name).await,
+            _ => Ok(()),
         }
-        let text = format!("the server took other bytes (MD5 {e_tag}) than were sent ({md5})");
-        Err(S3Error::Failed(format!("{}: write {name}: {text}", self.0.place)))
+    }
+
+    fn falsified(&self, name: &str, e_tag: Option<&str>, md5: &str) -> S3Error {
+        let taken = e_tag.unwrap_or_default().trim_matches('"');
+        let text = format!("the server took other bytes (MD5 {taken}) than were sent ({md5})");
+        S3Error::Failed(format!("{}: write {name}: {text}", self.0.place))
     }
 
     /// Finds out, once, what the server can do, by an object that is removed again.

@@ -46,7 +46,10 @@ impl Multipart {
         let payload = PutPayload::from_iter(bytes);
         let asked = self.bucket.0.client.put_part(&self.path, &self.id, number, payload);
         let part = self.bucket.within(self.bucket.transfer(size), "write", &self.name, asked).await?;
-        self.bucket.stored(&self.name, Some(&part.content_id), &md5).await?;
+        let e_tag = Some(part.content_id.as_str());
+        if !self.bucket.intact(e_tag, &md5).await? {
+            return Err(self.bucket.falsified(&self.name, e_tag, &md5));
+        }
         Ok(Part(part))
     }
 

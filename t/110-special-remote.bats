@@ -255,7 +255,7 @@ load special_remote
     add_file f 100K
     object=$(git annex contentlocation "$(annex_key f)")
     chmod u+w "$object"
-    printf X | dd of="$object" bs=1 seek=1000 conv=notrunc status=none
+    printf 'other bytes' | dd of="$object" bs=1 seek=1000 conv=notrunc status=none
     run git annex copy --to k f
     [ "$status" -ne 0 ]
     assert_output "does not match its key"

@@ -452,7 +452,7 @@ END
     block=$(find "$SITE/nodes/a" -type f -size 98k -path '*/???/*' | head -1)
     [ -n "$block" ]
     chmod u+w "$block"
-    printf x | dd of="$block" bs=1 seek=50000 conv=notrunc status=none
+    printf 'other bytes' | dd of="$block" bs=1 seek=50000 conv=notrunc status=none
     run curl -sS "${WHO[@]}" -o got "$HTTP/git-annex/$CLUSTER/v4/key/$KEY?$CLIENT"
     [ "$status" != 0 ] || refute cmp -s got file
     [ "$(stat -c %s got)" -lt 100000 ] || fail "it came in full"
@@ -624,7 +624,7 @@ http_clone() {
     git annex drop -q big
     block=$(find "$SITE/nodes/a" -type f -size +2M | head -1)
     chmod u+w "$block"
-    printf x | dd of="$block" bs=1 seek=2000000 conv=notrunc status=none
+    printf 'other bytes' | dd of="$block" bs=1 seek=2000000 conv=notrunc status=none
     git annex get -q big
     assert_same big ../big
 }

@@ -53,7 +53,7 @@ bring_back() { mv "$SITE/nodes/.$1" "$SITE/nodes/$1"; }
     git annex copy -q --to origin file
     local block
     block=$(find "$SITE/nodes/b" -type f -regex '.*/[0-9a-f]*' -size +200k)
-    printf 'X' | dd of="$block" bs=1 seek=100000 conv=notrunc status=none
+    printf 'other bytes' | dd of="$block" bs=1 seek=100000 conv=notrunc status=none
     run git annex fsck -q --from origin-b file
     [ "$status" != 0 ]
     run -0 annex-keep repair data --site "$SITE"
@@ -78,7 +78,7 @@ bring_back() { mv "$SITE/nodes/.$1" "$SITE/nodes/$1"; }
     assert_line "921600 bytes were read and are good"
     local block
     block=$(find "$SITE/nodes/c" -type f -regex '.*/[0-9a-f]*' -size +200k)
-    printf 'X' | dd of="$block" bs=1 seek=100000 conv=notrunc status=none
+    printf 'other bytes' | dd of="$block" bs=1 seek=100000 conv=notrunc status=none
     run -3 annex-keep scrub data --site "$SITE" --rate 1000
     [[ $output == *"$KEY: the copy on node c is gone, or damaged"* ]] || fail "$output"
     assert_logged "$KEY" a b

@@ -29,7 +29,7 @@ has_read() { [ "$(bytes_read "$1")" -ge "$2" ]; }
 damage() {
     local block
     while read -r block; do
-        printf 'X' | dd of="$block" bs=1 seek=100000 conv=notrunc status=none
+        printf 'other bytes' | dd of="$block" bs=1 seek=100000 conv=notrunc status=none
     done < <(find "$SITE/nodes/$1" -type f -regex '.*/[0-9a-f]*' -size +200k)
 }
 
@@ -74,7 +74,7 @@ sound() { node_content "$1" "$KEY" 2>/dev/null | cmp -s - file; }
     local stored
     stored=$(find "$TMP/d" -type f -name "$KEY")
     chmod u+w "$stored"
-    printf 'X' | dd of="$stored" bs=1 seek=100000 conv=notrunc status=none
+    printf 'other bytes' | dd of="$stored" bs=1 seek=100000 conv=notrunc status=none
     cp "$stored" "$TMP/bad"
     run -3 annex-keep scrub data --site "$SITE"
     [[ $output == *"$KEY: the copy on node d was bad"* ]] || fail "$output"

@@ -104,7 +104,7 @@ logged_on() {
     key=$(annex_key one)
     git annex copy -q --to origin
     while read -r block; do
-        printf 'X' | dd of="$block" bs=1 seek=10000 conv=notrunc status=none
+        printf 'other bytes' | dd of="$block" bs=1 seek=10000 conv=notrunc status=none
     done < <(find "$SITE/nodes" -type f -regex '.*/[0-9a-f]*' -size +90k)
     run -1 annex-keep scrub data --site "$SITE"
     waits_for_repair 1

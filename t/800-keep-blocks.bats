@@ -118,7 +118,7 @@ teardown() {
     for name in file small; do
         put "$name" -H 'X-Keep-Desired-Replicas: 2' >"$name.locator"
         copy=$(find "$SITE/nodes" -name "$(md5 "$name")" | head -1)
-        printf X | dd of="$copy" bs=1 seek=500 conv=notrunc status=none
+        printf 'other bytes' | dd of="$copy" bs=1 seek=500 conv=notrunc status=none
     done
     # Nothing of a small one has left before it is known to be bad; the large one may break off, once.
     keep "$ALICE" GET "$(cat small.locator)" | cmp - small

@@ -34,7 +34,7 @@ block_of() {
 # damage FILE: changes one byte of a block in place.
 damage() {
     chmod u+w "$1"
-    printf 'X' | dd of="$1" bs=1 seek=1000 conv=notrunc status=none
+    printf 'other bytes' | dd of="$1" bs=1 seek=1000 conv=notrunc status=none
 }
 
 # watch_remote: from here on the conversation of each special remote process is in $TMP/talk/PID.in and PID.out.

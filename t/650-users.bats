@@ -120,7 +120,7 @@ END
     refute_output "$secret"
     assert_json '.user == "alice" and .live and .expires - .created == 30 * 86400' "$(grep -F "$id" <<<"$output")"
     run -0 user tokens
-    assert_output "$id alice made 0"
+    assert_output "$id alice made "
     assert_output "until it is revoked"
     run ! grep -aqF -- "$secret" "$SITE/site.db" "$SITE/site.db-wal"
     user revoke "$id"

@@ -4,13 +4,13 @@
 # shellcheck disable=SC2016 # git-annex has variables too
 
 load lib
+load alone.bash
 
 # start_directory_site [SETTINGS [CONFIG]]: a site whose repository `data` has the Keep node a and the node d, the directory
 # $D, with the settings given; and a client in $TMP/work with the special remote `direct` on the same directory and, if
 # CONFIG is given, with that configuration. The special remote has the node's own UUID.
 start_directory_site() {
     D=$TMP/directory
-    D_UUID=7c1d2e3f-0a9b-4c8d-8e7f-102030405060
     SITE=$TMP/site
     mkdir -p "$D"
     start_ssh_server
@@ -23,59 +23,13 @@ repo = "data"
 uuid = "$D_UUID"
 EOF
     annex-keep repo create data --site "$SITE"
-    add_user alice testhost --role write
-    clone_site work 2>"$TMP/clone.err"
-    cd work || return
-    git commit -q --allow-empty -m start
-    git push -q origin main git-annex
-    # Another clone, that never heard of the site: it knows the directory only.
-    make_repo "$TMP/alone"
-    git -C "$TMP/alone" annex initremote -q direct type=directory directory="$D" encryption=none uuid="$D_UUID" "${@:2}"
+    start_clients type=directory directory="$D" "${@:2}"
 }
-
-# add_file NAME SIZE: a new annexed file, committed, in the client and in the repository `alone`, there without its content.
-# Sets KEY.
-add_file() {
-    random_file "$1" "$2"
-    cp "$1" "$TMP/original-$1"
-    git annex add -q "$1"
-    git commit -q -m "$1"
-    KEY=$(annex_key "$1")
-    git -C "$TMP/alone" annex fromkey -q --force "$KEY" "$1"
-}
-
-# alone COMMAND...: git-annex in the repository that knows the directory only.
-alone() { git -C "$TMP/alone" annex "$@"; }
 
 # stored: the files of the directory, without what is above them.
 stored() { find "$D" -name tmp -prune -o -type f -printf '%f %s %m\n' | sort; }
 
-readable_both_ways() {
-    local size
-    for size in 0 1 1048575 1048576 1048577 3500000; do
-        add_file "ours$size" $size
-        git annex copy -q --to origin-d "ours$size"
-        alone setpresentkey "$KEY" "$D_UUID" 1 >/dev/null
-        alone fsck -q --from direct "ours$size"
-        alone get -q --from direct "ours$size"
-        assert_same "$TMP/alone/ours$size" "$TMP/original-ours$size"
-
-        random_file "$TMP/alone/theirs$size" $size
-        [ "$size" != 0 ] || continue
-        (cd "$TMP/alone" && git annex add -q "theirs$size" && git annex copy -q --to direct "theirs$size")
-        key=$(cd "$TMP/alone" && annex_key "theirs$size")
-        git annex checkpresentkey "$key" origin-d
-        git annex setpresentkey "$key" "$D_UUID" 1 >/dev/null
-        git annex get -q --from origin-d --key "$key"
-        assert_same "$(git annex contentlocation "$key")" "$TMP/alone/theirs$size"
-    done
-    # Each can remove what the other stored.
-    git annex drop -q --force --from origin-d --key "$key"
-    run ! alone checkpresentkey "$key" direct
-    alone drop -q --force --from direct --key "$KEY"
-    run ! git annex checkpresentkey "$KEY" origin-d
-    assert_equal "$status" 1
-    git annex drop -q --force --from origin-d .
+nothing_unfinished() {
     [ -z "$(find "$D/tmp" -mindepth 1 ! -name 'annex-keep.*')" ] || fail "something is left in tmp"
 }
 
@@ -93,12 +47,12 @@ sound_gateway() { git config remote.origin.url ssh://testhost/data; }
 
 @test "what the gateway stores git-annex reads, and the other way round" {
     start_directory_site
-    readable_both_ways
+    readable_both_ways 0 1 1048575 1048576 1048577 3500000
 }
 
 @test "with chunks it is the same" {
     start_directory_site "?chunk=1MiB" chunk=1MiB
-    readable_both_ways
+    readable_both_ways 0 1 1048575 1048576 1048577 3500000
 }
 
 @test "files look just as git-annex's own" {

@@ -5,12 +5,12 @@
 
 load lib
 load s3.bash
+load alone.bash
 
 # start_s3_site [SETTINGS [CONFIG]]: a site whose repository `data` has the Keep node a and the node d, the bucket `bucket`,
 # with the settings given; and a client in $TMP/work. The repository $TMP/alone never heard of the site: it has the special
 # remote `direct` on the same bucket and, if CONFIG is given, with that configuration, under the node's own UUID.
 start_s3_site() {
-    D_UUID=7c1d2e3f-0a9b-4c8d-8e7f-102030405060
     SITE=$TMP/site
     start_moto
     make_bucket bucket
@@ -23,61 +23,14 @@ start_s3_site() {
         assert_line "node d $what: works"
     done
     [ -z "$(objects bucket)" ]
-    add_user alice testhost --role write
-    clone_site work 2>"$TMP/clone.err"
-    cd work || return
-    git commit -q --allow-empty -m start
-    git push -q origin main git-annex
-    make_repo "$TMP/alone"
     git config --global annex.security.allowed-ip-addresses 127.0.0.1
-    git -C "$TMP/alone" annex initremote -q direct type=S3 bucket=bucket host=127.0.0.1 port="$S3_PORT" protocol=http \
-        requeststyle=path signature=v4 encryption=none uuid="$D_UUID" "${@:2}"
+    start_clients type=S3 bucket=bucket host=127.0.0.1 port="$S3_PORT" protocol=http requeststyle=path signature=v4 "${@:2}"
 }
-
-# add_file NAME SIZE: a new annexed file, committed, in the client and in the repository `alone`, there without its content.
-# Sets KEY.
-add_file() {
-    random_file "$1" "$2"
-    cp "$1" "$TMP/original-$1"
-    git annex add -q "$1"
-    git commit -q -m "$1"
-    KEY=$(annex_key "$1")
-    git -C "$TMP/alone" annex fromkey -q --force "$KEY" "$1"
-}
-
-# alone COMMAND...: git-annex in the repository that knows the bucket only.
-alone() { git -C "$TMP/alone" annex "$@"; }
 
 # content: the names of the objects that are content.
 content() { objects bucket | grep -v 'annex-uuid$' || true; }
 
-readable_both_ways() {
-    local size
-    for size in "$@"; do
-        add_file "ours$size" "$size"
-        git annex copy -q --to origin-d "ours$size"
-        alone setpresentkey "$KEY" "$D_UUID" 1 >/dev/null
-        alone get -q --from direct "ours$size"
-        assert_same "$TMP/alone/ours$size" "$TMP/original-ours$size"
-
-        [ "$size" != 0 ] || continue
-        random_file "$TMP/alone/theirs$size" "$size"
-        (cd "$TMP/alone" && git annex add -q "theirs$size" && git annex copy -q --to direct "theirs$size")
-        key=$(cd "$TMP/alone" && annex_key "theirs$size")
-        git annex checkpresentkey "$key" origin-d
-        git annex setpresentkey "$key" "$D_UUID" 1 >/dev/null
-        git annex get -q --from origin-d --key "$key"
-        assert_same "$(git annex contentlocation "$key")" "$TMP/alone/theirs$size"
-    done
-    # Each can remove what the other stored.
-    git annex drop -q --force --from origin-d --key "$key"
-    run ! alone checkpresentkey "$key" direct
-    alone drop -q --force --from direct --key "$KEY"
-    run ! git annex checkpresentkey "$KEY" origin-d
-    assert_equal "$status" 1
-    git annex drop -q --force --from origin-d .
-    assert_equal "$(unfinished bucket)" 0
-}
+nothing_unfinished() { assert_equal "$(unfinished bucket)" 0; }
 
 @test "what the gateway stores in a bucket git-annex reads, and the other way round" {
     start_s3_site '?storageclass=STANDARD_IA'

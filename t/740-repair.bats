@@ -3,16 +3,7 @@
 
 load lib
 
-setup() {
-    isolate
-    start_site
-    clone_site work
-    cd work || return
-    random_file file 300K
-    git annex add -q file
-    git commit -q -m file
-    KEY=$(annex_key file)
-}
+setup() { start_work; }
 
 on_node() { annex-keep explain data "$KEY" --site "$SITE" --json | jq -e --arg name "$1" '.nodes[] | select(.name == $name).present' >/dev/null; }
 

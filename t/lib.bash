@@ -79,6 +79,7 @@ start_ssh_server() {
 
 # start_site [ARG]...: `annex-keep init` with the arguments given, a repository `data`, and the user alice, who may
 # write, behind sshd: ssh://testhost/data. Sets SITE.
+# shellcheck disable=SC2120 # tests pass arguments
 start_site() {
     SITE=$TMP/site
     start_ssh_server
@@ -131,6 +132,20 @@ site_uuid() {
 
 # server_branch FILE [REPO]: a file of the git-annex branch on the server.
 server_branch() { git -C "$SITE/repos/${2:-data}.git" show "git-annex:$1"; }
+
+# start_work: a site, a client of it in $TMP/work, the present directory from now on, and there an annexed file, not copied
+# yet. Sets KEY.
+# shellcheck disable=SC2034,SC2119 # KEY is for the test
+start_work() {
+    isolate
+    start_site
+    clone_site work
+    cd work || return
+    random_file file 300K
+    git annex add -q file
+    git commit -q -m file
+    KEY=$(annex_key file)
+}
 
 # assert_logged KEY NODE...: exactly these nodes (or other repositories, by UUID) have the key by the location log on
 # the server. A session may commit it just after its client has gone.

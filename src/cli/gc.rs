@@ -8,8 +8,8 @@ use super::output::Lines;
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::{Failure, Kind};
-use crate::serve::arvados::ApiError;
 use crate::serve::hub::Hub;
+use crate::serve::worker::keep::{Gathered, collect_now, sweep_now};
 use crate::task::Shutdown;
 
 /// Put blocks of the Keep stores in the trash that nothing refers to any more, and delete for good what is due there
@@ -25,20 +25,19 @@ pub(super) struct Gc {
 impl Gc {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let hub = Hub::new(self.site.open()?, Box::new(Stores::default()), Shutdown::default());
-        let keep = hub.keep().await?;
         let mut out = Lines::new();
         let mut code = ExitCode::SUCCESS;
-        if let Err(error) = clear(&hub).await {
+        // Removed first, since then their blocks can go.
+        if let Err(error) = sweep_now(&hub).await {
             eprintln!("annex-keep: collections: {error}");
             code = Kind::Partly.into();
         }
-        // What collections need is known to the stores before anything goes; if that cannot be found out, nothing does.
-        for (collection, block) in hub.api().await?.reconcile().await? {
+        let Gathered { missing, stores } = collect_now(&hub).await?;
+        for (collection, block) in missing {
             eprintln!("annex-keep: {block} of collection {collection} is in no store");
             code = Kind::Partly.into();
         }
-        for (mount, collected) in keep.service().collect().await {
-            let store = mount.store.name();
+        for (store, collected) in stores {
             let done = match collected {
                 Ok(done) => done,
                 Err(error) => {
@@ -62,11 +61,4 @@ impl Gc {
         out.end()?;
         Ok(code)
     }
-}
-
-/// Removes collections whose time is over first: then their blocks can go.
-async fn clear(hub: &Hub) -> Result<(), ApiError> {
-    let api = hub.api().await?;
-    api.remove_expired().await?;
-    api.release_orphans().await.map(drop)
 }

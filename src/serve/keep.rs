@@ -19,7 +19,7 @@ pub use crate::keep::service::{
     BadList, BlockUpload, COLLECTIONS, Copies, KeepService, Mount, OpenStore, PullItem, Settings, TrashItem, Trashed,
     UploadError, Wanted,
 };
-pub use crate::keep::{KeepError, KeepStore};
+pub use crate::keep::{Collected, KeepError, KeepStore};
 pub use crate::store::{Block, BlockStore, StoreError};
 
 /// The Keep of a site. Cloning is cheap.

@@ -188,7 +188,10 @@ impl KeepService {
                 Err(error) => Err(error),
             };
             match referred {
-                Ok(absent) => missing.retain(|block| absent.contains(block)),
+                Ok(absent) => {
+                    let absent: BTreeSet<Block> = absent.into_iter().collect();
+                    missing.retain(|block| absent.contains(block));
+                }
                 Err(error) => failed = Some(error),
             }
         }

@@ -18,16 +18,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annex_protocol::keep::Locator;
-use annex_protocol::manifest::{Manifest, Segment, Stream};
 use async_trait::async_trait;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::file::{Extent, extents_of};
+use super::file::Extent;
 use crate::store::remote::{Api, ApiError, RemoteStore, Renew};
 use crate::store::{Block, BlockStore};
+
+mod manifest;
 
 /// The collections that together hold the files of one owner.
 pub struct Collections {
@@ -177,8 +178,14 @@ impl Collections {
                 if files.is_empty() {
                     self.delete(&uuid).await?;
                     known.collections.remove(&uuid);
-                } else {
-                    self.change(&mut known, &uuid, files).await?;
+                    continue;
+                }
+                if let Err(error) = self.change(&mut known, &uuid, files).await {
+                    // Perhaps it was folded into another one meanwhile: then the next look finds the file there.
+                    self.look(&mut known).await?;
+                    if known.collections.contains_key(&uuid) {
+                        return Err(error);
+                    }
                 }
             }
         }
@@ -279,14 +286,7 @@ impl Collections {
             reason: format!("collection {}: {reason}", record.uuid),
         };
         let text = record.manifest_text.as_deref().ok_or_else(|| bad("it came without its manifest".into()))?;
-        let manifest = Manifest::parse(text.as_bytes()).map_err(|error| bad(error.to_string()))?;
-        for locator in manifest.streams().iter().flat_map(Stream::blocks) {
-            self.blocks.learn(locator);
-        }
-        let files = manifest.files().map_err(|error| bad(error.to_string()))?;
-        let file =
-            |(path, file): (&Vec<u8>, &annex_protocol::manifest::File<'_>)| Some((path.clone(), extents_of(file)?));
-        files.iter().map(file).collect::<Option<_>>().ok_or_else(|| bad("it has a block that is too large".into()))
+        manifest::read(text, |locator| self.blocks.learn(locator)).map_err(bad)
     }
 
     /// Puts new files in a collection.
@@ -386,13 +386,8 @@ impl Collections {
     }
 
     fn manifest(&self, files: &Files) -> Result<String, ApiError> {
-        let bad = |reason: String| ApiError::Failed { server: self.api.base().to_owned(), reason };
-        let mut streams = Vec::with_capacity(files.len());
-        for (path, extents) in files {
-            let stream = stream_of(path, extents, |block| self.blocks.locator(block));
-            streams.push(stream.map_err(|error| bad(format!("{}: {error}", String::from_utf8_lossy(path))))?);
-        }
-        String::from_utf8(Manifest::of_streams(streams).to_bytes()).map_err(|error| bad(error.to_string()))
+        let bad = |reason| ApiError::Failed { server: self.api.base().to_owned(), reason };
+        manifest::write(files, |block| self.blocks.locator(block)).map_err(bad)
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Files> {
@@ -420,36 +415,6 @@ impl Known {
     fn find(&self, path: &[u8]) -> Option<&Vec<Extent>> {
         self.collections.values().find_map(|collection| collection.files.get(path))
     }
-}
-
-/// Returns the line of a manifest that holds one file.
-fn stream_of(
-    path: &[u8],
-    extents: &[Extent],
-    locator: impl Fn(Block) -> Locator,
-) -> Result<Stream, annex_protocol::manifest::Reason> {
-    let (directory, name) = match path.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => path.split_at(slash),
-        None => (&b""[..], path),
-    };
-    let name = name.strip_prefix(b"/").unwrap_or(name);
-    let directory = if directory.is_empty() { b".".to_vec() } else { [b"./", directory].concat() };
-    let mut segments: Vec<Segment> = Vec::with_capacity(1);
-    let mut start = 0;
-    for extent in extents {
-        let (position, size) = (start + u64::from(extent.offset), u64::from(extent.size));
-        match segments.last_mut().filter(|last| last.position + last.size == position) {
-            Some(last) => last.size += size,
-            None => segments.push(Segment { position, size, name: name.to_vec() }),
-        }
-        start += u64::from(extent.block.size);
-    }
-    let mut blocks: Vec<Locator> = extents.iter().map(|extent| locator(extent.block)).collect();
-    if blocks.is_empty() {
-        blocks.push(Locator::EMPTY);
-        segments.push(Segment { position: 0, size: 0, name: name.to_vec() });
-    }
-    Stream::new(directory, blocks, segments)
 }
 
 impl std::fmt::Debug for Collections {

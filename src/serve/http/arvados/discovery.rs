@@ -187,7 +187,11 @@ mod tests {
                 assert!(found.get("request").is_some() || wanted.get("request").is_none(), "{name}.{method}: request");
                 for (parameter, wanted) in wanted["parameters"].as_object().unwrap() {
                     match found["parameters"].get(parameter) {
-                        Some(found) => assert_eq!(found, wanted, "{name}.{method}: {parameter}"),
+                        Some(found) => {
+                            for field in ["type", "location", "required"] {
+                                assert_eq!(found[field], wanted[field], "{name}.{method}: {parameter}");
+                            }
+                        }
                         None => drop(missing.insert(parameter.as_str())),
                     }
                 }

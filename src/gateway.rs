@@ -195,7 +195,7 @@ impl Gateway {
             match self.seen(member, key).await {
                 Ok(true) => {
                     if target == Target::Cluster {
-                        self.notice_missing(key, &member.uuid).await;
+                        self.notice_missing(key, &member.uuid);
                     }
                     return Ok(true);
                 }

@@ -32,6 +32,11 @@ pub trait Index: Send + Sync + 'static {
         None
     }
 
+    /// Returns the index as one on this machine's disks, if it is.
+    fn here(&self) -> Option<&dyn IndexHere> {
+        None
+    }
+
     /// Forgets an entry; `None` when there is none. Returns and notes blocks as [`Index::put`] does.
     async fn remove(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Option<Vec<Block>>, IndexError>;
 
@@ -108,6 +113,12 @@ pub trait Holding: Send + Sync {
 
     /// Forgets bytes that are durable elsewhere by now, or that nobody needs. Numbers that are not known are passed over.
     async fn release(&self, numbers: Vec<Number>) -> Result<(), IndexError>;
+}
+
+/// An index on this machine's disks.
+pub trait IndexHere: Send + Sync {
+    /// Looks an entry up. Blocks for a moment.
+    fn look_up(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, IndexError>;
 }
 
 /// The number of bytes that an index holds; never given out twice.

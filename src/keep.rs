@@ -34,6 +34,7 @@ pub mod collections;
 mod entry;
 mod file;
 mod held;
+mod look;
 mod manifest;
 mod open;
 mod read;
@@ -55,6 +56,8 @@ pub use reindex::Reindexed;
 pub use status::Status;
 pub use trash::Refused;
 pub use upload::Upload;
+
+use look::Look;
 
 /// A Keep store; cloning shares it.
 #[derive(Clone)]
@@ -213,6 +216,9 @@ impl KeepStore {
     ///
     /// An error means unknown, not absent: for instance when the store's disk is not mounted.
     pub async fn present(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
+        if let Some(look) = look::look(&self.inner, owner, name).await {
+            return Ok(matches!(look, Look::Whole(_)));
+        }
         let Some(entry) = self.found(owner, name).await? else { return Ok(false) };
         self.has_entry(&entry).await
     }
@@ -221,6 +227,11 @@ impl KeepStore {
     ///
     /// A block that turns out damaged ends the stream in an error and makes the entry absent until it is stored again.
     pub async fn read(&self, owner: &[u8], name: &[u8], offset: u64) -> Result<Option<Content>, KeepError> {
+        match look::look(&self.inner, owner, name).await {
+            Some(Look::Whole(entry)) => return read::content_there(&self.inner, &entry.blocks, offset).await,
+            Some(Look::Absent) => return Ok(None),
+            None => {}
+        }
         let Some(entry) = self.found(owner, name).await? else { return Ok(None) };
         self.read_entry(&entry, offset).await
     }

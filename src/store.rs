@@ -67,6 +67,11 @@ pub trait BlockStore: Send + Sync + 'static {
     /// Returns those of `blocks` that are not in the store, or have another size there. Contents are not read.
     async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError>;
 
+    /// Returns the store as one on this machine's disks, if it is.
+    fn here(&self) -> Option<&dyn BlocksHere> {
+        None
+    }
+
     /// Returns the size of a block that is in place and when it was last written or touched; its content is not read.
     async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
         let mut listing = self.list(&hash.to_string()).await?;
@@ -131,6 +136,12 @@ pub trait BlockStore: Send + Sync + 'static {
 
     /// Takes note of a locator that may carry such a signature.
     fn learn(&self, _locator: &Locator) {}
+}
+
+/// Blocks on this machine's disks.
+pub trait BlocksHere: Send + Sync {
+    /// Does what [`BlockStore::missing`] does. Blocks for a moment.
+    fn lacking(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError>;
 }
 
 /// The verified bytes of a block.

@@ -119,8 +119,8 @@ impl Gateway {
 
     /// Puts a key that is on one node into the repair queue if others should have it and have it not by the location log.
     ///
-    /// Whoever asks for presence is told that the key is there, and then stores nothing.
-    pub(super) async fn notice_missing(&self, key: &Key, holder: &Uuid) {
+    /// Whoever asks for presence is told that the key is there, and then stores nothing. The answer does not wait for this.
+    pub(super) fn notice_missing(&self, key: &Key, holder: &Uuid) {
         let (gateway, asked, holder) = (self.clone(), key.clone(), holder.clone());
         let look = move || {
             let mut locations = logged(&gateway.0.branch.read(&asked.branch_path(".log"))?);
@@ -134,9 +134,13 @@ impl Gateway {
             }
             Ok::<_, GatewayError>(())
         };
-        if let Err(error) = blocking(look).await {
-            tracing::warn!("{key}: looking for missing copies: {error}");
-        }
+        let key = key.clone();
+        // A process that ends waits for it.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = look() {
+                tracing::warn!("{key}: looking for missing copies: {error}");
+            }
+        });
     }
 
     /// Looks through all keys by the git-annex branch: those that lack a wanted copy come into the repair queue, and so do

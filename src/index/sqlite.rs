@@ -10,7 +10,7 @@ use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use rusqlite::params;
 
-use super::{Entry, Holding, Index, IndexError, Totals};
+use super::{Entry, Holding, Index, IndexError, IndexHere, Totals};
 use crate::store::Block;
 
 mod held;
@@ -45,6 +45,12 @@ impl SqliteIndex {
     }
 }
 
+impl IndexHere for SqliteIndex {
+    fn look_up(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, IndexError> {
+        self.readers.read_here(|db| rows::entry(db, owner, name))
+    }
+}
+
 #[async_trait]
 impl Index for SqliteIndex {
     async fn entry(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, IndexError> {
@@ -57,6 +63,10 @@ impl Index for SqliteIndex {
     }
 
     fn holding(&self) -> Option<&dyn Holding> {
+        Some(self)
+    }
+
+    fn here(&self) -> Option<&dyn IndexHere> {
         Some(self)
     }
 

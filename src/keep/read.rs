@@ -14,19 +14,21 @@ use crate::store::{Block, BlockBytes, StoreError};
 
 /// Opens `blocks` as one content from `offset` on; `None` when a block of that part is missing.
 pub(super) async fn content(inner: &Arc<Inner>, blocks: &[Block], offset: u64) -> Result<Option<Content>, KeepError> {
-    let size = blocks.iter().map(|block| u64::from(block.size)).sum();
-    let mut from = offset;
-    let mut wanted = VecDeque::new();
-    for block in blocks {
-        if !wanted.is_empty() || from < u64::from(block.size) {
-            wanted.push_back(*block);
-        } else {
-            from -= u64::from(block.size);
-        }
-    }
-    if !inner.missing(wanted.make_contiguous()).await?.is_empty() {
+    let (_, wanted) = from_offset(blocks, offset);
+    if !inner.missing(Vec::from(wanted).as_slice()).await?.is_empty() {
         return Ok(None);
     }
+    content_there(inner, blocks, offset).await
+}
+
+/// The same, of blocks that were just seen to be there.
+pub(super) async fn content_there(
+    inner: &Arc<Inner>,
+    blocks: &[Block],
+    offset: u64,
+) -> Result<Option<Content>, KeepError> {
+    let size = blocks.iter().map(|block| u64::from(block.size)).sum();
+    let (from, wanted) = from_offset(blocks, offset);
     let mut reading = Reading { inner: Arc::clone(inner), wanted, current: None, next: None, given: 0 };
     // The first block is opened now, so that what is wrong with it is known before the first byte.
     if let Some(block) = reading.wanted.pop_front() {
@@ -45,6 +47,20 @@ pub(super) async fn content(inner: &Arc<Inner>, blocks: &[Block], offset: u64) -
         }
     });
     Ok(Some(Content { size, stream: stream.boxed() }))
+}
+
+/// Returns the blocks from an offset on, and how many bytes of the first one are before it.
+fn from_offset(blocks: &[Block], offset: u64) -> (u64, VecDeque<Block>) {
+    let mut from = offset;
+    let mut wanted = VecDeque::new();
+    for block in blocks {
+        if !wanted.is_empty() || from < u64::from(block.size) {
+            wanted.push_back(*block);
+        } else {
+            from -= u64::from(block.size);
+        }
+    }
+    (from, wanted)
 }
 
 struct Reading {

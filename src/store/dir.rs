@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use super::{Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Space, Stat, StoreError};
+use super::{Block, BlockBytes, BlockStore, BlockWriter, BlocksHere, Condemned, Listed, Space, Stat, StoreError};
 
 mod list;
 mod place;
@@ -121,7 +121,11 @@ impl BlockStore for DirStore {
 
     async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError> {
         let blocks = blocks.to_vec();
-        self.run(move |volume| volume.missing(blocks)).await
+        self.run(move |volume| volume.missing(&blocks)).await
+    }
+
+    fn here(&self) -> Option<&dyn BlocksHere> {
+        Some(self)
     }
 
     async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
@@ -159,6 +163,12 @@ impl BlockStore for DirStore {
 
     async fn space(&self) -> Result<Space, StoreError> {
         self.run(Volume::space).await
+    }
+}
+
+impl BlocksHere for DirStore {
+    fn lacking(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError> {
+        self.0.missing(blocks)
     }
 }
 

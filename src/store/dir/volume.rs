@@ -91,14 +91,14 @@ impl Volume {
     }
 
     /// The blocks that are not in place with their size.
-    pub(super) fn missing(&self, blocks: Vec<Block>) -> Result<Vec<Block>, StoreError> {
+    pub(super) fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError> {
         let mut missing = Vec::new();
         for block in blocks {
             let path = self.block(block.hash);
             match fs::metadata(&path) {
                 Ok(found) if found.len() == u64::from(block.size) => {}
-                Ok(_) => missing.push(block),
-                Err(error) if error.kind() == ErrorKind::NotFound => missing.push(block),
+                Ok(_) => missing.push(*block),
+                Err(error) if error.kind() == ErrorKind::NotFound => missing.push(*block),
                 Err(error) => return Err(self.fail("look at", &path, error)),
             }
         }

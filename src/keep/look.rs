@@ -1,0 +1,31 @@
+//! One look at index and blocks together, where both are on this machine: each change of thread costs as much as the look.
+
+use std::sync::Arc;
+
+use super::{Entry, Inner};
+use crate::store::Block;
+
+/// What one look found.
+pub(super) enum Look {
+    /// The entry, with all its blocks in place.
+    Whole(Entry),
+    /// No entry, and the place is there that would have it.
+    Absent,
+}
+
+/// Looks once; `None` where that is not possible, or more has to be done: blocks brought back, an error told.
+pub(super) async fn look(inner: &Arc<Inner>, owner: &[u8], name: &[u8]) -> Option<Look> {
+    if inner.index.here().is_none() || inner.blocks.here().is_none() {
+        return None;
+    }
+    let (inner, owner, name) = (Arc::clone(inner), owner.to_vec(), name.to_vec());
+    let looking = move || {
+        let (index, blocks) = (inner.index.here()?, inner.blocks.here()?);
+        match index.look_up(&owner, &name).ok()? {
+            Some(entry) => blocks.lacking(&entry.blocks).ok()?.is_empty().then_some(Look::Whole(entry)),
+            // An index outlives the place it stood in: the place is asked, too.
+            None => blocks.lacking(&[Block::EMPTY]).is_ok().then_some(Look::Absent),
+        }
+    };
+    tokio::task::spawn_blocking(looking).await.ok()?
+}

@@ -112,7 +112,7 @@ impl Collections {
     pub fn new(api: Arc<Api>, blocks: RemoteStore, options: CollectionsOptions) -> Arc<Self> {
         let made = Self { api, blocks, options, waiting: std::sync::Mutex::default(), known: Mutex::default() };
         let made = Arc::new(made);
-        made.blocks.renew_by(Arc::clone(&made) as Arc<dyn Renew>);
+        made.blocks.renew_by(&(Arc::clone(&made) as Arc<dyn Renew>));
         made
     }
 
@@ -124,6 +124,11 @@ impl Collections {
         }
         self.look(&mut known).await?;
         Ok(known.find(path).cloned())
+    }
+
+    /// Fails unless the cluster answers and takes the token.
+    pub async fn reach(&self) -> Result<(), ApiError> {
+        self.user().await.map(drop)
     }
 
     /// Returns the UUIDs of the collections that have a file, as they were when they were last looked at.
@@ -265,8 +270,11 @@ impl Collections {
         if let Some(project) = self.options.project.as_ref().or(known.project.as_ref()) {
             return Ok(project.clone());
         }
-        let user: User = self.api.get("arvados/v1/users/current", &[]).await?;
-        Ok(known.project.insert(user.uuid).clone())
+        Ok(known.project.insert(self.user().await?.uuid).clone())
+    }
+
+    async fn user(&self) -> Result<User, ApiError> {
+        self.api.get("arvados/v1/users/current", &[]).await
     }
 
     async fn read(&self, reference: &str) -> Result<Record, ApiError> {

@@ -176,9 +176,7 @@ impl Inner {
         let now = SystemTime::now();
         let stale = now.checked_sub(self.options.resume_within).unwrap_or(SystemTime::UNIX_EPOCH);
         for (owner, name) in self.index.stale_uploads(stale, A_FEW).await? {
-            let deadline = self.deadline();
-            let unreferenced = self.index.forget_upload(&owner, &name, deadline).await?;
-            self.discard(unreferenced, deadline).await?;
+            self.forget_upload(&owner, &name).await?;
         }
         loop {
             let due = self.index.due(now, A_FEW).await?;

@@ -83,7 +83,7 @@ fn options() -> RemoteOptions {
 }
 
 async fn store(services: Services, options: RemoteOptions) -> RemoteStore {
-    let access = Access { token: Token::Given("secret".into()), ca_file: None };
+    let access = Access { token: Token::Given("secret".into()), ..Access::default() };
     RemoteStore::new(Http::new(&access).await.unwrap(), services, options)
 }
 
@@ -204,7 +204,7 @@ async fn a_new_token_in_the_file_is_taken_when_the_old_one_is_refused() {
     std::fs::write(&file, "old\n").unwrap();
     let script = Script::default();
     let address = script.serve([says(401), gives(CONTENT)]).await;
-    let http = Http::new(&Access { token: Token::File(file.clone()), ca_file: None }).await.unwrap();
+    let http = Http::new(&Access { token: Token::File(file.clone()), ..Access::default() }).await.unwrap();
     let store = RemoteStore::new(http, Services::given([address.as_str()]), options());
     std::fs::write(&file, "new\n").unwrap();
     assert_eq!(get(&store).await.unwrap().unwrap(), CONTENT);

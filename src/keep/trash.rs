@@ -7,7 +7,7 @@ use annex_protocol::keep::BlockHash;
 use futures_util::TryStreamExt;
 
 use super::{Inner, KeepError, KeepStore};
-use crate::store::{Block, State};
+use crate::store::{Block, State, StoreError};
 
 /// Blocks deleted by one visit to the trash while something else is being done.
 const A_FEW: usize = 256;
@@ -98,8 +98,13 @@ impl KeepStore {
             }
             *tidied = Some(now);
         }
-        if let Err(error) = self.inner.tidy().await {
-            tracing::warn!(store = self.name(), %error, "trash could not be emptied");
+        match self.inner.tidy().await {
+            Ok(()) => {}
+            // Whoever came to store something is told.
+            Err(KeepError::Store(error @ StoreError::Away { .. })) => {
+                tracing::debug!(store = self.name(), %error, "trash could not be emptied");
+            }
+            Err(error) => tracing::warn!(store = self.name(), %error, "trash could not be emptied"),
         }
     }
 }

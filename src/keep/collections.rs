@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use annex_protocol::keep::Locator;
 use async_trait::async_trait;
@@ -71,6 +71,8 @@ pub type Files = BTreeMap<Vec<u8>, Vec<Extent>>;
 struct Known {
     /// The cluster was asked at least once.
     looked: bool,
+    /// When the last look began that came to its end.
+    as_of: Option<Instant>,
     project: Option<String>,
     collections: HashMap<String, Collection>,
 }
@@ -117,12 +119,17 @@ impl Collections {
     }
 
     /// Returns a file; with `fresh`, as the cluster has it now, otherwise perhaps as it had it before.
+    ///
+    /// Those who ask at the same time share a look at the cluster, if it began after they asked.
     pub async fn find(&self, path: &[u8], fresh: bool) -> Result<Option<Vec<Extent>>, ApiError> {
+        let asked = Instant::now();
         let mut known = self.known.lock().await;
         if !fresh && let Some(extents) = known.find(path) {
             return Ok(Some(extents.clone()));
         }
-        self.look(&mut known).await?;
+        if known.as_of.is_none_or(|looked| looked < asked) {
+            self.look(&mut known).await?;
+        }
         Ok(known.find(path).cloned())
     }
 
@@ -223,6 +230,7 @@ impl Collections {
 
     /// Brings what is known up to date.
     async fn look(&self, known: &mut Known) -> Result<(), ApiError> {
+        let begun = Instant::now();
         let project = self.project(known).await?;
         let mut listed = HashMap::new();
         let mut after = String::new();
@@ -263,6 +271,7 @@ impl Collections {
                 Err(error) => return Err(error),
             }
         }
+        known.as_of = Some(begun);
         Ok(())
     }
 

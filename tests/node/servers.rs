@@ -152,6 +152,33 @@ async fn an_upload_whose_collection_cannot_be_made_is_not_there_and_needs_no_sec
 }
 
 #[tokio::test]
+async fn keys_that_come_and_go_at_once_are_there_or_not_each_by_itself() {
+    let (dir, uuid, place) = (TempDir::new().unwrap(), fresh(), Place::real());
+    let node = place.arvados(dir.path(), &uuid, Layout::Folded).await;
+    let contents: Vec<Vec<u8>> = (0..12).map(|seed| bytes(500, seed)).collect();
+    futures_util::future::try_join_all(
+        contents.iter().map(async |content| put(&node, &key_of(content), content).await),
+    )
+    .await
+    .unwrap();
+    let (go, stay) = contents.split_at(8);
+    let keys: Vec<_> = go.iter().map(|content| key_of(content)).collect();
+    let removals = keys.iter().map(|key| node.remove(key));
+    // One who gives up changes nothing for the others.
+    let given_up = tokio::time::timeout(Duration::ZERO, node.remove(&keys[0])).await;
+    assert!(given_up.is_err());
+    futures_util::future::try_join_all(removals).await.unwrap();
+    // As another process sees it.
+    let node = place.arvados(dir.path(), &uuid, Layout::Folded).await;
+    for key in &keys {
+        assert!(!node.present(key).await.unwrap());
+    }
+    for content in stay {
+        assert!(get(&node, &key_of(content), 0).await == Some((500, content.clone())));
+    }
+}
+
+#[tokio::test]
 async fn nodes_of_other_repositories_have_nothing_of_it() {
     let (dirs, place) = (dirs(), Place::real());
     let content = bytes(1000, 5);

@@ -136,11 +136,17 @@ begun() {
     done
 }
 
-@test "a cluster that is away, or refuses the token, stops nobody and is named" {
+@test "a cluster that hangs, is away, or refuses the token, stops nobody and is named" {
     add_file before 100K
     git annex copy -q --to origin
     assert_logged "$KEY" a b s
     before=$KEY
+    # It hangs: nobody is waited for longer than the site says.
+    sed -i 's/^answer_seconds = .*/answer_seconds = 3/' "$SITE/annex-keep.toml"
+    kill -STOP "$DAEMON_PID"
+    for node in b s; do run -100 timeout 20 git annex checkpresentkey "$before" "origin-$node"; done
+    kill -CONT "$DAEMON_PID"
+    for node in b s; do git annex checkpresentkey "$before" "origin-$node"; done
     far_stops
     add_file file 100K
     timeout 60 git annex copy -q --to origin file

@@ -136,7 +136,7 @@ begun() {
     done
 }
 
-@test "a cluster that hangs, is away, or refuses the token, stops nobody and is named" {
+@test "a cluster that hangs, is away, full, or refuses the token, stops nobody and is named" {
     add_file before 100K
     git annex copy -q --to origin
     assert_logged "$KEY" a b s
@@ -178,4 +178,14 @@ begun() {
     cp "$FAR.alice" "$TMP/token"
     for node in b s; do git annex copy -q --to "origin-$node" file; done
     assert_logged "$KEY" a b s
+    # No room is left there.
+    far_stops
+    sed -i 's/^store = .*/&\nreserve = "1000 TB"/' "$FAR/annex-keep.toml"
+    far_starts
+    add_file more 100K
+    for node in b s; do
+        run ! git annex copy --to "origin-$node" more
+        assert_output "$node: full"
+    done
+    git annex checkpresentkey "$before" origin-b
 }

@@ -158,6 +158,8 @@ fn remote_options(spec: &KeepServersSpec, patience: Patience) -> RemoteOptions {
             block: answer / 4,
             store: answer,
         },
+        // Each upload under way holds one or two; more of them wait for each other.
+        writing: 16,
         // What the node says of a block is what the servers say now.
         trusted: Duration::ZERO,
         // And what it reads is what they have: a scrub looks at them, not at our memory.

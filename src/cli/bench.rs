@@ -42,7 +42,7 @@ enum Action {
 #[derive(Debug, Args)]
 struct OfNode {
     /// Where: `keep:DIR`, `annex:DIR`, `directory:DIR`, `ssh://[USER@]HOST[:PORT]/PATH`, `annex+http(s)://HOST[:PORT]/PATH`,
-    /// or `command:LINE` with `{client}` and `{uuid}` for UUIDs
+    /// `s3://BUCKET`, `arvados://HOST`, or `command:LINE` with `{client}` and `{uuid}` for UUIDs
     spec: String,
     /// The repository, node or cluster that is asked for
     #[arg(long)]

@@ -6,7 +6,7 @@ SHELL := bash
 PREFIX ?= /usr/local
 DESTDIR ?=
 SECONDS ?= 10
-# Tests wait more than they work.
+# Tests wait more than they work. One that hangs fails, with its name, after some minutes.
 JOBS ?= $(shell expr $$(nproc) + 1)
 TESTS ?= $(wildcard t/*.bats)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -31,9 +31,11 @@ build: ## Build the program: target/release/annex-keep
 # `cargo test` builds the program, too: `cargo build` would compile half of the crates again, without the tests' features.
 test: ## Run every test: Rust's own, then t/*.bats with the real git, git-annex and sshd
 	script/bootstrap test
-	cargo test --workspace
-	export TMPDIR="$$(script/test-dir)"; \
-	prove --timer --failures --comments --jobs $(JOBS) --exec 'bats --tap' $(TESTS)
+	cargo test --workspace --no-run
+	timeout 900 cargo test --workspace
+	export TMPDIR="$$(script/test-dir)" BATS_TEST_TIMEOUT=600; \
+	prove --timer --failures --comments --jobs $(JOBS) \
+	    --exec 'timeout --kill-after=20 1200 bats --tap --print-output-on-failure' $(TESTS)
 
 bench: ## Measure this program and git-annex side by side, and write the tables of docs/performance.md; SCALE=0.1 for a quick look
 	script/bootstrap test

@@ -318,7 +318,7 @@ has_child() { daemon_children | grep -q "$1"; }
     wait_until 20 has_child receive-pack
     git clone -q "$(url rita)/data" clone
     wait_until 20 no_children
-    grep -q 'too long' "$TMP/daemon.log" "$TMP/stalled.out"
+    wait_until 10 grep -q 'too long' "$TMP/daemon.log" "$TMP/stalled.out"
     exec 7>&-
     wait "$client" || true
 }

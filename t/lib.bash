@@ -64,9 +64,18 @@ stop_everything() {
         kill_tree "$pid"
     done
     [ ! -d "$HOME/.gnupg" ] || gpgconf --kill all
+    stop_left
     # git-annex takes write permission from its objects.
     chmod -R u+w "$TMP" 2>/dev/null || true
     [ -z "${ON_DISK:-}" ] || rm -rf "$ON_DISK"
+}
+
+# stop_left: kills what still runs with a HOME in the test's directory. bats waits for whoever has its pipes: for ever, if it
+# is a server that a killed git-annex had started.
+stop_left() {
+    local pids
+    mapfile -t pids < <(grep -lsz "^HOME=$TMP/" /proc/[0-9]*/environ | cut -d / -f 3)
+    kill -KILL "${pids[@]}" 2>/dev/null || true
 }
 
 # start_ssh_server: sshd whose commands see the test's HOME, annex-keep, and no git-annex of ours; see `authorize` in

@@ -125,8 +125,12 @@ fn describe(api: &Api, url: &str) -> Value {
         "defaultCollectionReplication": cluster::replication(api),
         "parameters": {},
         "schemas": SCHEMAS.iter().map(schema).collect::<Map<_, _>>(),
-        "resources": RESOURCES.iter().map(resource).collect::<Map<_, _>>(),
+        "resources": resources(),
     })
+}
+
+fn resources() -> Map<String, Value> {
+    RESOURCES.iter().map(resource).collect()
 }
 
 fn resource((name, methods): &(&'static str, &'static [Method])) -> (String, Value) {
@@ -157,4 +161,42 @@ fn resource((name, methods): &(&'static str, &'static [Method])) -> (String, Val
 
 fn parameter(name: &str, kind: &str, place: &str) -> (String, Value) {
     (name.to_owned(), json!({ "type": kind, "location": place, "required": place == "path" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What the real client does not ask of a single cluster.
+    const UNUSED: [&str; 6] =
+        ["bypass_federation", "cluster_id", "distinct", "include_old_versions", "replace_segments", "where"];
+
+    #[test]
+    fn the_smallest_document_that_works_with_the_real_client_is_part_of_ours() {
+        let smallest: Value =
+            serde_json::from_str(include_str!("../../../../tests/vectors/keep-discovery-min.json")).unwrap();
+        let (ours, mut missing) = (Value::from(resources()), BTreeSet::new());
+        for (name, resource) in smallest["resources"].as_object().unwrap() {
+            for (method, wanted) in resource["methods"].as_object().unwrap() {
+                let found = &ours[name]["methods"][method];
+                for field in ["id", "path", "httpMethod", "response"] {
+                    assert_eq!(found[field], wanted[field], "{name}.{method}: {field}");
+                }
+                assert!(found.get("request").is_some() || wanted.get("request").is_none(), "{name}.{method}: request");
+                for (parameter, wanted) in wanted["parameters"].as_object().unwrap() {
+                    match found["parameters"].get(parameter) {
+                        Some(found) => assert_eq!(found, wanted, "{name}.{method}: {parameter}"),
+                        None => drop(missing.insert(parameter.as_str())),
+                    }
+                }
+            }
+        }
+        assert_eq!(missing, BTreeSet::from(UNUSED));
+        for (name, schema) in smallest["schemas"].as_object().unwrap() {
+            let prefix = SCHEMAS.iter().find(|(known, _)| known == name).map(|(_, prefix)| *prefix);
+            assert_eq!(prefix, schema["uuidPrefix"].as_str(), "{name}");
+        }
+    }
 }

@@ -117,16 +117,17 @@ begun() {
 }
 
 @test "an upload goes on where it was when client and gateway were killed" {
-    # Slow enough to be killed between one block and the next.
-    sed -i '/^\[limits\]/a bytes_per_second = "40 MB"' "$SITE/annex-keep.toml"
     for node in arvados:b keep:s; do
         add_file "file-${node#*:}" 110M
+        # Slow enough to be killed between one block and the next.
+        sed -i '/^\[limits\]/a bytes_per_second = "21 MB"' "$SITE/annex-keep.toml"
         setsid git annex copy -q --to "origin-${node#*:}" "file-${node#*:}" >/dev/null 2>&1 3>&- &
         client=$!
         wait_until 30 begun "${node%:*}"
         pkill -KILL -f "annex-keep shell --site $SITE" || fail "it was over already"
         kill -KILL -- "-$client" 2>/dev/null || true
         wait "$client" || true
+        sed -i '/^bytes_per_second = "21 MB"/d' "$SITE/annex-keep.toml"
         run -1 git annex checkpresentkey "$KEY" "origin-${node#*:}"
         run -0 git annex copy --debug --to "origin-${node#*:}" "file-${node#*:}"
         assert_output 'PUT-FROM 67108864'

@@ -164,6 +164,5 @@ fn remote_options(spec: &KeepServersSpec, patience: Patience) -> RemoteOptions {
         trusted: Duration::ZERO,
         // And what it reads is what they have: a scrub looks at them, not at our memory.
         cache: 0,
-        ..RemoteOptions::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use annex_protocol::shell::{Action, AnnexCommand, Directory, split};
@@ -30,7 +30,7 @@ use crate::node::{Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
 use crate::serve::hub::Assemble;
 use crate::site::config::{
-    DirectorySpec, External, KeepS3Spec, KeepVolume, NodeSpec, P2pSpec, PasswordSource, S3Spec, Secret,
+    DirectorySpec, External, KeepHttpSpec, KeepS3Spec, KeepVolume, NodeSpec, P2pSpec, PasswordSource, S3Spec, Secret,
 };
 use crate::site::{NodeConfig, Site, SiteError, cluster};
 use crate::stream::LazySpool;
@@ -38,15 +38,19 @@ use crate::task::blocking;
 
 mod bucket;
 mod keep;
+mod servers;
 
 use bucket::bucket;
 use keep::KeepBucket;
 pub use keep::KeepPlace;
+use servers::{ArvadosOpener, Cluster, KeepServers};
 
 /// The stores that are open in this process, each once for all repositories.
 #[derive(Clone, Default)]
 pub struct Stores {
     open: Arc<Mutex<HashMap<PathBuf, Arc<OnceCell<KeepStore>>>>>,
+    /// Clusters, each once for all repositories.
+    clusters: Arc<Mutex<HashMap<String, Arc<OnceCell<Cluster>>>>>,
     /// Nodes that serve one repository, by name: whoever asks after them asks the one that works.
     single: Arc<std::sync::Mutex<HashMap<String, Arc<dyn Node>>>>,
     /// Temporary files for external programs.
@@ -133,7 +137,7 @@ impl Stores {
     /// A node that cannot be opened now is no reason to do without the others: it fails when it is asked.
     fn node(&self, site: &Site, name: &str, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
         let (options, patience) = (keep_options(site, name), patience(site));
-        match self.plain(store, uuid, identity, options, patience, |spec| KeepPlace::index(site, spec)) {
+        match self.plain(store, uuid, identity, options, patience, Some(site.root())) {
             Ok(node) => node,
             Err(external) => {
                 let (stores, site, external) = (self.clone(), site.clone(), external.clone());
@@ -144,15 +148,16 @@ impl Stores {
     }
 
     /// Makes a node that belongs to no site, for a client without a repository of its own; `None` for one that wants a
-    /// site: an external special remote's program, a bucket's index.
+    /// site: an external special remote's program, the index of a bucket or of servers.
     pub fn outside(&self, store: &NodeSpec, uuid: &Uuid) -> Option<Arc<dyn Node>> {
         let client = Uuid::parse(uuid::Uuid::new_v4().to_string().as_bytes())?;
         let identity = Identity { gateway: client.clone(), cluster: client };
-        let index = match store {
-            NodeSpec::KeepS3(spec) => spec.index.clone()?,
-            _ => PathBuf::new(),
-        };
-        self.plain(store, uuid, &identity, Options::default(), Patience::default(), |_| index).ok()
+        match store {
+            NodeSpec::KeepS3(KeepS3Spec { index: None, .. }) | NodeSpec::KeepHttp(KeepHttpSpec { index: None, .. }) => {
+                None
+            }
+            _ => self.plain(store, uuid, &identity, Options::default(), Patience::default(), None).ok(),
+        }
     }
 
     /// Makes a node, unless it is one that wants a site.
@@ -163,20 +168,28 @@ impl Stores {
         identity: &Identity,
         options: Options,
         patience: Patience,
-        index: impl FnOnce(&KeepS3Spec) -> PathBuf,
+        root: Option<&Path>,
     ) -> Result<Arc<dyn Node>, &'a External> {
         let uuid = uuid.clone();
+        let keep = |place, uuid| KeepOpener {
+            store: KeepMount { stores: self.clone(), place, options: options.clone() },
+            uuid,
+        };
         let opener: Box<dyn Opener> = match store {
             NodeSpec::External(external) => return Err(external),
             NodeSpec::P2p { server, gateway } => return Ok(p2p(server, gateway.clone(), uuid, identity, patience)),
-            NodeSpec::Keep(path) => {
-                let place = KeepPlace::Directory(path.clone());
-                Box::new(KeepOpener { store: KeepMount { stores: self.clone(), place, options }, uuid })
-            }
+            NodeSpec::Keep(path) => Box::new(keep(KeepPlace::Directory(path.clone()), uuid)),
             NodeSpec::KeepS3(spec) => {
-                let (spec, index) = (spec.clone(), index(spec));
-                let place = KeepPlace::Bucket(Box::new(KeepBucket { spec, index, patience }));
-                Box::new(KeepOpener { store: KeepMount { stores: self.clone(), place, options }, uuid })
+                let (spec, index) = (spec.clone(), KeepPlace::index(root.unwrap_or(Path::new("")), spec));
+                Box::new(keep(KeepPlace::Bucket(Box::new(KeepBucket { spec, index, patience })), uuid))
+            }
+            NodeSpec::KeepHttp(spec) => {
+                let (spec, index) = (spec.clone(), KeepServers::index(root.unwrap_or(Path::new("")), spec));
+                Box::new(keep(KeepPlace::Servers(Box::new(KeepServers { spec, index, patience })), uuid))
+            }
+            NodeSpec::Arvados(spec) => {
+                let (uploads, spec) = (root.map(|root| ArvadosOpener::uploads(root, spec)), spec.clone());
+                Box::new(ArvadosOpener { stores: self.clone(), spec, uploads, options, patience, uuid })
             }
             NodeSpec::Annex(spec) => {
                 let peer = peer(None, uuid, identity);
@@ -392,8 +405,12 @@ pub async fn make_store(site: &Site, spec: &NodeSpec) -> Result<(), Failure> {
             // A store that is there already is only looked at: its index stands where it was made.
             drop(KeepPlace::bucket(site, spec).open(Create::IfMissing, Options::default()).await?);
         }
+        NodeSpec::KeepHttp(spec) => {
+            drop(KeepPlace::servers(site, spec.clone()).open(Create::IfMissing, Options::default()).await?);
+        }
         // These are made by git-annex, or are there already.
         NodeSpec::Annex(_)
+        | NodeSpec::Arvados(_)
         | NodeSpec::Directory(_)
         | NodeSpec::External(_)
         | NodeSpec::S3(_)

@@ -1,13 +1,14 @@
 //! The port `Index`: which entries a store holds, and who refers to which block.
 //!
 //! The index is a cache of what the manifest blocks say, and can be rebuilt from them; only unfinished uploads, leases,
-//! the deadlines of trashed blocks, and for a moment the bytes of small ones ([`Holding`]) stand nowhere else.
+//! the deadlines of trashed blocks, and for a moment the bytes of small ones ([`Holding`]) stand nowhere else. Where the
+//! blocks are on servers, the index is no cache but the record itself, and has their signatures ([`Signatures`]).
 //! Adapters: [`sqlite`]; [`nothing`], for entries recorded elsewhere.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use annex_protocol::keep::BlockHash;
+use annex_protocol::keep::{BlockHash, Locator};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -119,6 +120,19 @@ pub trait Holding: Send + Sync {
 pub trait IndexHere: Send + Sync {
     /// Looks an entry up. Blocks for a moment.
     fn look_up(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, IndexError>;
+}
+
+/// A table of what it takes to read blocks from servers that ask for it. Each call is durable when it returns.
+#[async_trait]
+pub trait Signatures: Send + Sync + 'static {
+    /// Notes signed locators, in place of what was noted of the same blocks.
+    async fn note(&self, locators: Vec<Locator>) -> Result<(), IndexError>;
+
+    /// Returns what is noted of blocks.
+    async fn noted(&self, blocks: Vec<BlockHash>) -> Result<Vec<Locator>, IndexError>;
+
+    /// Forgets what was noted before `before` of blocks that no entry and no unfinished upload refers to.
+    async fn forget_unneeded(&self, before: SystemTime) -> Result<(), IndexError>;
 }
 
 /// The number of bytes that an index holds; never given out twice.

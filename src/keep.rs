@@ -26,7 +26,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
 use crate::index::{Index, IndexError};
-use crate::store::{BlockBytes, Space, StoreError};
+use crate::store::{BlockBytes, Space};
 use crate::stream::MAX_BLOCK;
 
 mod collect;
@@ -40,6 +40,7 @@ mod open;
 mod read;
 mod refer;
 mod reindex;
+mod remembered;
 pub mod service;
 mod status;
 mod trash;
@@ -47,7 +48,7 @@ mod upload;
 
 pub use crate::index::Entry;
 pub use crate::store::dir::Create;
-pub use crate::store::{Block, BlockStore, remote};
+pub use crate::store::{Block, BlockStore, StoreError, remote};
 pub use crate::stream::{Cutter, Piece};
 pub use collect::Collected;
 pub use file::{Extent, extents_of, extents_of_entry};
@@ -124,6 +125,18 @@ pub enum KeepError {
         /// The store.
         store: String,
         /// Where its index was looked for.
+        index: std::path::PathBuf,
+    },
+    /// The index of blocks on servers is missing, and nothing else says what they are.
+    #[error(
+        "there is no index {}: what the Keep servers {store} hold for this site stands there and nowhere else, so it has to \
+         come back from a backup, or the node is added anew with `annex-keep node add`",
+        .index.display()
+    )]
+    NoRecord {
+        /// The servers.
+        store: String,
+        /// Where the index was looked for.
         index: std::path::PathBuf,
     },
     /// A digest was lost, or bytes were left uncut at the end.

@@ -18,6 +18,7 @@ use crate::disk;
 use crate::stream::Piece;
 
 pub mod annex;
+pub mod arvados;
 mod chunks;
 pub mod directory;
 pub mod external;

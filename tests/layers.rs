@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("gateway", &["node", "annex", "site", "stream", "task", "clock"]),
     ("remote", &["keep", "stream"]),
     ("node/keep", &["keep", "stream"]),
+    ("node/arvados", &["keep", "stream"]),
     ("node/annex", &["annex", "git", "disk", "stream", "clock"]),
     ("node/s3", &["s3", "stream"]),
     ("node", &["disk", "stream", "task"]),

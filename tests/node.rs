@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "support/cluster.rs"]
+mod cluster;
 #[path = "contract/node.rs"]
 mod contract;
 #[path = "node/external.rs"]
@@ -16,3 +18,5 @@ mod p2p;
 mod peer;
 #[path = "node/s3.rs"]
 mod s3;
+#[path = "node/servers.rs"]
+mod servers;

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use annex_protocol::keep::BlockHash;
-
 use super::bucket::bucket;
+use super::servers::{KeepServers, index_of};
 use crate::error::Failure;
 use crate::keep::{Create, KeepError, KeepStore, Options};
 use crate::node::{NodeError, Patience};
 use crate::site::Site;
-use crate::site::config::{KeepS3Spec, NodeSpec, S3Spec};
+use crate::site::config::{KeepHttpSpec, KeepS3Spec, NodeSpec, S3Spec};
 use crate::store::StoreError;
 use crate::store::s3::S3Store;
 
@@ -19,6 +18,8 @@ pub enum KeepPlace {
     Directory(PathBuf),
     /// In a bucket.
     Bucket(Box<KeepBucket>),
+    /// On servers.
+    Servers(Box<KeepServers>),
 }
 
 /// A Keep store in a bucket.
@@ -37,24 +38,28 @@ impl KeepPlace {
         match node {
             Some(NodeSpec::Keep(path)) => Ok(Self::Directory(path)),
             Some(NodeSpec::KeepS3(spec)) => Ok(Self::bucket(site, &spec)),
+            Some(NodeSpec::KeepHttp(spec)) => Ok(Self::servers(site, spec)),
             Some(_) => Err(Failure::usage(format!("node {name} is no Keep store"))),
             None => Err(Failure::usage(format!("there is no node {name}"))),
         }
     }
 
     pub(super) fn bucket(site: &Site, spec: &KeepS3Spec) -> Self {
-        let (spec, index, patience) = (spec.clone(), Self::index(site, spec), super::patience(site));
+        let (spec, index, patience) = (spec.clone(), Self::index(site.root(), spec), super::patience(site));
         Self::Bucket(Box::new(KeepBucket { spec, index, patience }))
     }
 
-    /// Returns where the index of a bucket is.
-    pub(super) fn index(site: &Site, spec: &KeepS3Spec) -> PathBuf {
+    pub(super) fn servers(site: &Site, spec: KeepHttpSpec) -> Self {
+        let (index, patience) = (KeepServers::index(site.root(), &spec), super::patience(site));
+        Self::Servers(Box::new(KeepServers { spec, index, patience }))
+    }
+
+    /// Returns where the index of a bucket is, if the spec does not say, in a site's directory.
+    pub(super) fn index(root: &Path, spec: &KeepS3Spec) -> PathBuf {
         let usual = || {
-            // By its place, not by a node's name, which may change.
             let S3Spec { bucket, prefix, endpoint, .. } = &spec.place;
             let place = format!("{}/{bucket}/{prefix}", endpoint.as_deref().unwrap_or_default());
-            let digest = BlockHash::of(place.as_bytes()).to_string();
-            site.root().join("nodes").join(format!("{bucket}-{}.index", digest.get(..8).unwrap_or_default()))
+            index_of(root, bucket, &place)
         };
         spec.index.clone().unwrap_or_else(usual)
     }
@@ -64,6 +69,7 @@ impl KeepPlace {
         match self {
             Self::Directory(path) => path.display().to_string(),
             Self::Bucket(bucket) => format!("s3://{}/{}", bucket.spec.place.bucket, bucket.spec.place.prefix),
+            Self::Servers(servers) => servers.spec.addresses.join(","),
         }
     }
 
@@ -72,6 +78,7 @@ impl KeepPlace {
         match self {
             Self::Directory(path) => path,
             Self::Bucket(bucket) => &bucket.index,
+            Self::Servers(servers) => &servers.index,
         }
     }
 
@@ -80,6 +87,7 @@ impl KeepPlace {
         match self {
             Self::Directory(path) => KeepStore::open(path, create, options).await,
             Self::Bucket(bucket) => KeepStore::open_s3(bucket.blocks().await?, &bucket.index, create, options).await,
+            Self::Servers(servers) => servers.open(create, options).await,
         }
     }
 
@@ -90,6 +98,9 @@ impl KeepPlace {
             Self::Bucket(bucket) => {
                 let blocks = bucket.blocks().await?;
                 Ok(KeepStore::open_s3_for_reindex(blocks, &bucket.index, Options::default()).await?)
+            }
+            Self::Servers(_) => {
+                Err(Failure::usage("Keep servers do not tell what they hold: their index is the record"))
             }
         }
     }

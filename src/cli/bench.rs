@@ -42,7 +42,7 @@ enum Action {
 #[derive(Debug, Args)]
 struct OfNode {
     /// Where: `keep:DIR`, `annex:DIR`, `directory:DIR`, `ssh://[USER@]HOST[:PORT]/PATH`, `annex+http(s)://HOST[:PORT]/PATH`,
-    /// or `command:LINE` with `{client}` and `{uuid}` for UUIDs
+    /// `s3://BUCKET`, `arvados://HOST`, or `command:LINE` with `{client}` and `{uuid}` for UUIDs
     spec: String,
     /// The repository, node or cluster that is asked for
     #[arg(long)]
@@ -169,7 +169,10 @@ impl OfNode {
         let (stores, uuid) = (Stores::default(), uuid.clone());
         let connect = move || stores.outside(&spec, &uuid);
         if connect().is_none() {
-            return Err(Failure::usage(format!("{}: an external special remote needs a site", self.spec)));
+            return Err(Failure::usage(format!(
+                "{}: it needs a site, as external special remotes do, or index=PATH",
+                self.spec
+            )));
         }
         Ok(Connections { count: self.connections, connect: Box::new(connect), cut })
     }

@@ -95,7 +95,7 @@ struct Add {
     /// The UUID that it has of its own, if it is a git-annex repository
     #[arg(long, value_parser = uuid, requires = "repo")]
     uuid: Option<Uuid>,
-    /// Where a secret stands that it asks for, for example s3creds=file:PATH, or NAME=env:VARIABLE; may be given again
+    /// Where a secret stands that it asks for, for example s3creds=file:PATH or token=file:PATH, or NAME=env:VARIABLE; may be given again
     #[arg(long = "secret", value_name = "NAME=WHERE", value_parser = secret)]
     secrets: Vec<(String, Secret)>,
     #[command(flatten)]

@@ -1,5 +1,6 @@
-//! An index that remembers nothing: for stores whose entries are recorded elsewhere, in collections or by their user.
+//! An index that knows no entries: for stores whose entries are recorded elsewhere, in collections or by their user.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
@@ -8,9 +9,20 @@ use async_trait::async_trait;
 use super::{Entry, Index, IndexError, Totals};
 use crate::store::Block;
 
-/// Remembers nothing, and takes every block for one that somebody refers to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoIndex;
+/// Remembers no entries, and takes every block for one that somebody refers to.
+#[derive(Default)]
+pub struct NoIndex {
+    /// Who remembers unfinished uploads; nobody: each begins anew.
+    uploads: Option<Arc<dyn Index>>,
+}
+
+impl NoIndex {
+    /// Has unfinished uploads remembered by another index. What an entry is made of stays an unfinished upload, until that
+    /// is forgotten: then it is known that the entry is recorded elsewhere.
+    pub fn with_uploads(uploads: Arc<dyn Index>) -> Self {
+        Self { uploads: Some(uploads) }
+    }
+}
 
 #[async_trait]
 impl Index for NoIndex {
@@ -18,7 +30,8 @@ impl Index for NoIndex {
         Ok(None)
     }
 
-    async fn put(&self, _entry: Entry, _deadline: SystemTime) -> Result<Vec<Block>, IndexError> {
+    async fn put(&self, entry: Entry, _deadline: SystemTime) -> Result<Vec<Block>, IndexError> {
+        self.record_upload(&entry.owner, &entry.name, &entry.blocks).await?;
         Ok(Vec::new())
     }
 
@@ -64,33 +77,46 @@ impl Index for NoIndex {
         Ok(0)
     }
 
-    async fn upload(&self, _owner: &[u8], _name: &[u8]) -> Result<Vec<Block>, IndexError> {
-        Ok(Vec::new())
+    async fn upload(&self, owner: &[u8], name: &[u8]) -> Result<Vec<Block>, IndexError> {
+        match &self.uploads {
+            Some(uploads) => uploads.upload(owner, name).await,
+            None => Ok(Vec::new()),
+        }
     }
 
-    async fn record_upload(&self, _owner: &[u8], _name: &[u8], _blocks: &[Block]) -> Result<(), IndexError> {
-        Ok(())
+    async fn record_upload(&self, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<(), IndexError> {
+        match &self.uploads {
+            Some(uploads) => uploads.record_upload(owner, name, blocks).await,
+            None => Ok(()),
+        }
     }
 
-    async fn forget_upload(
-        &self,
-        _owner: &[u8],
-        _name: &[u8],
-        _deadline: SystemTime,
-    ) -> Result<Vec<Block>, IndexError> {
-        Ok(Vec::new())
+    async fn forget_upload(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Vec<Block>, IndexError> {
+        match &self.uploads {
+            Some(uploads) => uploads.forget_upload(owner, name, deadline).await,
+            None => Ok(Vec::new()),
+        }
     }
 
-    async fn stale_uploads(&self, _before: SystemTime, _limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexError> {
-        Ok(Vec::new())
+    async fn stale_uploads(&self, before: SystemTime, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexError> {
+        match &self.uploads {
+            Some(uploads) => uploads.stale_uploads(before, limit).await,
+            None => Ok(Vec::new()),
+        }
     }
 
-    async fn due(&self, _now: SystemTime, _limit: usize) -> Result<Vec<BlockHash>, IndexError> {
-        Ok(Vec::new())
+    async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<BlockHash>, IndexError> {
+        match &self.uploads {
+            Some(uploads) => uploads.due(now, limit).await,
+            None => Ok(Vec::new()),
+        }
     }
 
-    async fn forget_due(&self, _blocks: &[BlockHash], _now: SystemTime) -> Result<(), IndexError> {
-        Ok(())
+    async fn forget_due(&self, blocks: &[BlockHash], now: SystemTime) -> Result<(), IndexError> {
+        match &self.uploads {
+            Some(uploads) => uploads.forget_due(blocks, now).await,
+            None => Ok(()),
+        }
     }
 
     async fn totals(&self) -> Result<Totals, IndexError> {

@@ -17,6 +17,7 @@ mod held;
 mod open;
 mod pool;
 mod rows;
+mod signatures;
 mod writer;
 
 use pool::Readers;

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use annex_protocol::keep::Locator;
 use async_trait::async_trait;
@@ -29,6 +29,9 @@ use crate::store::remote::{Api, ApiError, RemoteStore, Renew};
 use crate::store::{Block, BlockStore};
 
 mod manifest;
+mod waiting;
+
+use waiting::Waiting;
 
 /// The collections that together hold the files of one owner.
 pub struct Collections {
@@ -36,7 +39,9 @@ pub struct Collections {
     blocks: RemoteStore,
     options: CollectionsOptions,
     /// What waits to be recorded by whoever comes first.
-    waiting: std::sync::Mutex<Files>,
+    coming: Waiting,
+    /// What waits to be removed in the same way.
+    going: Waiting,
     known: Mutex<Known>,
 }
 
@@ -71,6 +76,8 @@ pub type Files = BTreeMap<Vec<u8>, Vec<Extent>>;
 struct Known {
     /// The cluster was asked at least once.
     looked: bool,
+    /// When the last look began that came to its end.
+    as_of: Option<Instant>,
     project: Option<String>,
     collections: HashMap<String, Collection>,
 }
@@ -110,20 +117,30 @@ const AGAIN: Duration = Duration::from_millis(50);
 impl Collections {
     /// Makes the port to collections; nothing is asked yet.
     pub fn new(api: Arc<Api>, blocks: RemoteStore, options: CollectionsOptions) -> Arc<Self> {
-        let made = Self { api, blocks, options, waiting: std::sync::Mutex::default(), known: Mutex::default() };
-        let made = Arc::new(made);
-        made.blocks.renew_by(Arc::clone(&made) as Arc<dyn Renew>);
+        let (coming, going, known) = Default::default();
+        let made = Arc::new(Self { api, blocks, options, coming, going, known });
+        made.blocks.renew_by(&(Arc::clone(&made) as Arc<dyn Renew>));
         made
     }
 
     /// Returns a file; with `fresh`, as the cluster has it now, otherwise perhaps as it had it before.
+    ///
+    /// Those who ask at the same time share a look at the cluster, if it began after they asked.
     pub async fn find(&self, path: &[u8], fresh: bool) -> Result<Option<Vec<Extent>>, ApiError> {
+        let asked = Instant::now();
         let mut known = self.known.lock().await;
         if !fresh && let Some(extents) = known.find(path) {
             return Ok(Some(extents.clone()));
         }
-        self.look(&mut known).await?;
+        if known.as_of.is_none_or(|looked| looked < asked) {
+            self.look(&mut known).await?;
+        }
         Ok(known.find(path).cloned())
+    }
+
+    /// Fails unless the cluster answers and takes the token.
+    pub async fn reach(&self) -> Result<(), ApiError> {
+        self.user().await.map(drop)
     }
 
     /// Returns the UUIDs of the collections that have a file, as they were when they were last looked at.
@@ -146,27 +163,39 @@ impl Collections {
     ///
     /// Files that are recorded at the same time share the requests.
     pub async fn record(&self, path: &[u8], extents: Vec<Extent>) -> Result<(), ApiError> {
-        self.waiting().insert(path.to_vec(), extents.clone());
+        let ticket = self.coming.add(path, extents.clone());
         let mut known = self.known.lock().await;
-        let waiting = std::mem::take(&mut *self.waiting());
-        if !waiting.contains_key(path) {
+        match ticket.take_all() {
+            Some(all) => self.commit(&mut known, all).await,
             // Somebody recorded it together with others, or failed to.
-            if known.find(path) == Some(&extents) {
-                return Ok(());
-            }
-            return self.commit(&mut known, Files::from([(path.to_vec(), extents)])).await;
+            None if known.find(path) == Some(&extents) => Ok(()),
+            None => self.commit(&mut known, Files::from([(path.to_vec(), extents)])).await,
         }
-        self.commit(&mut known, waiting).await
     }
 
     /// Removes a file from all collections; whether it was there makes no difference.
+    ///
+    /// Files that are removed at the same time share the requests.
     pub async fn remove(&self, path: &[u8]) -> Result<(), ApiError> {
+        let asked = Instant::now();
+        let ticket = self.going.add(path, Vec::new());
         let mut known = self.known.lock().await;
+        match ticket.take_all() {
+            Some(all) => self.take_out(&mut known, &all).await,
+            // Somebody removed it together with others, and has looked since whether it is gone; or failed to.
+            None if known.as_of.is_some_and(|looked| looked > asked) && known.find(path).is_none() => Ok(()),
+            None => self.take_out(&mut known, &Files::from([(path.to_vec(), Vec::new())])).await,
+        }
+    }
+
+    /// Takes files out of all collections.
+    async fn take_out(&self, known: &mut Known, gone: &Files) -> Result<(), ApiError> {
+        let has_any = |collection: &Collection| gone.keys().any(|path| collection.files.contains_key(path));
         for look in 0..LOOKS {
             // Others who fold collections at the same time need a moment to end.
             tokio::time::sleep(AGAIN * look).await;
-            self.look(&mut known).await?;
-            let holders = known.collections.iter().filter(|(_, collection)| collection.files.contains_key(path));
+            self.look(known).await?;
+            let holders = known.collections.iter().filter(|(_, collection)| has_any(collection));
             let holders: Vec<String> = holders.map(|(uuid, _)| uuid.clone()).collect();
             if holders.is_empty() {
                 return Ok(());
@@ -174,23 +203,24 @@ impl Collections {
             for uuid in holders {
                 let Some(collection) = known.collections.get(&uuid) else { continue };
                 let mut files = collection.files.clone();
-                files.remove(path);
+                files.retain(|path, _| !gone.contains_key(path));
                 if files.is_empty() {
                     self.delete(&uuid).await?;
                     known.collections.remove(&uuid);
                     continue;
                 }
-                if let Err(error) = self.change(&mut known, &uuid, files).await {
+                if let Err(error) = self.change(known, &uuid, files).await {
                     // Perhaps it was folded into another one meanwhile: then the next look finds the file there.
-                    self.look(&mut known).await?;
+                    self.look(known).await?;
                     if known.collections.contains_key(&uuid) {
                         return Err(error);
                     }
                 }
             }
         }
-        let (server, path) = (self.api.base().to_owned(), String::from_utf8_lossy(path).into_owned());
-        Err(ApiError::Failed { server, reason: format!("{path} comes back again and again when it is removed") })
+        let names: Vec<_> = gone.keys().map(|path| String::from_utf8_lossy(path)).collect();
+        let reason = format!("what is removed comes back again and again: {}", names.join(", "));
+        Err(ApiError::Failed { server: self.api.base().to_owned(), reason })
     }
 
     /// Gives a file of a tree another path; false when it is not there.
@@ -218,6 +248,7 @@ impl Collections {
 
     /// Brings what is known up to date.
     async fn look(&self, known: &mut Known) -> Result<(), ApiError> {
+        let begun = Instant::now();
         let project = self.project(known).await?;
         let mut listed = HashMap::new();
         let mut after = String::new();
@@ -258,6 +289,7 @@ impl Collections {
                 Err(error) => return Err(error),
             }
         }
+        known.as_of = Some(begun);
         Ok(())
     }
 
@@ -265,8 +297,11 @@ impl Collections {
         if let Some(project) = self.options.project.as_ref().or(known.project.as_ref()) {
             return Ok(project.clone());
         }
-        let user: User = self.api.get("arvados/v1/users/current", &[]).await?;
-        Ok(known.project.insert(user.uuid).clone())
+        Ok(known.project.insert(self.user().await?.uuid).clone())
+    }
+
+    async fn user(&self) -> Result<User, ApiError> {
+        self.api.get("arvados/v1/users/current", &[]).await
     }
 
     async fn read(&self, reference: &str) -> Result<Record, ApiError> {
@@ -388,10 +423,6 @@ impl Collections {
     fn manifest(&self, files: &Files) -> Result<String, ApiError> {
         let bad = |reason| ApiError::Failed { server: self.api.base().to_owned(), reason };
         manifest::write(files, |block| self.blocks.locator(block)).map_err(bad)
-    }
-
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Files> {
-        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

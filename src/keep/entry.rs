@@ -16,7 +16,12 @@ impl KeepStore {
     /// Makes a store that records nothing by itself: whoever uses it keeps the locators of the manifests
     /// ([`Manifests::Open`]), or what entries consist of ([`Manifests::Elsewhere`]).
     pub fn unindexed(blocks: Arc<dyn BlockStore>, options: super::Options) -> Self {
-        Self::new(blocks, Arc::new(NoIndex), Sealer::new(b""), options)
+        Self::new(blocks, Arc::new(NoIndex::default()), Sealer::new(b""), options)
+    }
+
+    /// Forgets an unfinished upload; what it brought is recorded elsewhere by now, or nobody wants it.
+    pub async fn forget_upload(&self, owner: &[u8], name: &[u8]) -> Result<(), KeepError> {
+        self.inner.forget_upload(owner, name).await
     }
 
     /// Tells whether all blocks of an entry are there, in their right sizes. Contents are not read.
@@ -68,6 +73,12 @@ impl KeepStore {
 }
 
 impl Inner {
+    pub(super) async fn forget_upload(&self, owner: &[u8], name: &[u8]) -> Result<(), KeepError> {
+        let deadline = self.deadline();
+        let unreferenced = self.index.forget_upload(owner, name, deadline).await?;
+        self.discard(unreferenced, deadline).await
+    }
+
     /// Writes the manifest of an entry whose blocks are in place; `None` if the store writes none.
     pub(super) fn manifest(&self, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<Option<Bytes>, KeepError> {
         match self.options.manifests {

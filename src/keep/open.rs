@@ -1,14 +1,17 @@
-//! Opens a store in a directory, where blocks, index and key stand side by side, or in a bucket, whose index stands on
-//! this machine.
+//! Opens a store in a directory, where blocks, index and key stand side by side, or in a bucket or on servers, whose index
+//! stands on this machine.
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Create, KeepError, KeepStore, Options, Sealer};
+use super::remembered::Remembered;
+use super::remote::RemoteStore;
+use super::{Create, KeepError, KeepStore, Manifests, Options, Sealer};
 use crate::disk::{check_secret, fresh_secret, make_secret, read_secret, sync_folder};
 use crate::index::IndexError;
+use crate::index::nothing::NoIndex;
 use crate::index::sqlite::{Mode, SqliteIndex};
 use crate::store::dir::{DirOptions, DirStore};
 use crate::store::s3::S3Store;
@@ -42,6 +45,48 @@ impl KeepStore {
     pub async fn open_s3_for_reindex(blocks: S3Store, dir: &Path, options: Options) -> Result<Self, KeepError> {
         open_s3(blocks, dir, Create::IfMissing, options, true).await
     }
+
+    /// Opens the store on servers whose index stands in the directory `dir` of this machine, made if it is missing and may be;
+    /// many processes of this machine may have it open at once.
+    ///
+    /// The index is the only record: servers have no names for blocks, so no manifests are written there. It has the blocks'
+    /// signatures, too.
+    pub async fn open_servers(
+        blocks: RemoteStore,
+        dir: &Path,
+        create: Create,
+        options: Options,
+    ) -> Result<Self, KeepError> {
+        let path = dir.join("index.db");
+        let mode = if create == Create::IfMissing { Mode::Create } else { Mode::Use };
+        let store = blocks.name();
+        let index = match open_beside(dir, mode).await {
+            Err(IndexError::Missing { .. }) => return Err(KeepError::NoRecord { store, index: path }),
+            opened => Arc::new(opened?),
+        };
+        let options = Options { manifests: Manifests::Elsewhere, ..options };
+        let blocks = Arc::new(Remembered::new(blocks, Arc::clone(&index) as _));
+        Ok(Self::new(blocks, index, Sealer::new(b""), options))
+    }
+
+    /// Opens a store on servers whose entries are recorded elsewhere, as [`KeepStore::unindexed`] does. Unfinished uploads
+    /// are remembered in the directory `dir` of this machine, which may be lost: then they begin anew.
+    pub async fn open_unindexed(blocks: RemoteStore, dir: &Path, options: Options) -> Result<Self, KeepError> {
+        let index = Arc::new(open_beside(dir, Mode::Create).await?);
+        let options = Options { manifests: Manifests::Elsewhere, ..options };
+        let blocks = Arc::new(Remembered::new(blocks, Arc::clone(&index) as _));
+        Ok(Self::new(blocks, Arc::new(NoIndex::with_uploads(index)), Sealer::new(b""), options))
+    }
+}
+
+/// Opens the index of blocks that are elsewhere; makes its directory if it may be new.
+async fn open_beside(dir: &Path, mode: Mode) -> Result<SqliteIndex, IndexError> {
+    let path = dir.join("index.db");
+    if mode == Mode::Create {
+        let made = tokio::fs::create_dir_all(dir).await;
+        made.map_err(|error| IndexError::Unwritable { path: path.clone(), reason: error.to_string() })?;
+    }
+    SqliteIndex::open(&path, mode).await
 }
 
 /// The file beside the index, and the object in the bucket, that say which index is the bucket's.

@@ -132,6 +132,7 @@ pub(super) fn failed(error: KeepError) -> io::Error {
     let kind = match &error {
         KeepError::Store(StoreError::Damaged { .. }) => io::ErrorKind::InvalidData,
         KeepError::Store(StoreError::Gone { .. } | StoreError::Missing { .. }) => io::ErrorKind::NotFound,
+        KeepError::Store(StoreError::Away { .. }) => io::ErrorKind::TimedOut,
         KeepError::Store(StoreError::Io { source, .. }) => source.kind(),
         _ => io::ErrorKind::Other,
     };

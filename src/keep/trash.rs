@@ -7,7 +7,7 @@ use annex_protocol::keep::BlockHash;
 use futures_util::TryStreamExt;
 
 use super::{Inner, KeepError, KeepStore};
-use crate::store::{Block, State};
+use crate::store::{Block, State, StoreError};
 
 /// Blocks deleted by one visit to the trash while something else is being done.
 const A_FEW: usize = 256;
@@ -98,8 +98,13 @@ impl KeepStore {
             }
             *tidied = Some(now);
         }
-        if let Err(error) = self.inner.tidy().await {
-            tracing::warn!(store = self.name(), %error, "trash could not be emptied");
+        match self.inner.tidy().await {
+            Ok(()) => {}
+            // Whoever came to store something is told.
+            Err(KeepError::Store(error @ StoreError::Away { .. })) => {
+                tracing::debug!(store = self.name(), %error, "trash could not be emptied");
+            }
+            Err(error) => tracing::warn!(store = self.name(), %error, "trash could not be emptied"),
         }
     }
 }
@@ -176,9 +181,7 @@ impl Inner {
         let now = SystemTime::now();
         let stale = now.checked_sub(self.options.resume_within).unwrap_or(SystemTime::UNIX_EPOCH);
         for (owner, name) in self.index.stale_uploads(stale, A_FEW).await? {
-            let deadline = self.deadline();
-            let unreferenced = self.index.forget_upload(&owner, &name, deadline).await?;
-            self.discard(unreferenced, deadline).await?;
+            self.forget_upload(&owner, &name).await?;
         }
         loop {
             let due = self.index.due(now, A_FEW).await?;

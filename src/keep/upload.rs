@@ -69,7 +69,14 @@ const PLACING: usize = 2;
 impl Upload {
     pub(super) async fn begin(inner: Arc<Inner>, owner: &[u8], name: &[u8]) -> Result<Self, KeepError> {
         let mut kept = inner.index.upload(owner, name).await?;
-        let missing = if kept.is_empty() { Vec::new() } else { inner.missing(&kept).await? };
+        let missing = match kept.is_empty() {
+            true => Vec::new(),
+            false => match inner.missing(&kept).await {
+                // It is refused to tell: a signature that has expired, a token that is another one now.
+                Err(KeepError::Store(StoreError::Failed { .. })) => kept.clone(),
+                missing => missing?,
+            },
+        };
         let sound = kept.iter().position(|block| missing.contains(block)).unwrap_or(kept.len());
         kept.truncate(sound);
         let mut going = Going::new(inner, owner.to_vec(), name.to_vec());

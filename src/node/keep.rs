@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 
 use super::{ByteStream, Content, Node, NodeError, Space, Upload};
-use crate::keep::{KeepError, KeepStore};
+use crate::keep::{KeepError, KeepStore, StoreError};
 use crate::stream::Piece;
 
 /// The content of one repository in a Keep store.
@@ -100,6 +100,10 @@ impl Upload for KeepUpload {
 impl From<KeepError> for NodeError {
     fn from(error: KeepError) -> Self {
         let text = error.to_string();
-        if error.is_full() { Self::Full(text) } else { Self::Failed(text) }
+        match error {
+            error if error.is_full() => Self::Full(text),
+            KeepError::Store(StoreError::Away { .. }) => Self::Unreachable(text),
+            _ => Self::Failed(text),
+        }
     }
 }

@@ -120,7 +120,7 @@ pub(super) async fn open(prepared: &Prepared, create: Create) -> Result<Opened, 
         }
         settings::Place::Cluster { api, project, single, .. } => {
             let remote = prepared.remote_options();
-            let api = Arc::new(Api::new(prepared.http().await?, api, remote.retries, remote.pause));
+            let api = Arc::new(Api::new(prepared.http().await?, api, &remote));
             let blocks = RemoteStore::new(prepared.http().await?, Services::found(Arc::clone(&api)), remote);
             let uuid = String::from_utf8_lossy(&prepared.uuid).into_owned();
             let layout = match (prepared.tree, single) {
@@ -145,7 +145,7 @@ pub(super) async fn open(prepared: &Prepared, create: Create) -> Result<Opened, 
 impl Prepared {
     async fn http(&self) -> Result<Http, NoPlace> {
         let ca_file = self.settings.ca_file.clone().or_else(|| std::env::var_os("SSL_CERT_FILE").map(Into::into));
-        Http::new(&Access { token: self.token.clone(), ca_file }).await.map_err(NoPlace::Access)
+        Http::new(&Access { token: self.token.clone(), ca_file, ..Access::default() }).await.map_err(NoPlace::Access)
     }
 
     fn remote_options(&self) -> RemoteOptions {

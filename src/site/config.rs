@@ -15,6 +15,7 @@ mod keep;
 mod limits;
 mod listen;
 mod node_external;
+mod node_keep;
 mod node_local;
 mod node_p2p;
 mod node_s3;
@@ -27,6 +28,7 @@ pub use keep::{Keep, KeepVolume};
 pub use limits::{Limits, UserLimits};
 pub use listen::{Address, Http, Ssh, Tls};
 pub use node_external::{External, Secret};
+pub use node_keep::{ArvadosSpec, KeepHttpSpec, KeepServersSpec};
 pub use node_local::{AnnexSpec, DirectorySpec};
 pub use node_p2p::{HttpSpec, P2pSpec, PasswordSource, SshSpec};
 pub use node_s3::{KeepS3Spec, S3Spec};
@@ -101,6 +103,10 @@ pub enum NodeSpec {
     Keep(PathBuf),
     /// A Keep store in a bucket.
     KeepS3(KeepS3Spec),
+    /// Keep services, with an index of this site.
+    KeepHttp(KeepHttpSpec),
+    /// An Arvados cluster.
+    Arvados(ArvadosSpec),
     /// A git-annex repository on this machine.
     Annex(AnnexSpec),
     /// A directory in the layout of git-annex's directory special remote.
@@ -312,9 +318,8 @@ impl NodeSpec {
         matches!(self, Self::Keep(_) | Self::Annex(_) | Self::Directory(_))
     }
 
-    /// Parses a node spec: `keep:PATH` or just a path, `keep+s3://BUCKET/PREFIX?…`, `annex:PATH`,
-    /// `directory:PATH?chunk=SIZE`, `external:TYPE?…`,
-    /// `s3://BUCKET/PREFIX?…`, `ssh://HOST/PATH`, `command:PROGRAM ARGS`, `annex+http(s)://…`.
+    /// Parses a node spec: `keep:PATH` or just a path, `keep+s3://BUCKET/PREFIX?…`, `keep+http(s)://HOST,…?…`,
+    /// `arvados://HOST?…`, `annex:PATH`, `directory:PATH?chunk=SIZE`, `external:TYPE?…`, `s3://BUCKET/PREFIX?…`, `ssh://HOST/PATH`, `command:PROGRAM ARGS`, `annex+http(s)://…`.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(server) = P2pSpec::parse(text) {
             return Ok(Self::P2p { server: server?, gateway: None });
@@ -325,11 +330,16 @@ impl NodeSpec {
             Some(("directory", text)) => return DirectorySpec::parse(text).map(Self::Directory),
             Some(("external", rest)) => return External::parse(rest).map(Self::External),
             Some(("keep+s3", rest)) => return KeepS3Spec::parse(rest.trim_start_matches('/')).map(Self::KeepS3),
+            Some((kind @ ("keep+http" | "keep+https"), rest)) => {
+                let scheme = kind.trim_start_matches("keep+");
+                return KeepHttpSpec::parse(scheme, rest.trim_start_matches('/')).map(Self::KeepHttp);
+            }
+            Some(("arvados", rest)) => return ArvadosSpec::parse(rest.trim_start_matches('/')).map(Self::Arvados),
             Some(("s3", rest)) => return S3Spec::parse(rest.trim_start_matches('/')).map(Self::S3),
             Some((kind, _)) if !kind.contains('/') => {
                 return Err(format!(
-                    "this version has no nodes of kind \"{kind}\"; it has keep:PATH, keep+s3://, annex:PATH, directory:PATH, \
-                     external:TYPE, s3://, ssh://, command: and annex+http(s)://"
+                    "this version has no nodes of kind \"{kind}\"; it has keep:PATH, keep+s3://, keep+http(s)://, \
+                     arvados://, annex:PATH, directory:PATH, external:TYPE, s3://, ssh://, command: and annex+http(s)://"
                 ));
             }
             _ => text,
@@ -354,9 +364,15 @@ impl NodeSpec {
         match self {
             Self::S3(spec) => spec.with(secrets).map(Self::S3),
             Self::KeepS3(spec) => spec.with(secrets).map(Self::KeepS3),
+            Self::KeepHttp(KeepHttpSpec { addresses, index, servers }) => {
+                Ok(Self::KeepHttp(KeepHttpSpec { servers: servers.with(secrets)?, addresses, index }))
+            }
+            Self::Arvados(spec) => {
+                Ok(Self::Arvados(ArvadosSpec { servers: spec.servers.clone().with(secrets)?, ..spec }))
+            }
             Self::External(external) => Ok(Self::External(External { secrets, ..external })),
             other if secrets.is_empty() => Ok(other),
-            _ => Err("secrets are for nodes external:TYPE and on S3".to_owned()),
+            _ => Err("secrets are for nodes external:TYPE, on S3 and on Keep servers".to_owned()),
         }
     }
 
@@ -365,6 +381,8 @@ impl NodeSpec {
         match self {
             Self::Keep(path) => Self::Keep(base.join(path)),
             Self::KeepS3(spec) => Self::KeepS3(spec.absolute(base)),
+            Self::KeepHttp(spec) => Self::KeepHttp(spec.absolute(base)),
+            Self::Arvados(spec) => Self::Arvados(spec.absolute(base)),
             Self::Annex(spec) => Self::Annex(spec.absolute(base)),
             Self::Directory(spec) => Self::Directory(spec.absolute(base)),
             Self::P2p { server, gateway } => Self::P2p { server: server.absolute(base), gateway: gateway.clone() },
@@ -379,6 +397,8 @@ impl std::fmt::Display for NodeSpec {
         match self {
             Self::Keep(path) => write!(f, "keep:{}", path.display()),
             Self::KeepS3(spec) => spec.fmt(f),
+            Self::KeepHttp(spec) => spec.fmt(f),
+            Self::Arvados(spec) => spec.fmt(f),
             Self::Annex(spec) => spec.fmt(f),
             Self::Directory(spec) => spec.fmt(f),
             Self::P2p { server, .. } => server.fmt(f),

@@ -7,7 +7,7 @@
 //! A client never removes blocks: it cannot know who else refers to them. The cluster's own collection of garbage does
 //! that. A block lives as long as its signature, and then while a collection refers to it.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use annex_protocol::keep::{BlockHash, Locator};
@@ -48,10 +48,28 @@ pub struct RemoteOptions {
     pub retries: u32,
     /// How long to wait before the first repetition; it doubles, up to ten times this. Default: one second.
     pub pause: Duration,
+    /// How long servers are waited for.
+    pub waits: Waits,
+    /// How long a block that servers have just stored is not asked after: they keep it for hours at least, but what
+    /// happens to them meanwhile is not seen. Default: ten minutes, the most there is.
+    pub trusted: Duration,
     /// Blocks that all writers together may hold in memory. Default: 8.
     pub writing: usize,
     /// Bytes of blocks that are kept since they were read. Default: 128 MiB.
     pub cache: usize,
+}
+
+/// How long servers are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    /// For an API server's answer, all tries taken together: it can be a list of a million blocks. Default: five minutes.
+    pub look: Duration,
+    /// The same where something is changed. Default: five minutes.
+    pub change: Duration,
+    /// For a service's answer about a block, and for more of its bytes. Default: a minute.
+    pub block: Duration,
+    /// Until a service has stored a block, besides the time of a slow line. Default: 256 seconds, as with Arvados's clients.
+    pub store: Duration,
 }
 
 /// Blocks on Keep servers; cloning shares it.
@@ -70,7 +88,7 @@ struct Inner {
     services: Services,
     options: RemoteOptions,
     signed: Signed,
-    renew: OnceLock<Arc<dyn Renew>>,
+    renew: Mutex<Vec<Weak<dyn Renew>>>,
     cache: Mutex<Cache>,
     writing: Arc<Semaphore>,
 }
@@ -85,9 +103,18 @@ impl Default for RemoteOptions {
             classes: Vec::new(),
             retries: 3,
             pause: Duration::from_secs(1),
+            waits: Waits::default(),
+            trusted: Duration::from_secs(600),
             writing: 8,
             cache: 128 << 20,
         }
+    }
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self { look: minute * 5, change: minute * 5, block: minute, store: Duration::from_secs(256) }
     }
 }
 
@@ -96,13 +123,20 @@ impl RemoteStore {
     pub fn new(http: Http, services: Services, options: RemoteOptions) -> Self {
         let (cache, writing) =
             (Mutex::new(Cache::new(options.cache)), Arc::new(Semaphore::new(options.writing.max(1))));
-        let (signed, renew) = (Signed::default(), OnceLock::new());
+        let (signed, renew) = (Signed::default(), Mutex::default());
         Self(Arc::new(Inner { http, services, options, signed, renew, cache, writing }))
     }
 
-    /// Names who renews signatures; the first one counts.
-    pub fn renew_by(&self, renew: Arc<dyn Renew>) {
-        let _second = self.0.renew.set(renew);
+    /// Names somebody more who renews signatures, as long as it lives.
+    pub fn renew_by(&self, renew: &Arc<dyn Renew>) {
+        let mut known = self.0.renew.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|renew| renew.strong_count() > 0);
+        known.push(Arc::downgrade(renew));
+    }
+
+    /// Fails unless a service answers and takes the token.
+    pub async fn reach(&self) -> Result<(), StoreError> {
+        self.0.reach().await
     }
 
     /// Returns the copies that a block must have to count as stored.
@@ -227,12 +261,12 @@ impl Inner {
     async fn replicas(&self) -> Result<u32, StoreError> {
         match self.options.replicas {
             Some(replicas) => Ok(replicas.max(1)),
-            None => Ok(self.services.replicas().await.map_err(|error| self.failed(error.to_string()))?.max(1)),
+            None => Ok(self.services.replicas().await.map_err(|error| self.not_asked(error))?.max(1)),
         }
     }
 
     async fn services(&self) -> Result<Arc<[Service]>, StoreError> {
-        self.services.list().await.map_err(|error| self.failed(error.to_string()))
+        self.services.list().await.map_err(|error| self.not_asked(error))
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -244,7 +278,28 @@ impl Inner {
     }
 
     fn failures(&self, operation: &str, block: Block, failures: &Failures) -> StoreError {
-        self.failed(format!("{operation} block {block}: {failures}"))
+        self.unfinished(format!("{operation} block {block}: {failures}"), failures)
+    }
+
+    /// Returns the error that failures stand for: what may pass is no more than a place that is away.
+    fn unfinished(&self, reason: String, failures: &Failures) -> StoreError {
+        match failures.any_may_pass() {
+            true => StoreError::Away { store: self.services.name(), reason },
+            false => self.failed(reason),
+        }
+    }
+
+    /// Returns the error of an API server as that of the place.
+    fn not_asked(&self, error: ApiError) -> StoreError {
+        match error {
+            ApiError::Away { reason, .. } => StoreError::Away { store: self.services.name(), reason },
+            other => self.failed(other.to_string()),
+        }
+    }
+
+    fn renewers(&self) -> Vec<Arc<dyn Renew>> {
+        let known = self.renew.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter_map(Weak::upgrade).collect()
     }
 }
 

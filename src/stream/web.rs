@@ -12,6 +12,11 @@ use reqwest::Response;
 ///
 /// It sets no time for a whole request: contents take as long as they take.
 pub async fn client(connect: Duration, ca_file: Option<&Path>) -> Result<reqwest::Client, String> {
+    builder(connect, ca_file).await?.build().map_err(innermost)
+}
+
+/// Returns what [`client`] makes a client of, for those who want something else besides.
+pub async fn builder(connect: Duration, ca_file: Option<&Path>) -> Result<reqwest::ClientBuilder, String> {
     let mut builder = reqwest::Client::builder()
         .connect_timeout(connect)
         .no_proxy()
@@ -23,7 +28,7 @@ pub async fn client(connect: Duration, ca_file: Option<&Path>) -> Result<reqwest
         let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(&error))?;
         builder = builder.tls_certs_merge(certificates);
     }
-    builder.build().map_err(innermost)
+    Ok(builder)
 }
 
 /// Reads an answer of at most `most` bytes; a longer one is cut off.

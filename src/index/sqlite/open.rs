@@ -142,8 +142,9 @@ fn prepare(path: &Path, mode: Mode) -> Result<Connection, IndexError> {
     if format != FORMAT {
         return Err(IndexError::Format { path: path.to_path_buf(), found: format, known: FORMAT });
     }
-    // A table that came later, and that programs before it can do without.
+    // Tables that came later, and that programs before them can do without.
     db.execute_batch(super::held::TABLE).map_err(fail)?;
+    db.execute_batch(super::signatures::TABLE).map_err(fail)?;
     sums(&mut db).map_err(fail)?;
     let complete =
         db.query_row("SELECT value FROM state WHERE key = 'complete'", [], |row| row.get(0)).map_err(fail)?;

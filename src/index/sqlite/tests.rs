@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::index::{Held, Holding};
+use crate::index::{Held, Holding, Signatures};
 
 fn block(n: u8) -> Block {
     Block { hash: [n; 16].into(), size: u32::from(n) }
@@ -185,4 +185,24 @@ async fn a_record_and_the_bytes_with_it_are_durable_together() {
     assert_eq!(index.held_block(block(3)).await.unwrap(), None);
     let (_, next) = index.put_holding(entry("b", 8, &[4]), vec![(block(4), "d".into())], LATER).await.unwrap();
     assert!(next[0] > numbers[0], "a number is never used again");
+}
+
+#[tokio::test]
+async fn signatures_stay_while_something_refers_to_their_block() {
+    let (_dir, index) = index().await;
+    let locators = [1, 2, 3].map(|n| {
+        let signed = block(n).locator().with_hint(&format!("A{}@7fffffff", "0".repeat(40)));
+        signed.unwrap()
+    });
+    let noted = async || index.noted([1, 2, 3, 4].map(|n| block(n).hash).into()).await.unwrap();
+    index.note(locators.to_vec()).await.unwrap();
+    assert_eq!(noted().await, locators);
+    let renewed = block(1).locator().with_hint(&format!("A{}@7fffffff", "1".repeat(40))).unwrap();
+    index.note(vec![renewed.clone()]).await.unwrap();
+    index.put(entry("a", 9, &[1]), LATER).await.unwrap();
+    index.record_upload(b"owner", b"b", &[block(2)]).await.unwrap();
+    index.forget_unneeded(SystemTime::UNIX_EPOCH).await.unwrap();
+    assert_eq!(noted().await.len(), 3, "they are too new");
+    index.forget_unneeded(SystemTime::now()).await.unwrap();
+    assert_eq!(noted().await, [renewed, locators[1].clone()]);
 }

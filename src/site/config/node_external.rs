@@ -92,7 +92,7 @@ impl RawExternal {
             NodeSpec::External(external) => external,
             spec if others => return spec.with_secrets(secrets),
             _ => {
-                let text = "processes and deadline_seconds are for nodes external:TYPE, secrets for them and S3";
+                let text = "processes and deadline_seconds are for nodes external:TYPE";
                 return Err(text.to_owned());
             }
         };

@@ -2,14 +2,14 @@
 //!
 //! Source: spec `keep-collections.md` §4.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::http::Http;
-use super::retry;
+use super::{RemoteOptions, Waits, retry};
 use crate::stream::web;
 
 /// An API server, as one user.
@@ -19,6 +19,7 @@ pub struct Api {
     base: String,
     retries: u32,
     pause: Duration,
+    waits: Waits,
 }
 
 /// Why an API server did not do what it was asked.
@@ -41,7 +42,15 @@ pub enum ApiError {
         /// What it said.
         reason: String,
     },
-    /// It cannot be reached, or fails.
+    /// It cannot be reached now, or has no time.
+    #[error("{server}: {reason}")]
+    Away {
+        /// The server.
+        server: String,
+        /// What it said, or what happened.
+        reason: String,
+    },
+    /// It fails.
     #[error("{server}: {reason}")]
     Failed {
         /// The server.
@@ -51,17 +60,18 @@ pub enum ApiError {
     },
 }
 
-/// How long an answer may take, which can be a list of a million blocks.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// How long an answer may be: Arvados takes manifests of up to 128 MiB.
 const MOST: usize = 512 << 20;
 
 impl Api {
     /// Makes a client; `address` is `https://host[:port]`, the scheme may be left out.
-    pub fn new(http: Http, address: &str, retries: u32, pause: Duration) -> Self {
+    ///
+    /// Of the options, those about waiting and trying again count here.
+    pub fn new(http: Http, address: &str, options: &RemoteOptions) -> Self {
         let scheme = if address.contains("://") { "" } else { "https://" };
         let base = format!("{scheme}{}", address.trim_end_matches('/'));
-        Self { http, base, retries, pause }
+        let RemoteOptions { retries, pause, waits, .. } = *options;
+        Self { http, base, retries, pause, waits }
     }
 
     /// Returns the server's address.
@@ -82,11 +92,14 @@ impl Api {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<T, ApiError> {
+        let limit = if method == Method::GET { self.waits.look } else { self.waits.change };
+        let started = Instant::now();
         let mut refreshed = false;
         let mut number = 0;
         loop {
             let token = self.http.current();
-            let (again, error) = match self.once(&method, path, query, body).await {
+            let left = limit.saturating_sub(started.elapsed());
+            let (again, error) = match self.once(&method, path, query, body, left).await {
                 Ok(answer) => {
                     return serde_json::from_slice(&answer)
                         .map_err(|error| self.failed(format!("its answer is not understood: {error}")));
@@ -97,10 +110,11 @@ impl Api {
                 }
                 Err((status, reason)) => self.error(status, reason),
             };
-            if !again || number >= self.retries {
+            let pause = retry::pause(self.pause, number);
+            if !again || number >= self.retries || started.elapsed() + pause >= limit {
                 return Err(error);
             }
-            tokio::time::sleep(retry::pause(self.pause, number)).await;
+            tokio::time::sleep(pause).await;
             number += 1;
         }
     }
@@ -111,6 +125,7 @@ impl Api {
         path: &str,
         query: &[(&str, &str)],
         body: Option<&Value>,
+        wait: Duration,
     ) -> Result<Vec<u8>, (Option<StatusCode>, String)> {
         let unreachable = |error| {
             let distrust = web::is_distrust(&error).then_some(StatusCode::MISDIRECTED_REQUEST);
@@ -118,7 +133,7 @@ impl Api {
         };
         let url = reqwest::Url::parse_with_params(&format!("{}/{path}", self.base), query)
             .map_err(|error| (Some(StatusCode::BAD_REQUEST), format!("{}/{path}: {error}", self.base)))?;
-        let mut request = self.http.request(method.clone(), url.as_str()).timeout(PATIENCE);
+        let mut request = self.http.request(method.clone(), url.as_str()).timeout(wait);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -134,7 +149,7 @@ impl Api {
         match status.map(|status| status.as_u16()) {
             Some(404) => (false, ApiError::NotFound { server, reason }),
             Some(401 | 403) => (false, ApiError::Refused { server, reason }),
-            None | Some(408 | 409 | 423 | 429 | 500 | 502..=504) => (true, ApiError::Failed { server, reason }),
+            None | Some(408 | 409 | 423 | 429 | 500 | 502..=504) => (true, ApiError::Away { server, reason }),
             Some(_) => (false, ApiError::Failed { server, reason }),
         }
     }

@@ -9,12 +9,16 @@ use reqwest::{Method, RequestBuilder};
 use crate::stream::web;
 
 /// How servers are reached, and as whom.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Access {
     /// Who asks.
     pub token: Token,
     /// A file with certificates of authorities that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// Servers may show any certificate, so anybody on the way can read and change everything.
+    pub insecure: bool,
+    /// How long to wait until a connection stands. Default: 20 seconds.
+    pub connect: Duration,
 }
 
 /// Where the Arvados token is.
@@ -37,12 +41,17 @@ pub struct Http {
     token: Mutex<Option<String>>,
 }
 
-const CONNECT: Duration = Duration::from_secs(20);
+impl Default for Access {
+    fn default() -> Self {
+        Self { token: Token::None, ca_file: None, insecure: false, connect: Duration::from_secs(20) }
+    }
+}
 
 impl Http {
     /// Reads files and makes the client; nothing is connected yet. Errors are texts for the user.
     pub async fn new(access: &Access) -> Result<Self, String> {
-        let client = web::client(CONNECT, access.ca_file.as_deref()).await?;
+        let builder = web::builder(access.connect, access.ca_file.as_deref()).await?;
+        let client = builder.tls_danger_accept_invalid_certs(access.insecure).build().map_err(web::innermost)?;
         let token = Mutex::new(access.token.read().await?);
         Ok(Self { client, source: access.token.clone(), token })
     }

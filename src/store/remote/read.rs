@@ -5,7 +5,7 @@ use std::time::Duration;
 use annex_protocol::keep::Locator;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use reqwest::{Method, Response};
+use reqwest::{Method, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::retry::{self, Failures, Verdict};
@@ -14,8 +14,7 @@ use super::{Inner, signed};
 use crate::store::{Block, StoreError};
 use crate::stream::{BlockDigest, Cutter, MAX_BLOCK, Piece, web};
 
-/// How long a service may be silent.
-const PATIENCE: Duration = Duration::from_secs(60);
+const SILENT: &str = "it does not answer";
 /// How much of an error's text is read.
 const REASON: usize = 4 << 10;
 
@@ -50,7 +49,7 @@ impl Inner {
 
     /// Tells whether a service has a block. One that servers have just stored is not asked after.
     pub(super) async fn present(&self, block: Block) -> Result<bool, StoreError> {
-        if block.size == 0 || self.signed.is_fresh(block.hash) {
+        if block.size == 0 || self.signed.is_fresh(block.hash, self.options.trusted) {
             return Ok(true);
         }
         Ok(self.ask(Question::Presence, block).await?.is_some())
@@ -94,12 +93,15 @@ impl Inner {
 
     /// Has the block signed anew; true if it was.
     async fn renew(&self, block: Block) -> Result<bool, StoreError> {
-        let Some(renew) = self.renew.get() else { return Ok(false) };
-        let renewed = renew.renew(block).await.map_err(|error| self.failed(error.to_string()))?;
-        let Some(locator) = renewed else { return Ok(false) };
-        self.signed.forget(block.hash);
-        self.signed.put(&locator);
-        Ok(true)
+        let mut renewers = self.renewers();
+        while let Some(renew) = renewers.pop() {
+            if let Some(locator) = renew.renew(block).await.map_err(|error| self.not_asked(error))? {
+                self.signed.forget(block.hash);
+                self.signed.put(&locator);
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn ask_one(
@@ -112,13 +114,14 @@ impl Inner {
         let url = format!("{}/{locator}", service.base);
         let method = if question == Question::Bytes { Method::GET } else { Method::HEAD };
         let request = self.http.request(method, &url).header("Accept", "application/octet-stream");
-        let response = match timeout(PATIENCE, request.send()).await {
+        let wait = self.options.waits.block;
+        let response = match timeout(wait, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(retry::unanswered(error)),
-            Err(_elapsed) => return Err((Verdict::Again, "it does not answer".into())),
+            Err(_elapsed) => return Err((Verdict::Again, SILENT.into())),
         };
         if !response.status().is_success() {
-            return Err(refusal(response).await);
+            return Err(refusal(response, wait).await);
         }
         let size = response.headers().get("Content-Length").and_then(|size| size.to_str().ok()?.parse::<u64>().ok());
         if let Some(size) = size.filter(|size| *size != u64::from(block.size)) {
@@ -126,8 +129,28 @@ impl Inner {
         }
         match question {
             Question::Presence => Ok(Vec::new()),
-            Question::Bytes => verified(response, block).await,
+            Question::Bytes => verified(response, block, wait).await,
         }
+    }
+
+    /// Asks one service after the other after a block that need not be there; any answer will do but that the token is
+    /// unknown.
+    pub(super) async fn reach(&self) -> Result<(), StoreError> {
+        let mut failures = Failures::default();
+        for service in self.services().await?.iter() {
+            let request = self.http.request(Method::HEAD, &format!("{}/{}", service.base, Locator::EMPTY));
+            let (verdict, reason) = match timeout(self.options.waits.block, request.send()).await {
+                Ok(Ok(response)) if response.status() == StatusCode::UNAUTHORIZED => {
+                    refusal(response, self.options.waits.block).await
+                }
+                Ok(Ok(response)) if !response.status().is_server_error() => return Ok(()),
+                Ok(Ok(response)) => (Verdict::Again, response.status().to_string()),
+                Ok(Err(error)) => retry::unanswered(error),
+                Err(_elapsed) => (Verdict::Again, SILENT.into()),
+            };
+            failures.note(&service.base, verdict, &reason);
+        }
+        Err(self.unfinished(failures.to_string(), &failures))
     }
 
     fn unreadable(&self, block: Block, failures: &Failures) -> StoreError {
@@ -139,10 +162,10 @@ impl Inner {
     }
 }
 
-/// Returns what an answer that is no success means.
-pub(super) async fn refusal(response: Response) -> Failed {
+/// Returns what an answer that is no success means; waits so long for its text.
+pub(super) async fn refusal(response: Response, wait: Duration) -> Failed {
     let status = response.status();
-    let said = timeout(PATIENCE, web::text(response, REASON)).await;
+    let said = timeout(wait, web::text(response, REASON)).await;
     let said = said.ok().and_then(Result::ok).map(|text| String::from_utf8_lossy(&text).trim().to_owned());
     let reason = match said.filter(|said| !said.is_empty()) {
         Some(said) => format!("{status}: {said}"),
@@ -159,12 +182,12 @@ fn cut(piece: Piece) -> Option<BlockDigest> {
 }
 
 /// Reads a body that has to be this block.
-async fn verified(response: Response, block: Block) -> Result<Vec<Bytes>, Failed> {
+async fn verified(response: Response, block: Block, wait: Duration) -> Result<Vec<Bytes>, Failed> {
     let mut body = response.bytes_stream();
     let mut cutter = Cutter::new(MAX_BLOCK, 0);
     let (mut parts, mut size, mut digest) = (Vec::new(), 0, None);
     loop {
-        let bytes = match timeout(PATIENCE, body.next()).await {
+        let bytes = match timeout(wait, body.next()).await {
             Ok(Some(Ok(bytes))) => bytes,
             Ok(Some(Err(error))) => return Err((Verdict::Again, web::innermost(error))),
             Ok(None) => break,

@@ -49,6 +49,13 @@ pub(super) fn verdict(status: StatusCode) -> Verdict {
     }
 }
 
+/// Tells whether a service says that it has no room, whatever its status: keepproxies, and keepstores of old, say 503.
+pub(super) fn says_full(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    said.starts_with("503")
+        && ["insufficient storage", "no space left", ": full"].iter().any(|words| said.contains(words))
+}
+
 /// Returns how long to wait before repetition `number`, counted from 0: doubling, up to ten times, and never all alike.
 pub(super) fn pause(first: Duration, number: u32) -> Duration {
     let longest = first.saturating_mul(1 << number.min(4)).min(first.saturating_mul(10));
@@ -127,6 +134,8 @@ mod tests {
         assert!([404, 410].into_iter().all(|code| of(code) == Verdict::Absent));
         assert!([400, 401, 403].into_iter().all(|code| of(code) == Verdict::Refused));
         assert_eq!(of(507), Verdict::Full);
+        assert!(says_full("503 Service Unavailable: Full") && says_full("503 x: insufficient storage"));
+        assert!(!says_full("503 Service Unavailable: too many requests") && !says_full("500: full of bugs: full"));
         assert!([405, 411, 413, 422].into_iter().all(|code| of(code) == Verdict::Never));
     }
 

@@ -18,7 +18,7 @@ struct Table {
 
 /// More are forgotten: they can be learnt again.
 const MOST: usize = 1 << 18;
-/// A server keeps what it has just stored, whoever refers to it; hours at the least.
+/// How long it is remembered that a block was stored.
 const FRESH: Duration = Duration::from_secs(600);
 
 impl Signed {
@@ -61,9 +61,9 @@ impl Signed {
         table.stored.insert(hash, Instant::now());
     }
 
-    /// Tells whether servers stored a block so lately that they need not be asked after it.
-    pub(super) fn is_fresh(&self, hash: BlockHash) -> bool {
-        self.table().stored.get(&hash).is_some_and(|at| at.elapsed() < FRESH)
+    /// Tells whether servers stored a block so lately, at most ten minutes ago, that they need not be asked after it.
+    pub(super) fn is_fresh(&self, hash: BlockHash, within: Duration) -> bool {
+        self.table().stored.get(&hash).is_some_and(|at| at.elapsed() < within.min(FRESH))
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -83,7 +83,7 @@ fn options() -> RemoteOptions {
 }
 
 async fn store(services: Services, options: RemoteOptions) -> RemoteStore {
-    let access = Access { token: Token::Given("secret".into()), ca_file: None };
+    let access = Access { token: Token::Given("secret".into()), ..Access::default() };
     RemoteStore::new(Http::new(&access).await.unwrap(), services, options)
 }
 
@@ -141,7 +141,7 @@ async fn a_bad_copy_is_followed_by_the_next_and_absent_is_only_what_all_say() {
     let addresses = [first.serve([bad(), says(404)]).await, second.serve([bad(), says(503)]).await];
     let store = store(disks(&addresses), RemoteOptions { retries: 0, ..options() }).await;
     assert!(matches!(get(&store).await, Err(StoreError::Damaged { .. })));
-    assert!(matches!(get(&store).await, Err(StoreError::Failed { .. })), "503 is no absence");
+    assert!(matches!(get(&store).await, Err(StoreError::Away { .. })), "503 is no absence");
     assert_eq!(get(&store).await.unwrap(), None);
     first.serve([gives(CONTENT)]).await;
     assert_eq!(get(&store).await.unwrap().unwrap(), CONTENT);
@@ -190,11 +190,42 @@ async fn a_storage_class_counts_only_if_it_is_confirmed() {
 
 #[tokio::test]
 async fn full_servers_are_full() {
+    for full in [says(507), Answer { body: Bytes::from_static(b"Full"), ..says(503) }] {
+        let script = Script::default();
+        let address = script.serve([full]).await;
+        let store = store(Services::given([address.as_str()]), options()).await;
+        assert!(matches!(put(&store).await, Err(StoreError::Full { .. })));
+        assert_eq!(script.asked().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_away_and_one_that_answers_at_all_is_not() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let hanging = format!("http://{}", listener.local_addr().unwrap());
+    let wait = Duration::from_millis(100);
+    let waits = Waits { look: wait, change: wait, block: wait, store: wait };
+    let options = RemoteOptions { waits, trusted: Duration::ZERO, ..options() };
+    let away = store(Services::given([hanging.as_str()]), options.clone()).await;
+    assert!(matches!(away.missing(&[block()]).await, Err(StoreError::Away { .. })));
+    assert!(matches!(away.reach().await, Err(StoreError::Away { .. })));
+    for (status, reached) in [(404, true), (403, true), (401, false), (502, false)] {
+        let script = Script::default();
+        let address = script.serve([says(status)]).await;
+        let either = store(Services::given([hanging.as_str(), address.as_str()]), options.clone()).await;
+        assert_eq!(either.reach().await.is_ok(), reached, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_just_stored_is_asked_after_all_the_same_if_nobody_is_to_be_trusted() {
     let script = Script::default();
-    let address = script.serve([says(507)]).await;
-    let store = store(Services::given([address.as_str()]), options()).await;
-    assert!(matches!(put(&store).await, Err(StoreError::Full { .. })));
-    assert_eq!(script.asked().len(), 1);
+    let address = script.serve([stored(1)]).await;
+    let options = RemoteOptions { trusted: Duration::ZERO, ..options() };
+    let store = store(Services::given([address.as_str()]), options).await;
+    put(&store).await.unwrap();
+    assert_eq!(store.missing(&[block()]).await.unwrap(), [block()]);
+    assert_eq!(script.asked().len(), 2);
 }
 
 #[tokio::test]
@@ -204,7 +235,7 @@ async fn a_new_token_in_the_file_is_taken_when_the_old_one_is_refused() {
     std::fs::write(&file, "old\n").unwrap();
     let script = Script::default();
     let address = script.serve([says(401), gives(CONTENT)]).await;
-    let http = Http::new(&Access { token: Token::File(file.clone()), ca_file: None }).await.unwrap();
+    let http = Http::new(&Access { token: Token::File(file.clone()), ..Access::default() }).await.unwrap();
     let store = RemoteStore::new(http, Services::given([address.as_str()]), options());
     std::fs::write(&file, "new\n").unwrap();
     assert_eq!(get(&store).await.unwrap().unwrap(), CONTENT);
@@ -228,7 +259,8 @@ async fn a_signature_that_expired_or_is_refused_is_renewed() {
         let address = script.serve(answers).await;
         let store = store(Services::given([address.as_str()]), options()).await;
         store.learn(&signed(known));
-        store.renew_by(Arc::new(Signer));
+        let signer: Arc<dyn Renew> = Arc::new(Signer);
+        store.renew_by(&signer);
         assert_eq!(get(&store).await.unwrap().unwrap(), CONTENT);
         let asked = script.asked().pop().unwrap();
         assert!(asked.contains("@7ffffffe"), "{asked}");

@@ -18,8 +18,7 @@ use super::services::{Kind, Service, in_order};
 use crate::store::{Block, StoreError};
 use crate::stream::web;
 
-/// How long a service may take for a block: this, and as long as Arvados's clients let a slow line take.
-const PATIENCE: Duration = Duration::from_secs(256);
+/// A line that is slower is given up, in bytes a second, as by Arvados's clients.
 const SLOWEST: u64 = 32 << 10;
 /// How long an answer may be.
 const ANSWER: usize = 4 << 10;
@@ -117,7 +116,7 @@ impl Inner {
     ) -> Result<Answer, (Verdict, String)> {
         let passing = |error| (Verdict::Again, web::innermost(error));
         let body = Body::wrap_stream(stream::iter(parts.into_iter().map(Ok::<_, Infallible>)));
-        let patience = PATIENCE + Duration::from_secs(u64::from(block.size) / SLOWEST);
+        let patience = self.options.waits.store + Duration::from_secs(u64::from(block.size) / SLOWEST);
         let mut request = self
             .http
             .request(Method::PUT, &format!("{}/{}", service.base, block.hash))
@@ -130,7 +129,10 @@ impl Inner {
         }
         let response = request.send().await.map_err(retry::unanswered)?;
         if !response.status().is_success() {
-            return Err(refusal(response).await);
+            return Err(match refusal(response, self.options.waits.block).await {
+                (Verdict::Again, said) if retry::says_full(&said) => (Verdict::Full, said),
+                other => other,
+            });
         }
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let copies = header("X-Keep-Replicas-Stored").map_or(Some(1), |copies| copies.trim().parse().ok());
@@ -159,7 +161,7 @@ impl Inner {
             _ => String::new(),
         };
         let why = if failures.is_empty() { "no other service takes it".to_owned() } else { failures.to_string() };
-        self.failed(format!("block {block} has {copies} of {wanted} wanted copies{missing}: {why}"))
+        self.unfinished(format!("block {block} has {copies} of {wanted} wanted copies{missing}: {why}"), failures)
     }
 }
 

@@ -9,15 +9,19 @@ use gix::refs::transaction::{PreviousValue, RefEdit};
 
 mod index;
 pub mod program;
+mod recent;
 pub mod tree;
 
 pub use gix::ObjectId;
+
+use recent::Recent;
 
 /// A git repository.
 #[derive(Clone)]
 pub struct Git {
     repository: gix::ThreadSafeRepository,
     dir: PathBuf,
+    recent: Recent,
 }
 
 /// What went wrong with a git repository.
@@ -61,7 +65,7 @@ impl Git {
         let fail = |cause: String| GitError::Repository { dir: dir.into(), action: "opening the repository", cause };
         let repository = gix::ThreadSafeRepository::open_opts(dir, options).map_err(|error| fail(error.to_string()))?;
         let dir = repository.git_dir().to_path_buf();
-        Ok(Self { repository, dir })
+        Ok(Self { repository, dir, recent: Recent::default() })
     }
 
     /// Returns the git directory.
@@ -84,21 +88,11 @@ impl Git {
         let handle = self.handle();
         let found = handle.try_find_reference(name).map_err(|e| self.fail("reading a reference", &e))?;
         let Some(mut reference) = found else { return Ok(None) };
+        if let Some(commit) = reference.target().try_id().filter(|id| self.recent.knows((*id).to_owned())) {
+            return Ok(Some(commit.to_owned()));
+        }
         let id = reference.peel_to_id().map_err(|e| self.fail("reading a reference", &e))?;
         Ok(Some(id.detach()))
-    }
-
-    /// Returns the content of the file at `path` in a commit's tree.
-    pub fn read_file(&self, commit: ObjectId, path: &[u8]) -> Result<Option<Vec<u8>>, GitError> {
-        let handle = self.handle();
-        let tree = self.tree_of(&handle, commit)?;
-        let parts = path.split(|b| *b == b'/').map(gix::bstr::BString::from);
-        let entry = tree.lookup_entry(parts).map_err(|e| self.fail("reading a tree", &e))?;
-        let Some(entry) = entry else { return Ok(None) };
-        if entry.mode().is_tree() {
-            return Ok(None);
-        }
-        self.blob(&handle, entry.object_id()).map(Some)
     }
 
     /// Returns a blob's bytes.

@@ -1,5 +1,6 @@
 //! Time, passed in rather than read wherever a test wants to set it.
 
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use annex_protocol::log::Clock;
@@ -32,7 +33,12 @@ pub fn boot_seconds() -> std::io::Result<u64> {
     Ok(u64::try_from(time.tv_sec()).unwrap_or(0))
 }
 
-/// Returns what tells one start of this machine from another.
-pub fn boot_id() -> std::io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+/// Returns what tells one start of this machine from another; no process sees two.
+pub fn boot_id() -> std::io::Result<&'static str> {
+    static KNOWN: OnceLock<String> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known);
+    }
+    let read = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(KNOWN.get_or_init(|| read.trim().to_owned()))
 }

@@ -58,7 +58,7 @@ pub use status::Status;
 pub use trash::Refused;
 pub use upload::Upload;
 
-use look::Look;
+use look::{For, Look};
 
 /// A Keep store; cloning shares it.
 #[derive(Clone)]
@@ -229,8 +229,8 @@ impl KeepStore {
     ///
     /// An error means unknown, not absent: for instance when the store's disk is not mounted.
     pub async fn present(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
-        if let Some(look) = look::look(&self.inner, owner, name).await {
-            return Ok(matches!(look, Look::Whole(_)));
+        if let Some(look) = look::look(&self.inner, owner, name, For::Presence).await {
+            return Ok(matches!(look, Look::Whole(..)));
         }
         let Some(entry) = self.found(owner, name).await? else { return Ok(false) };
         self.has_entry(&entry).await
@@ -240,8 +240,9 @@ impl KeepStore {
     ///
     /// A block that turns out damaged ends the stream in an error and makes the entry absent until it is stored again.
     pub async fn read(&self, owner: &[u8], name: &[u8], offset: u64) -> Result<Option<Content>, KeepError> {
-        match look::look(&self.inner, owner, name).await {
-            Some(Look::Whole(entry)) => return read::content_there(&self.inner, &entry.blocks, offset).await,
+        match look::look(&self.inner, owner, name, For::Content).await {
+            Some(Look::Whole(entry, Some(bytes))) => return Ok(Some(read::content_at_hand(entry.size, bytes, offset))),
+            Some(Look::Whole(entry, None)) => return read::content_there(&self.inner, &entry.blocks, offset).await,
             Some(Look::Absent) => return Ok(None),
             None => {}
         }

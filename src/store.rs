@@ -142,6 +142,9 @@ pub trait BlockStore: Send + Sync + 'static {
 pub trait BlocksHere: Send + Sync {
     /// Does what [`BlockStore::missing`] does. Blocks for a moment.
     fn lacking(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError>;
+
+    /// Returns the verified bytes of a block, as [`BlockStore::read`] does, all at once. Blocks.
+    fn fetch(&self, block: Block) -> Result<Option<Vec<Bytes>>, StoreError>;
 }
 
 /// The verified bytes of a block.

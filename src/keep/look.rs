@@ -2,19 +2,31 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{Entry, Inner};
 use crate::store::Block;
 
 /// What one look found.
 pub(super) enum Look {
-    /// The entry, with all its blocks in place.
-    Whole(Entry),
+    /// The entry, with all its blocks in place, and its verified bytes if they were asked for and are few.
+    Whole(Entry, Option<Vec<Bytes>>),
     /// No entry, and the place is there that would have it.
     Absent,
 }
 
+/// What is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    Presence,
+    Content,
+}
+
+/// Bytes that are read by the look.
+const FEW: u64 = 64 << 10;
+
 /// Looks once; `None` where that is not possible, or more has to be done: blocks brought back, an error told.
-pub(super) async fn look(inner: &Arc<Inner>, owner: &[u8], name: &[u8]) -> Option<Look> {
+pub(super) async fn look(inner: &Arc<Inner>, owner: &[u8], name: &[u8], wanted: For) -> Option<Look> {
     if inner.index.here().is_none() || inner.blocks.here().is_none() {
         return None;
     }
@@ -22,7 +34,13 @@ pub(super) async fn look(inner: &Arc<Inner>, owner: &[u8], name: &[u8]) -> Optio
     let looking = move || {
         let (index, blocks) = (inner.index.here()?, inner.blocks.here()?);
         match index.look_up(&owner, &name).ok()? {
-            Some(entry) => blocks.lacking(&entry.blocks).ok()?.is_empty().then_some(Look::Whole(entry)),
+            Some(entry) => match entry.blocks.as_slice() {
+                [block] if wanted == For::Content && entry.size <= FEW => {
+                    let bytes = blocks.fetch(*block).ok()??;
+                    Some(Look::Whole(entry, Some(bytes)))
+                }
+                all => blocks.lacking(all).ok()?.is_empty().then_some(Look::Whole(entry, None)),
+            },
             // An index outlives the place it stood in: the place is asked, too.
             None => blocks.lacking(&[Block::EMPTY]).is_ok().then_some(Look::Absent),
         }

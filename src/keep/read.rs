@@ -49,6 +49,17 @@ pub(super) async fn content_there(
     Ok(Some(Content { size, stream: stream.boxed() }))
 }
 
+/// The same, of bytes that were read already.
+pub(super) fn content_at_hand(size: u64, bytes: Vec<Bytes>, offset: u64) -> Content {
+    let mut skip = usize::try_from(offset).unwrap_or(usize::MAX);
+    let wanted = bytes.into_iter().filter_map(move |mut part| {
+        let passed = part.split_to(skip.min(part.len()));
+        skip -= passed.len();
+        (!part.is_empty()).then_some(Ok(part))
+    });
+    Content { size, stream: stream::iter(wanted.collect::<Vec<_>>()).boxed() }
+}
+
 /// Returns the blocks from an offset on, and how many bytes of the first one are before it.
 fn from_offset(blocks: &[Block], offset: u64) -> (u64, VecDeque<Block>) {
     let mut from = offset;

@@ -170,6 +170,10 @@ impl BlocksHere for DirStore {
     fn lacking(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError> {
         self.0.missing(blocks)
     }
+
+    fn fetch(&self, block: Block) -> Result<Option<Vec<Bytes>>, StoreError> {
+        read::fetch(&self.0, block)
+    }
 }
 
 #[cfg(test)]

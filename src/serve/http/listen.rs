@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
@@ -20,10 +20,12 @@ mod activity;
 mod answer;
 mod connection;
 mod inherited;
+mod prompt;
 mod socket;
 mod wire;
 
 pub use inherited::inherited;
+use prompt::Prompt;
 use socket::SocketFile;
 
 /// A place where the door listens.
@@ -39,7 +41,7 @@ enum Socket {
 }
 
 enum Stream {
-    Tcp(TcpStream),
+    Tcp(Prompt),
     Unix(UnixStream),
 }
 
@@ -86,7 +88,7 @@ impl Listener {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 let _ = stream.set_nodelay(true);
-                Ok((Stream::Tcp(stream), is_local(&peer)))
+                Ok((Stream::Tcp(Prompt::new(stream)), is_local(&peer)))
             }
             Socket::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), true)),
         }

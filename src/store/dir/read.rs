@@ -43,6 +43,12 @@ pub(super) async fn read(
     Ok(Some(rest.boxed()))
 }
 
+/// Reads all of `block`; see [`crate::store::BlocksHere::fetch`].
+pub(super) fn fetch(volume: &Arc<Volume>, block: Block) -> Result<Option<Vec<Bytes>>, StoreError> {
+    let reading = Reading::open(Arc::clone(volume), block, 0)?;
+    reading.map(|mut reading| reading.batch(usize::MAX)).transpose()
+}
+
 /// Reads the first bytes of a block; see [`crate::store::BlockStore::peek`].
 pub(super) fn peek(volume: &Volume, hash: BlockHash, size: usize) -> Result<Option<Bytes>, StoreError> {
     let path = volume.block(hash);
@@ -120,7 +126,7 @@ impl Reading {
 
     /// Reads up to `pieces` pieces that may leave; fewer only at the end.
     fn batch(&mut self, pieces: usize) -> Result<Vec<Bytes>, StoreError> {
-        let mut batch = Vec::with_capacity(pieces);
+        let mut batch = Vec::with_capacity(pieces.min(BATCH));
         let Some(mut verifier) = self.verifier.take() else { return Ok(batch) };
         while batch.len() < pieces && self.unread > 0 {
             let size = self.unread.min(CHUNK);

@@ -309,6 +309,8 @@ has_child() { daemon_children | grep -q "$1"; }
     stop_daemon
     start_daemon
     filled_repo
+    # The push's own receive-pack may still be there.
+    wait_until 20 no_children
     mkfifo pipe
     exec 7<>pipe
     curl -sS -u wanda:wanda-secret -T - -X POST -H 'Content-Type: application/x-git-receive-pack-request' \

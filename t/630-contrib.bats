@@ -59,6 +59,8 @@ works_behind() {
     git -C "$name" push -q origin "main:$name"
     curl -fsS --cacert "$TMP/cert.pem" -u wanda:secret "$url/data/config" >config
     assert_equal "$(git config -f config annex.url)" "$2"
+    # The push's own receive-pack may still be there: what follows must not take it for the next one.
+    wait_until 20 no_children
     mkfifo "pipe.$name"
     exec 7<>"pipe.$name"
     curl -sS --cacert "$TMP/cert.pem" -u wanda:secret -T - -X POST -o "out.$name" \

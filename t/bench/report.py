@@ -107,6 +107,8 @@ def machine(results):
         "tcp_round_trips": "TCP over loopback, there and back, a second", "ssh": "a pipe through ssh to sshd on loopback, MB/s",
     }
     found = {name: results.value("machine", "both", name) for name in names}
+    if not any(found.values()):
+        return []
     lines = ["| limit of the machine | |", "| --- | ---: |"]
     return lines + [f"| {text} | {shown(found[name])} |" for name, text in names.items() if found[name] is not None]
 

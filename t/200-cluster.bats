@@ -5,15 +5,6 @@
 
 load lib
 
-# add_file NAME SIZE: a new annexed file, committed. Sets KEY.
-add_file() {
-    random_file "$1" "$2"
-    cp "$1" "$TMP/original-$1"
-    git annex add -q "$1"
-    git commit -q -m "$1"
-    KEY=$(annex_key "$1")
-}
-
 # refuse COMMAND...: git-annex fails.
 refuse() { run ! "$@"; }
 

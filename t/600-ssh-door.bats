@@ -25,15 +25,6 @@ work_as() {
     git push -q origin main git-annex
 }
 
-# add_file NAME SIZE: a new annexed file, committed, with a copy in $TMP/original-NAME. Sets KEY.
-add_file() {
-    random_file "$1" "$2"
-    cp "$1" "$TMP/original-$1"
-    git annex add -q "$1"
-    git commit -q -m "$1"
-    KEY=$(annex_key "$1")
-}
-
 # with_authority: the daemon trusts the certificates of the key pair `ca`.
 with_authority() {
     ssh_key ca

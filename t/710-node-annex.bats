@@ -32,15 +32,6 @@ bare_repo() {
     git -C "$TMP/$1" annex init -q "$1"
 }
 
-# add_file NAME SIZE: a new annexed file, committed. Sets KEY.
-add_file() {
-    random_file "$1" "$2"
-    cp "$1" "$TMP/original-$1"
-    git annex add -q "$1"
-    git commit -q -m "$1"
-    KEY=$(annex_key "$1")
-}
-
 # object KEY: where the node's repository has the content, by git-annex.
 object() { echo "$R/$(git -C "$R" annex contentlocation "$1")"; }
 

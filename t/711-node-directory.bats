@@ -57,7 +57,7 @@ sound_gateway() { git config remote.origin.url ssh://testhost/data; }
 
 @test "files look just as git-annex's own" {
     start_directory_site "?chunk=1MiB" chunk=1MiB
-    add_file file 2500000
+    add_to_both file 2500000
     git annex copy -q --to origin-d file
     (cd "$D" && find . -name tmp -prune -o -printf '%p %s %m\n' | grep / | sort) >"$TMP/ours"
     git annex drop -q --force --from origin-d file
@@ -73,7 +73,7 @@ sound_gateway() { git config remote.origin.url ssh://testhost/data; }
 
 @test "content in chunks of any size, whole, or in mixed hash directories is found" {
     start_directory_site "?chunk=1MiB" chunk=300KiB
-    add_file chunks 2500000
+    add_to_both chunks 2500000
     (cd "$TMP/alone" && cp "$TMP/original-chunks" x && git annex add -q x && git annex copy -q --to direct x)
     stored | grep -q "S307200-C9"
     git annex checkpresentkey "$KEY" origin-d
@@ -91,7 +91,7 @@ sound_gateway() { git config remote.origin.url ssh://testhost/data; }
     git annex drop -q --force --from origin-d chunks
     [ -z "$(find "$D" -name '*S307200*')" ]
 
-    add_file whole 5000
+    add_to_both whole 5000
     mixed=$D/$(git annex examinekey --format='${hashdirmixed}' "$KEY")$KEY
     mkdir -p "$mixed"
     cp whole "$mixed/$KEY"
@@ -104,7 +104,7 @@ sound_gateway() { git config remote.origin.url ssh://testhost/data; }
 
 @test "an upload that broke off goes on where it was, in the middle of a chunk too" {
     start_directory_site "?chunk=1MiB"
-    add_file file 5000000
+    add_to_both file 5000000
     head -c 2300000 file >"$TMP/first"
     tail -c +2300001 file >"$TMP/rest"
     p2p <<EOF
@@ -140,7 +140,7 @@ EOF
 
 @test "what a gateway that was killed had received is gone on with, and is no content" {
     start_directory_site "?chunk=1MiB"
-    add_file file 5000000
+    add_to_both file 5000000
     mkfifo "$TMP/script"
     p2p <"$TMP/script" 3>&- &
     talking=$!
@@ -163,7 +163,7 @@ EOF
 
 @test "wrong bytes never come into the directory" {
     start_directory_site "?chunk=1MiB"
-    add_file file 3000000
+    add_to_both file 3000000
     random_file "$TMP/wrong" 3000000
     p2p <<EOF
 open one $D_UUID
@@ -188,7 +188,7 @@ EOF
     start_directory_site
     start_daemon
     http_user bob secret --role read
-    add_file file 300K
+    add_to_both file 300K
     git annex copy -q --to origin-d file
     object=$(find "$D" -type f -name "$KEY")
     chmod u+w "$object"
@@ -201,7 +201,7 @@ EOF
 
 @test "a file of the wrong size is no copy, and is replaced" {
     start_directory_site
-    add_file file 100K
+    add_to_both file 100K
     git annex copy -q --to origin file
     file=$(find "$D" -type f -name "$KEY")
     chmod u+w "$file"
@@ -218,7 +218,7 @@ EOF
 
 @test "a directory that went away is unknown, not empty" {
     start_directory_site
-    add_file file 100K
+    add_to_both file 100K
     git annex copy -q --to origin file
     assert_logged "$KEY" a d
     mv "$D" "$TMP/away"
@@ -228,7 +228,7 @@ EOF
     git annex drop -q --force file
     git annex get -q --from origin file
     assert_logged "$KEY" a d
-    add_file file2 100K
+    add_to_both file2 100K
     git annex copy -q --to origin file2
     assert_logged "$KEY" a
     mv "$TMP/away" "$D"
@@ -239,7 +239,7 @@ EOF
     start_directory_site
     mount -t tmpfs -o size=1m tmpfs "$D"
     touch "$TMP/mounted"
-    add_file file 3M
+    add_to_both file 3M
     run ! git annex copy --to origin-d file
     assert_output "node d: full: "
     [ -z "$(find "$D" -type f -path '*/tmp/*' -prune -o -type f -print)" ]
@@ -258,7 +258,7 @@ teardown() {
 
 @test "a read-only directory serves, and says why it takes nothing" {
     start_directory_site
-    add_file file 100K
+    add_to_both file 100K
     git annex copy -q --to origin-d file
     mount --bind "$D" "$D"
     touch "$TMP/mounted"
@@ -268,7 +268,7 @@ teardown() {
     run ! git annex drop --from origin-d file
     assert_output "Read-only file system"
     assert_logged "$KEY" d
-    add_file file2 100K
+    add_to_both file2 100K
     run ! git annex copy --to origin-d file2
     assert_output "Read-only file system"
 }
@@ -290,7 +290,7 @@ teardown() {
 
 @test "moves through a gateway that is killed again and again lose no content" {
     start_directory_site "?chunk=300KiB" chunk=300KiB
-    for i in {1..12}; do add_file "$i" 4000000; done
+    for i in {1..12}; do add_to_both "$i" 4000000; done
     shaky_gateway
     # At first whatever comes of it, then until it is done.
     for i in {1..12}; do git annex move -q --to origin-d "$i" 2>/dev/null || true; done

@@ -36,7 +36,7 @@ nothing_unfinished() { assert_equal "$(unfinished bucket)" 0; }
     start_s3_site '?storageclass=STANDARD_IA'
     readable_both_ways 0 20000000
     # It is stored as git-annex stores it: under the key's own name.
-    add_file file 100K
+    add_to_both file 100K
     git annex copy -q --to origin file
     assert_logged "$KEY" a d
     assert_equal "$(content | grep -F "$KEY")" "$KEY"
@@ -49,7 +49,7 @@ nothing_unfinished() { assert_equal "$(unfinished bucket)" 0; }
 @test "with chunks and a prefix it is the same, and the names are git-annex's own" {
     start_s3_site '/some/folder?chunk=1MiB' chunk=1MiB fileprefix=some/folder/
     readable_both_ways 3500000
-    add_file file 2500000
+    add_to_both file 2500000
     git annex copy -q --to origin-d file
     content >"$TMP/ours"
     assert_equal "$(wc -l <"$TMP/ours")" 3
@@ -83,8 +83,8 @@ nothing_unfinished() { assert_equal "$(unfinished bucket)" 0; }
 
 @test "a server that dies in the middle of an upload leaves nothing visible, and the other nodes have the key" {
     start_s3_site
-    add_file file 30000000
-    add_file before 100K
+    add_to_both file 30000000
+    add_to_both before 100K
     git annex copy -q --to origin before
     mkfifo "$TMP/script"
     p2p <"$TMP/script" 3>&- &
@@ -118,7 +118,7 @@ nothing_unfinished() { assert_equal "$(unfinished bucket)" 0; }
 
 @test "an upload that its client breaks off leaves nothing in the bucket" {
     start_s3_site '?chunk=6MiB'
-    add_file file 30000000
+    add_to_both file 30000000
     for end in close kill; do
         mkfifo "$TMP/script"
         p2p <"$TMP/script" 3>&- &
@@ -143,7 +143,7 @@ nothing_unfinished() { assert_equal "$(unfinished bucket)" 0; }
 
 @test "wrong bytes never become an object, and wrong credentials are told without showing them" {
     start_s3_site '?chunk=1MiB'
-    add_file file 3000000
+    add_to_both file 3000000
     random_file "$TMP/wrong" 3000000
     p2p <<P2P
 open one $D_UUID
@@ -171,7 +171,7 @@ P2P
 
 @test "a bucket is emptied and leaves the site" {
     start_s3_site '?chunk=1MiB'
-    add_file file 3000000
+    add_to_both file 3000000
     git annex copy -q --to origin file
     assert_logged "$KEY" a d
     run -0 annex-keep node list --site "$SITE"

@@ -21,14 +21,6 @@ start_keep_site() {
     git push -q origin main git-annex
 }
 
-add_file() {
-    random_file "$1" "$2"
-    cp "$1" "$TMP/original-$1"
-    git annex add -q "$1"
-    git commit -q -m "$1"
-    KEY=$(annex_key "$1")
-}
-
 # blocks: the objects that are blocks in place.
 blocks() { objects bucket | grep -E '^keep/[0-9a-f]{3}/[0-9a-f]{32}$' || true; }
 

@@ -32,14 +32,6 @@ add_node() {
     for what in stores "gives back" "gives back the end" locks removes; do assert_line "node ${1%%=*} $what: works"; done
 }
 
-add_file() {
-    random_file "$1" "$2"
-    cp "$1" "$TMP/original-$1"
-    git annex add -q "$1"
-    git commit -q -m "$1"
-    KEY=$(annex_key "$1")
-}
-
 # far_stops, far_starts: the cluster's daemon, on the same port.
 far_stops() { stop_daemon; }
 far_starts() { SITE=$FAR HTTP_PORT=$FAR_PORT start_daemon; }

@@ -28,15 +28,6 @@ small_node() {
     annex-keep node set "$1" --reserve "0 MB" --site "$SITE"
 }
 
-# add_file NAME SIZE: a new annexed file, committed. Sets KEY.
-add_file() {
-    random_file "$1" "$2"
-    cp "$1" "$TMP/original-$1"
-    git annex add -q "$1"
-    git commit -q -m "$1"
-    KEY=$(annex_key "$1")
-}
-
 # large_files: files of a node's store that are no bookkeeping.
 large_files() { find "$TMP/small/store" -path '*/.annex-keep/index*' -prune -o -type f -size +500k -print; }
 

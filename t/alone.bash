@@ -16,14 +16,9 @@ start_clients() {
     git -C "$TMP/alone" annex initremote -q direct encryption=none uuid="$D_UUID" "$@"
 }
 
-# add_file NAME SIZE: a new annexed file, committed, in the client and in the repository `alone`, there without its content.
-# Sets KEY.
-add_file() {
-    random_file "$1" "$2"
-    cp "$1" "$TMP/original-$1"
-    git annex add -q "$1"
-    git commit -q -m "$1"
-    KEY=$(annex_key "$1")
+# add_to_both NAME SIZE: what add_file does, and the same in the repository `alone`, there without its content.
+add_to_both() {
+    add_file "$1" "$2"
     git -C "$TMP/alone" annex fromkey -q --force "$KEY" "$1"
 }
 
@@ -34,7 +29,7 @@ alone() { git -C "$TMP/alone" annex "$@"; }
 readable_both_ways() {
     local size
     for size in "$@"; do
-        add_file "ours$size" "$size"
+        add_to_both "ours$size" "$size"
         git annex copy -q --to origin-d "ours$size"
         alone setpresentkey "$KEY" "$D_UUID" 1 >/dev/null
         alone fsck -q --from direct "ours$size"

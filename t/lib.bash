@@ -70,6 +70,15 @@ stop_everything() {
     [ -z "${ON_DISK:-}" ] || rm -rf "$ON_DISK"
 }
 
+# add_file NAME SIZE: a new annexed file in the present repository, committed, with a copy in $TMP/original-NAME. Sets KEY.
+add_file() {
+    random_file "$1" "$2"
+    cp "$1" "$TMP/original-$1"
+    git annex add -q "$1"
+    git commit -q -m "$1"
+    KEY=$(annex_key "$1")
+}
+
 # stop_left: kills what still runs with a HOME in the test's directory. bats waits for whoever has its pipes: for ever, if it
 # is a server that a killed git-annex had started.
 stop_left() {

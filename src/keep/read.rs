@@ -14,11 +14,11 @@ use crate::store::{Block, BlockBytes, StoreError};
 
 /// Opens `blocks` as one content from `offset` on; `None` when a block of that part is missing.
 pub(super) async fn content(inner: &Arc<Inner>, blocks: &[Block], offset: u64) -> Result<Option<Content>, KeepError> {
-    let (_, wanted) = from_offset(blocks, offset);
-    if !inner.missing(Vec::from(wanted).as_slice()).await?.is_empty() {
+    let (from, mut wanted) = from_offset(blocks, offset);
+    if !inner.missing(wanted.make_contiguous()).await?.is_empty() {
         return Ok(None);
     }
-    content_there(inner, blocks, offset).await
+    opened(inner, size_of(blocks), from, wanted).await
 }
 
 /// The same, of blocks that were just seen to be there.
@@ -27,8 +27,21 @@ pub(super) async fn content_there(
     blocks: &[Block],
     offset: u64,
 ) -> Result<Option<Content>, KeepError> {
-    let size = blocks.iter().map(|block| u64::from(block.size)).sum();
     let (from, wanted) = from_offset(blocks, offset);
+    opened(inner, size_of(blocks), from, wanted).await
+}
+
+fn size_of(blocks: &[Block]) -> u64 {
+    blocks.iter().map(|block| u64::from(block.size)).sum()
+}
+
+/// Opens a content of `size` bytes, `from` bytes into the first of the blocks that are wanted of it.
+async fn opened(
+    inner: &Arc<Inner>,
+    size: u64,
+    from: u64,
+    wanted: VecDeque<Block>,
+) -> Result<Option<Content>, KeepError> {
     let mut reading = Reading { inner: Arc::clone(inner), wanted, current: None, next: None, given: 0 };
     // The first block is opened now, so that what is wrong with it is known before the first byte.
     if let Some(block) = reading.wanted.pop_front() {

@@ -5,6 +5,8 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use annex_protocol::keep::ObjectKind;
+
 use super::url::collection_name;
 use crate::stream::MAX_BLOCK;
 
@@ -211,12 +213,7 @@ fn api(text: &str) -> Option<String> {
 
 /// The UUID of a group (`j7d0g`) or user (`tpzed`).
 fn project(text: &str) -> Option<String> {
-    let word =
-        |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let mut parts = text.split('-');
-    let (cluster, kind, name) = (parts.next()?, parts.next()?, parts.next()?);
-    let good = word(cluster, 5) && ["j7d0g", "tpzed"].contains(&kind) && word(name, 15) && parts.next().is_none();
-    good.then(|| text.to_owned())
+    ObjectKind::is_owner(text).then(|| text.to_owned())
 }
 
 fn single(text: &str) -> Option<bool> {

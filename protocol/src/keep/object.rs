@@ -41,6 +41,11 @@ impl ObjectKind {
         (legal && parts.next().is_none()).then_some((cluster, kind))
     }
 
+    /// Tells whether this is the UUID of a project or of a user: of what a collection can belong to.
+    pub fn is_owner(uuid: &str) -> bool {
+        matches!(Self::of(uuid), Some((_, Self::Group | Self::User)))
+    }
+
     /// Returns the five characters in the middle of a UUID.
     pub fn code(self) -> &'static str {
         KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, code)| code)
@@ -57,6 +62,10 @@ mod tests {
         for (kind, code) in KINDS {
             assert_eq!(ObjectKind::of(&format!("zzzzz-{code}-09az00000000000")), Some((cluster, kind)));
             assert_eq!(kind.code(), code);
+            assert_eq!(
+                ObjectKind::is_owner(&format!("zzzzz-{code}-09az00000000000")),
+                ["j7d0g", "tpzed"].contains(&code)
+            );
         }
         for bad in [
             "",

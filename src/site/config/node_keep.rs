@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use annex_protocol::keep::ObjectKind;
+
 use super::{Secret, query};
 
 /// An Arvados cluster: blocks on its Keep services, keys as files of collections.
@@ -65,7 +67,7 @@ impl ArvadosSpec {
         for setting in query::settings(settings) {
             let (name, value) = setting?;
             match (name, value.as_str()) {
-                ("project", uuid) if is_owner(uuid) => spec.project = Some(value),
+                ("project", uuid) if ObjectKind::is_owner(uuid) => spec.project = Some(value),
                 ("project", uuid) => {
                     return Err(format!("project={uuid} is no UUID of a project or user, such as zzzzz-j7d0g-…"));
                 }
@@ -180,16 +182,6 @@ fn address(host: &str, form: &str) -> Result<String, String> {
     match !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/#".contains(&byte)) {
         true => Ok(host.to_owned()),
         false => Err(format!("\"{host}\" is no HOST[:PORT]: {form}")),
-    }
-}
-
-/// Tells whether a text is the UUID of a project (`j7d0g`) or of a user (`tpzed`).
-fn is_owner(text: &str) -> bool {
-    let word =
-        |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    match text.split('-').collect::<Vec<_>>()[..] {
-        [cluster, kind, name] => word(cluster, 5) && ["j7d0g", "tpzed"].contains(&kind) && word(name, 15),
-        _ => false,
     }
 }
 

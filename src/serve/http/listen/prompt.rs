@@ -54,3 +54,28 @@ impl AsyncWrite for Prompt {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_is_acknowledged_at_once_also_after_an_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut server = Prompt::new(listener.accept().await.unwrap().0);
+        let mut byte = [0];
+        for _ in 0..3 {
+            client.write_all(b"?").await.unwrap();
+            server.read_exact(&mut byte).await.unwrap();
+            assert!(server.0.quickack().unwrap());
+            // Who answers is taken for one that always does, and has its acknowledgements go with the answers.
+            server.write_all(b"!").await.unwrap();
+            assert!(!server.0.quickack().unwrap());
+            client.read_exact(&mut byte).await.unwrap();
+        }
+    }
+}

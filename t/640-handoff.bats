@@ -165,7 +165,9 @@ resumes_at() {
     talk
     talk_half file
     stop_daemon KILL
-    run -1 wait "$TALK"
+    local status=0
+    wait "$TALK" || status=$?
+    assert_equal "$status" 1
     # Nothing half said.
     assert_equal "$(timeout 20 cat <&8)" ""
     grep -qF "lost" "$TMP/errors"

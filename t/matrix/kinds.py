@@ -23,11 +23,23 @@ class Nothing(Exception):
     """There is no such fault here."""
 
 
-def kill(pid):
+def kill(pid, how=signal.SIGKILL):
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, how)
     except ProcessLookupError:
         pass
+
+
+def processes():
+    """The parent and the command line of each process."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % pid, errors="replace") as stat, open("/proc/%s/cmdline" % pid, errors="replace") as words:
+                found[int(pid)] = int(stat.read().rsplit(")", 1)[1].split()[1]), words.read().split("\0")
+        except OSError:
+            pass  # It has ended meanwhile.
+    return found
 
 
 class Kind:
@@ -221,11 +233,12 @@ class Far(Kind):
             file.write(text)
 
     def kill(self):
-        """Ends what was started so far."""
-        pids = os.path.join(self.control, "pids")
-        for pid in (read(pids) or b"").split():
-            kill(int(pid))
-        self.tell("pids")
+        """Ends what was started so far: every peer.py of this node, and then, since none can start more, their programs."""
+        peers = [pid for pid, (_, words) in processes().items() if {os.path.join(HERE, "peer.py"), self.control} <= set(words)]
+        for pid in peers:
+            kill(pid, signal.SIGSTOP)
+        for pid in [pid for pid, (parent, _) in processes().items() if parent in peers] + peers:
+            kill(pid)
 
     def arm(self, fault, operation, key):
         if fault in DAMAGE and operation != "PUT":

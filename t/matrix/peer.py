@@ -4,7 +4,7 @@
     peer.py CONTROL PROGRAM ARGUMENT...
 
 CONTROL is a directory: `fault` in it says OPERATION KEY HOW, and only that request suffers; `dead` in it means that nobody is
-there; `greeting` that it ends before it has greeted. Process ids are written to `pids`.
+there; `greeting` that it ends before it has greeted.
 """
 
 import os
@@ -64,8 +64,6 @@ def die(inner):
 class Proxy:
     def __init__(self, program):
         self.inner = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        with open(os.path.join(control, "pids"), "a") as file:
-            file.write("%d\n%d\n" % (os.getpid(), self.inner.pid))
         self.asked = Side(0, self.inner.stdin.fileno())
         self.said = Side(self.inner.stdout.fileno(), 1)
         self.how = self.operation = None

@@ -17,7 +17,10 @@ use crate::store::Block;
 pub mod nothing;
 pub mod sqlite;
 
-/// A table of entries. Each call is one transaction, durable when it returns; many processes may share the table.
+/// A table of entries. Each call is one transaction; many processes may share the table.
+///
+/// What a call records is durable when it returns. What [`Index::remove`], [`Index::forget_due`] and [`Holding::release`]
+/// forget is forgotten for everybody then, but may be back after the machine died: that costs room, and nothing is lost.
 #[async_trait]
 pub trait Index: Send + Sync + 'static {
     /// Returns an entry.

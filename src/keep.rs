@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use crate::index::{Index, IndexError};
 use crate::store::{BlockBytes, Space};
 use crate::stream::MAX_BLOCK;
+use crate::task;
 
 mod collect;
 pub mod collections;
@@ -259,12 +260,8 @@ impl KeepStore {
 
     /// Removes an entry; false when there is none. Blocks that nothing else refers to go to the trash.
     pub async fn remove(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
-        // As in `present`: an index outlives the directory it stands in, and then nothing is known to be gone.
-        self.inner.blocks.missing(&[Block::EMPTY]).await?;
-        let deadline = self.inner.deadline();
-        let Some(unreferenced) = self.inner.index.remove(owner, name, deadline).await? else { return Ok(false) };
-        self.inner.discard(unreferenced, deadline).await?;
-        Ok(true)
+        let (inner, owner, name) = (Arc::clone(&self.inner), owner.to_vec(), name.to_vec());
+        self.inner.together(async move { inner.remove(&owner, &name).await }).await
     }
 
     /// Lists entries by owner and name, all or those of one owner.
@@ -295,8 +292,32 @@ impl KeepStore {
 }
 
 impl Inner {
+    /// Runs what index and blocks have to do, on one thread if both are on this machine; see [`task::together`].
+    async fn together<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, KeepError>> + Send + 'static,
+    ) -> Result<T, KeepError> {
+        if self.index.here().is_none() || self.blocks.here().is_none() {
+            return work.await;
+        }
+        task::together(work).await.map_err(|_| StoreError::Lost { store: self.blocks.name() })?
+    }
+
+    /// Removes an entry; false when there is none.
+    async fn remove(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
+        // As in `present`: an index outlives the directory it stands in, and then nothing is known to be gone.
+        self.blocks.missing(&[Block::EMPTY]).await?;
+        let deadline = self.deadline();
+        let Some(unreferenced) = self.index.remove(owner, name, deadline).await? else { return Ok(false) };
+        self.discard(unreferenced, deadline).await?;
+        Ok(true)
+    }
+
     /// Returns those of `blocks` that are neither in place nor can be brought back from the trash.
     async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, KeepError> {
+        if blocks.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut missing = self.blocks.missing(blocks).await?;
         if !missing.is_empty() && self.place_left(&missing).await? {
             missing = self.blocks.missing(&missing).await?;

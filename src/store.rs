@@ -153,6 +153,9 @@ pub type BlockBytes = BoxStream<'static, Result<Bytes, StoreError>>;
 /// A block being written. Dropped unfinished, it leaves nothing.
 #[async_trait]
 pub trait BlockWriter: Send + Sync {
+    /// Is told, before [`BlockWriter::finish`], the BLAKE3 of all bytes, by which a store may check them when it reads.
+    fn know(&mut self, _blake3: [u8; 32]) {}
+
     /// Takes the next bytes; waits while the store cannot keep up.
     ///
     /// After an error only dropping makes sense.

@@ -13,7 +13,7 @@ pub mod web;
 mod wire;
 
 pub use budget::{Budget, Counted};
-pub use cutter::{BlockDigest, Cutter, Digest, DigestLost, MAX_BLOCK, Piece};
+pub use cutter::{BlockDigest, Cutter, Digest, DigestLost, LARGE_BLOCK, MAX_BLOCK, Piece};
 pub use lane::{Lane, Work};
 pub use pace::{Cap, Pace, pass};
 pub use spool::{LazySpool, Spool, SpoolError, SpoolFile};

@@ -6,6 +6,7 @@ use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
 
 use super::{Gateway, GatewayError, Member, Target};
+use crate::site::hold::Removal;
 use crate::task::blocking;
 
 /// What came of a removal.
@@ -31,10 +32,17 @@ impl Gateway {
     ///
     /// With `before`, nothing is removed from that time on by [`Gateway::now`]. Content that is locked stays.
     pub async fn remove(&self, target: Target, key: &Key, before: Option<u64>) -> Result<Removed, GatewayError> {
-        let each = self
-            .members(target)
-            .iter()
-            .map(|member| async move { (member, self.remove_from(member, key, before).await) });
+        let members = self.members(target);
+        let (site, removed_key) = (self.0.site.clone(), key.clone());
+        let uuids: Vec<Uuid> = members.iter().map(|member| member.uuid.clone()).collect();
+        let announced = blocking(move || site.begin_removals(&uuids, &removed_key)).await?;
+        let each = members.iter().zip(announced).map(|(member, removal)| async move {
+            let outcome = self.remove_from(member, key, before, removal.is_some()).await;
+            match removal {
+                Some(removal) => (member, self.ended(removal).await.and(outcome)),
+                None => (member, outcome),
+            }
+        });
         let mut removed = Removed { gone: Vec::new(), failures: Vec::new(), only_refused: true };
         for (member, outcome) in join_all(each).await {
             match outcome {
@@ -68,24 +76,31 @@ impl Gateway {
         Ok(self.behind(member, removed?))
     }
 
-    async fn remove_from(&self, member: &Member, key: &Key, before: Option<u64>) -> Result<Vec<Uuid>, Kept> {
+    /// Removes a key from a node, where that was `announced`: it is locked otherwise.
+    async fn remove_from(
+        &self,
+        member: &Member,
+        key: &Key,
+        before: Option<u64>,
+        announced: bool,
+    ) -> Result<Vec<Uuid>, Kept> {
         // Presence comes before time and locks: what is not there is gone, whenever that is asked.
         match member.present(key).await {
             Ok(false) => return self.forget(member, key).await.map(|()| Vec::new()).map_err(Kept::Failed),
+            Ok(true) if !announced => return Err(Kept::Locked),
             Ok(true) => {}
             Err(source) => return Err(Kept::Failed(member.failed(source))),
         }
-        let site_failed = |error: crate::site::SiteError| Kept::Failed(error.into());
-        let (site, uuid, removed_key) = (self.0.site.clone(), member.uuid.clone(), key.clone());
-        let removal = blocking(move || site.begin_removal(&uuid, &removed_key)).await.map_err(site_failed)?;
-        let Some(removal) = removal else { return Err(Kept::Locked) };
-        let outcome = match (before, self.now().await) {
-            (_, Err(error)) => Err(Kept::Failed(error)),
-            (Some(before), Ok(now)) if now >= before => Err(Kept::TooLate),
-            _ => self.remove_forgotten(member, key).await.map_err(Kept::Failed),
-        };
+        if let Some(before) = before
+            && self.now().await.map_err(Kept::Failed)? >= before
+        {
+            return Err(Kept::TooLate);
+        }
+        self.remove_forgotten(member, key).await.map_err(Kept::Failed)
+    }
+
+    async fn ended(&self, removal: Removal) -> Result<(), Kept> {
         let site = self.0.site.clone();
-        blocking(move || site.end_removal(&removal)).await.map_err(site_failed)?;
-        outcome
+        blocking(move || site.end_removal(&removal)).await.map_err(|error| Kept::Failed(error.into()))
     }
 }

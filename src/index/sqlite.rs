@@ -1,7 +1,7 @@
 //! An index in SQLite: one file, shared by many processes.
 //!
-//! Write-ahead log, full sync: a call that returned is durable. Writes of one process gather while the one before is
-//! being synced, and are committed together. Reads run beside them on connections of their own.
+//! Write-ahead log, full sync: a call that returned is durable, but for those that forget. Writes of one process gather
+//! while the one before is being synced, and are committed together. Reads run beside them on connections of their own.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -74,7 +74,7 @@ impl Index for SqliteIndex {
     async fn remove(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Option<Vec<Block>>, IndexError> {
         let (owner, name) = (owner.to_vec(), name.to_vec());
         self.writer
-            .write(move |db| {
+            .write_soon(move |db| {
                 let Some(lost) = rows::take_entry(db, &owner, &name)? else { return Ok(None) };
                 rows::note_unreferenced(db, lost, deadline).map(Some)
             })
@@ -172,7 +172,7 @@ impl Index for SqliteIndex {
     async fn forget_due(&self, blocks: &[BlockHash], now: SystemTime) -> Result<(), IndexError> {
         let blocks = blocks.to_vec();
         self.writer
-            .write(move |db| {
+            .write_soon(move |db| {
                 let mut delete = db.prepare_cached("DELETE FROM due WHERE block = ? AND deadline <= ?")?;
                 blocks
                     .iter()

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::held::SMALL;
 use super::{Entry, Inner, KeepError, Manifests, read};
 use crate::store::{Block, BlockWriter, Placed, StoreError};
-use crate::stream::{BlockDigest, Cutter, Piece};
+use crate::stream::{BlockDigest, Cutter, Digest, Piece};
 
 /// An upload of an entry: bytes first, then [`Upload::commit`].
 ///
@@ -248,13 +248,17 @@ impl Going {
         Ok(())
     }
 
-    async fn place(&mut self, digest: BlockDigest, writer: Box<dyn BlockWriter>) -> Result<(), KeepError> {
+    async fn place(&mut self, digest: BlockDigest, mut writer: Box<dyn BlockWriter>) -> Result<(), KeepError> {
         while self.placing.len() >= PLACING {
             self.settle().await?;
         }
         let known = digest.clone();
         let placing = tokio::spawn(async move {
-            let block = block(&known).await?;
+            let digest = known.wait().await.map_err(|_| KeepError::Uncut)?;
+            if let Some(blake3) = digest.blake3 {
+                writer.know(blake3);
+            }
+            let block = block_of(digest);
             Ok((block, writer.finish(block).await?))
         });
         self.placing.push_back((digest, placing));
@@ -364,10 +368,13 @@ impl Going {
         let (owner, name) = (self.owner.clone(), self.name.clone());
         let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
         let inner = Arc::clone(&self.inner);
-        let earlier = entry.blocks.get(..before).unwrap_or_default();
-        let unreferenced = inner.record_with(&entry, small, earlier).await?;
-        inner.discard(unreferenced, inner.deadline()).await?;
-        Ok(entry)
+        let record = async move {
+            let earlier = entry.blocks.get(..before).unwrap_or_default();
+            let unreferenced = inner.record_with(&entry, small, earlier).await?;
+            inner.discard(unreferenced, inner.deadline()).await?;
+            Ok(entry)
+        };
+        self.inner.together(record).await
     }
 
     async fn suspend(&mut self) -> Result<u64, KeepError> {
@@ -430,8 +437,11 @@ pub(super) async fn put(inner: &Inner, bytes: Bytes, content_size: u64) -> Resul
 }
 
 async fn block(digest: &BlockDigest) -> Result<Block, KeepError> {
-    let digest = digest.wait().await.map_err(|_| KeepError::Uncut)?;
-    Ok(Block { hash: digest.md5.into(), size: digest.len })
+    Ok(block_of(digest.wait().await.map_err(|_| KeepError::Uncut)?))
+}
+
+fn block_of(digest: Digest) -> Block {
+    Block { hash: digest.md5.into(), size: digest.len }
 }
 
 impl std::fmt::Debug for Upload {

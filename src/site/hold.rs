@@ -23,21 +23,16 @@ pub struct Removal(i64);
 /// After this many seconds a removal whose process died no longer keeps locks away.
 const REMOVAL_SECONDS: u64 = 3600;
 
-/// What a row has to outlast.
-#[derive(Clone, Copy)]
-enum Lasts {
-    /// A client counts on it, whatever happens here.
-    AlsoOverABoot,
-    /// What it announces ends with the machine, if not before.
-    WhileUp,
-}
-
 impl Site {
     /// Locks a key on a node for ten minutes, or returns `None` while it is being removed there.
     ///
     /// The caller checks presence afterwards, and gives the lock back if the content is not there.
     pub fn lock(&self, node: &Uuid, key: &Key) -> Result<Option<Lock>, SiteError> {
-        Ok(self.enter("content_lock", LOCK_SECONDS, "removal", node, key, Lasts::AlsoOverABoot)?.map(Lock))
+        let now = self.now()?;
+        let lock = self
+            .database()
+            .write(|transaction| enter(transaction, ("content_lock", LOCK_SECONDS), "removal", node, key, now))?;
+        Ok(lock.map(Lock))
     }
 
     /// Makes a lock last ten minutes from now on, if it still holds.
@@ -84,39 +79,21 @@ impl Site {
     ///
     /// The caller ends the removal when it is done, well or not.
     pub fn begin_removal(&self, node: &Uuid, key: &Key) -> Result<Option<Removal>, SiteError> {
-        Ok(self.enter("removal", REMOVAL_SECONDS, "content_lock", node, key, Lasts::WhileUp)?.map(Removal))
+        Ok(self.begin_removals(std::slice::from_ref(node), key)?.pop().flatten())
+    }
+
+    /// Announces the removal of a key from several nodes, as [`Site::begin_removal`] does for each.
+    pub fn begin_removals(&self, nodes: &[Uuid], key: &Key) -> Result<Vec<Option<Removal>>, SiteError> {
+        let now = self.now()?;
+        self.database().write_fleeting(|transaction| {
+            let begin = |node| enter(transaction, ("removal", REMOVAL_SECONDS), "content_lock", node, key, now);
+            nodes.iter().map(|node| Ok(begin(node)?.map(Removal))).collect()
+        })
     }
 
     /// Ends a removal.
     pub fn end_removal(&self, removal: &Removal) -> Result<(), SiteError> {
         self.leave("removal", removal.0)
-    }
-
-    /// Adds a row to `table`, unless `against` has a live one for the same key and node; clears rows whose time is over.
-    fn enter(
-        &self,
-        table: &str,
-        seconds: u64,
-        against: &str,
-        node: &Uuid,
-        key: &Key,
-        lasts: Lasts,
-    ) -> Result<Option<i64>, SiteError> {
-        let now = self.now()?;
-        let enter = |transaction: &Transaction<'_>| {
-            if live(transaction, against, node, key, now)? {
-                return Ok(None);
-            }
-            transaction.prepare_cached(&format!("DELETE FROM {table} WHERE deadline <= ?1"))?.execute([now])?;
-            let insert = format!("INSERT INTO {table} (node, key, deadline) VALUES (?1, ?2, ?3)");
-            let row = params![node.as_bytes(), key.as_bytes(), now + seconds];
-            transaction.prepare_cached(&insert)?.execute(row)?;
-            Ok(Some(transaction.last_insert_rowid()))
-        };
-        match lasts {
-            Lasts::AlsoOverABoot => self.database().write(enter),
-            Lasts::WhileUp => self.database().write_fleeting(enter),
-        }
     }
 
     /// Deletes a row. If the machine ends before that is durable, the row ends by its deadline.
@@ -125,6 +102,25 @@ impl Site {
             transaction.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?.execute([row]).map(drop)
         })
     }
+}
+
+/// Adds a row to the table of that name for so many seconds, unless `against` has a live one for the same key and node;
+/// clears rows whose time is over.
+fn enter(
+    transaction: &Transaction<'_>,
+    (table, seconds): (&str, u64),
+    against: &str,
+    node: &Uuid,
+    key: &Key,
+    now: u64,
+) -> Result<Option<i64>, rusqlite::Error> {
+    if live(transaction, against, node, key, now)? {
+        return Ok(None);
+    }
+    transaction.prepare_cached(&format!("DELETE FROM {table} WHERE deadline <= ?1"))?.execute([now])?;
+    let insert = format!("INSERT INTO {table} (node, key, deadline) VALUES (?1, ?2, ?3)");
+    transaction.prepare_cached(&insert)?.execute(params![node.as_bytes(), key.as_bytes(), now + seconds])?;
+    Ok(Some(transaction.last_insert_rowid()))
 }
 
 pub(super) fn live(

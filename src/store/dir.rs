@@ -1,7 +1,8 @@
 //! A directory volume in keepstore's own layout.
 //!
 //! ```text
-//! <root>/<3 hex digits>/<md5>                    a block, mode 0600; its time is that of the last write or touch
+//! <root>/<3 hex digits>/<md5>                    a block, mode 0600; its time is that of the last write or touch;
+//!                                                the BLAKE3 of a large one is its attribute user.annex-keep.blake3
 //! <root>/<3 hex digits>/<md5>.trash.<deadline>   in the trash until that Unix time
 //! <root>/.annex-keep/tmp/                        blocks being written: their hash is known only at their end
 //! <root>/.annex-keep/damaged/<md5>.<time>        blocks set aside
@@ -21,8 +22,10 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::{Block, BlockBytes, BlockStore, BlockWriter, BlocksHere, Condemned, Listed, Space, Stat, StoreError};
+use crate::task::try_blocking;
 
 mod list;
+mod noted;
 mod place;
 mod read;
 mod temp;
@@ -84,7 +87,7 @@ impl DirStore {
         work: impl FnOnce(&Volume) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let volume = Arc::clone(&self.0);
-        tokio::task::spawn_blocking(move || work(&volume)).await.map_err(|_| self.0.lost())?
+        try_blocking(move || work(&volume)).await.map_err(|_| self.0.lost())?
     }
 }
 

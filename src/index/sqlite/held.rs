@@ -63,7 +63,7 @@ impl Holding for SqliteIndex {
     }
 
     async fn release(&self, numbers: Vec<Number>) -> std::result::Result<(), IndexError> {
-        self.writer.write(move |db| release(db, &numbers)).await
+        self.writer.write_soon(move |db| release(db, &numbers)).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 
 use crate::index::IndexError;
+use crate::task::try_blocking;
 
 use super::open;
 
@@ -44,6 +45,6 @@ impl Readers {
         let readers = self.clone();
         let work = move || readers.read_here(query);
         let lost = || IndexError::Failed { path: self.path.to_path_buf(), reason: "the work was lost".into() };
-        tokio::task::spawn_blocking(work).await.map_err(|_| lost())?
+        try_blocking(work).await.map_err(|_| lost())?
     }
 }

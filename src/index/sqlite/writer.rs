@@ -1,4 +1,4 @@
-//! The thread that writes: one transaction for all that waits.
+//! The thread that writes: one transaction for all that waits, synced if one of them asks for it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -17,8 +17,21 @@ pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
 }
 
+struct Job {
+    work: Work,
+    durable: Durable,
+}
+
+/// When what was written is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    Now,
+    /// With the next write that is durable, or as the system has it. Writes never become durable out of their order.
+    Soon,
+}
+
 /// Runs inside the transaction, or is told that there is none; what it returns is told how the transaction ended.
-type Job = Box<dyn FnOnce(Result<&Connection, &rusqlite::Error>) -> Answer + Send>;
+type Work = Box<dyn FnOnce(Result<&Connection, &rusqlite::Error>) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 
 /// Writes in one transaction, at most: others wait for the lock meanwhile.
@@ -44,9 +57,25 @@ impl Writer {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, IndexError> {
+        self.run(Durable::Now, work).await
+    }
+
+    /// The same, but returns as soon as everybody sees what was written: for what may happen again after the machine died.
+    pub(super) async fn write_soon<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, IndexError> {
+        self.run(Durable::Soon, work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        durable: Durable,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, IndexError> {
         let (send, receive) = oneshot::channel();
         let path = Arc::clone(&self.path);
-        let job: Job = Box::new(move |db| {
+        let work: Work = Box::new(move |db| {
             let done = match db {
                 Ok(db) => nested(db, work).map_err(|error| failure(&path, &error)),
                 Err(error) => Err(failure(&path, error)),
@@ -60,19 +89,23 @@ impl Writer {
             })
         });
         let lost = || IndexError::Failed { path: self.path.to_path_buf(), reason: "the work was lost".into() };
-        self.jobs.send(job).map_err(|_| lost())?;
+        self.jobs.send(Job { work, durable }).map_err(|_| lost())?;
         receive.await.map_err(|_| lost())?
     }
 }
 
 fn commit(connection: &mut Connection, jobs: Vec<Job>) {
-    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+    let synced = jobs.iter().any(|job| job.durable == Durable::Now);
+    // Each time, so that no failure in between leaves the wrong one to the next.
+    let synchronous = connection.pragma_update(None, "synchronous", if synced { "full" } else { "normal" });
+    let begun = synchronous.and_then(|()| connection.transaction_with_behavior(TransactionBehavior::Immediate));
+    let transaction = match begun {
         Ok(transaction) => transaction,
         Err(error) => {
-            return jobs.into_iter().for_each(|job| job(Err(&error))(Err(&error)));
+            return jobs.into_iter().for_each(|job| (job.work)(Err(&error))(Err(&error)));
         }
     };
-    let answers: Vec<Answer> = jobs.into_iter().map(|job| job(Ok(&transaction))).collect();
+    let answers: Vec<Answer> = jobs.into_iter().map(|job| (job.work)(Ok(&transaction))).collect();
     let committed = transaction.commit();
     for answer in answers {
         answer(committed.as_ref().copied());

@@ -10,7 +10,9 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 use crate::store::{Block, BlockBytes, StoreError, Verifier};
+use crate::stream::LARGE_BLOCK;
 
+use super::noted;
 use super::place::hash;
 use super::volume::Volume;
 
@@ -114,7 +116,8 @@ impl Reading {
         if !claim && hash(&mut file).map_err(|e| volume.fail("read", &path, e))? == block.hash {
             return Err(StoreError::Size { block, size });
         }
-        let verifier = Some(Verifier::new(block));
+        let known = if block.size > LARGE_BLOCK { noted::noted(&file) } else { None };
+        let verifier = Some(known.map_or_else(|| Verifier::new(block), |blake3| Verifier::by_blake3(block, blake3)));
         let skip = from.min(block.size) as usize;
         let reading = Self { volume, block, file, verifier, unread: block.size as usize, skip };
         if claim { Ok(Some(reading)) } else { Err(reading.damaged(format!("it has {size} bytes"))) }
@@ -140,7 +143,7 @@ impl Reading {
             self.leave(&mut batch, verifier.push(bytes.into()));
         }
         if self.unread == 0 {
-            let last = verifier.finish().map_err(|reason| self.damaged(reason))?;
+            let last = verifier.finish().map_err(|reason| self.wrong(reason))?;
             self.leave(&mut batch, last);
         } else {
             self.verifier = Some(verifier);
@@ -154,6 +157,18 @@ impl Reading {
         self.skip -= held_back.len();
         if !bytes.is_empty() {
             batch.push(bytes);
+        }
+    }
+
+    /// Returns the error to report of a block whose bytes are wrong, or what was noted of them: that is to be told by the MD5.
+    fn wrong(&mut self, reason: String) -> StoreError {
+        match hash(&mut self.file) {
+            Ok(found) if found == self.block.hash => {
+                noted::forget(&self.file);
+                let reason = format!("block {} is sound, and yet when it was read {reason}", self.block);
+                StoreError::Failed { store: self.volume.name(), reason }
+            }
+            _ => self.damaged(reason),
         }
     }
 

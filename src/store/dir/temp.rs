@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::store::StoreError;
 
+use super::noted;
 use super::volume::Volume;
 
 /// The bytes of a block that has no place yet.
@@ -131,6 +132,11 @@ impl Temporary {
 
     fn write(&mut self, volume: &Volume, bytes: &[u8]) -> Result<(), StoreError> {
         self.file.write_all(bytes).map_err(|e| volume.fail("write", self.shown(), e))
+    }
+
+    /// Notes the BLAKE3 of the bytes with them.
+    pub(super) fn note(&self, blake3: &[u8; 32]) {
+        noted::note(&self.file, blake3);
     }
 
     /// Makes the bytes durable.

@@ -71,6 +71,51 @@ async fn a_damaged_block_is_named_in_the_error_and_kept_for_the_admin() {
     assert!(aside[0].file_name().unwrap().to_str().unwrap().starts_with(&format!("{}.", block.hash)));
 }
 
+/// A block that is large enough for its BLAKE3 to be noted, and where it stands.
+async fn large(store: &DirStore) -> (Block, Vec<u8>, PathBuf) {
+    let content: Vec<u8> = (0..3 << 20).map(|n: u32| (n >> 7) as u8).collect();
+    let block = Block { hash: BlockHash::of(&content), size: content.len() as u32 };
+    let mut writer = store.writer().await.unwrap();
+    writer.write(content.clone().into()).await.unwrap();
+    writer.know(blake3::hash(&content).into());
+    writer.finish(block).await.unwrap();
+    (block, content, store.0.block(block.hash))
+}
+
+async fn read_all(store: &DirStore, block: Block) -> Result<Vec<u8>, StoreError> {
+    let parts: Vec<Bytes> = store.read(block, 0, 0).await?.expect("it is there").try_collect().await?;
+    Ok(parts.concat())
+}
+
+#[tokio::test]
+async fn a_large_block_is_checked_by_its_blake3_and_by_its_md5_without_one() {
+    let (_dir, store) = store().await;
+    let (block, content, path) = large(&store).await;
+    assert_eq!(noted::noted(&fs::File::open(&path).unwrap()), Some(blake3::hash(&content).into()), "not here?");
+    assert_eq!(read_all(&store, block).await.unwrap(), content);
+    noted::forget(&fs::File::open(&path).unwrap());
+    assert_eq!(read_all(&store, block).await.unwrap(), content);
+    for noted in [true, false] {
+        let (block, mut wrong, path) = large(&store).await;
+        wrong[2_500_000] ^= 1;
+        fs::write(&path, wrong).unwrap();
+        if !noted {
+            noted::forget(&fs::File::open(&path).unwrap());
+        }
+        assert!(matches!(read_all(&store, block).await, Err(StoreError::Damaged { .. })));
+        assert!(!path.exists(), "it is set aside");
+    }
+}
+
+#[tokio::test]
+async fn a_sound_block_outlives_a_wrong_note_of_its_blake3() {
+    let (_dir, store) = store().await;
+    let (block, content, path) = large(&store).await;
+    noted::note(&fs::File::open(&path).unwrap(), &[7; 32]);
+    assert!(matches!(read_all(&store, block).await, Err(StoreError::Failed { .. })), "one of the two is wrong");
+    assert_eq!(read_all(&store, block).await.unwrap(), content, "it was the note");
+}
+
 #[tokio::test]
 async fn a_lock_of_a_trashing_keepstore_is_waited_for() {
     let (_dir, store) = store().await;

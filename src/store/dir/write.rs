@@ -22,6 +22,7 @@ pub(super) struct DirWriter {
     /// `None` once finished.
     lane: Option<Lane<Writing>>,
     budget: Budget,
+    blake3: Option<[u8; 32]>,
     failure: Arc<Failure>,
 }
 
@@ -42,12 +43,16 @@ impl DirWriter {
     pub(super) fn new(volume: Arc<Volume>) -> Self {
         let failure = Arc::new(Failure::default());
         let writing = Writing { volume: Arc::clone(&volume), body: Body::new(), failure: Arc::clone(&failure) };
-        Self { volume, lane: Some(Lane::new(writing)), budget: Budget::new(WAITING), failure }
+        Self { volume, lane: Some(Lane::new(writing)), budget: Budget::new(WAITING), blake3: None, failure }
     }
 }
 
 #[async_trait]
 impl BlockWriter for DirWriter {
+    fn know(&mut self, blake3: [u8; 32]) {
+        self.blake3 = Some(blake3);
+    }
+
     async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         let bytes = self.budget.take(bytes).await;
         if self.failure.happened.load(Ordering::Acquire) {
@@ -61,12 +66,15 @@ impl BlockWriter for DirWriter {
     }
 
     async fn finish(mut self: Box<Self>, block: Block) -> Result<Placed, StoreError> {
-        let (volume, failure) = (Arc::clone(&self.volume), Arc::clone(&self.failure));
+        let (volume, failure, blake3) = (Arc::clone(&self.volume), Arc::clone(&self.failure), self.blake3);
         let Some(lane) = self.lane.take() else { return Err(volume.lost()) };
         let placing = lane.finish(move |writing| {
-            let Writing { volume, body, .. } = writing;
+            let Writing { volume, mut body, .. } = writing;
             if failure.happened.load(Ordering::Acquire) {
                 return Err(failure.take().unwrap_or_else(|| volume.lost()));
+            }
+            if let Some(blake3) = blake3 {
+                body.file(&volume)?.note(&blake3);
             }
             place(&volume, body, block, Durable::Now)
         });

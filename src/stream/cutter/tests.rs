@@ -64,6 +64,6 @@ async fn large_blocks_hashed_off_the_runtime_are_right() {
 
 #[tokio::test]
 async fn a_push_larger_than_the_budget_passes() {
-    let data = vec![7u8; 9 << 20];
-    assert_eq!(cut(1 << 20, 0, &[&data]).await.len(), 9);
+    let data = vec![7u8; 65 << 20];
+    assert_eq!(cut(8 << 20, 0, &[&data]).await.len(), 9);
 }

@@ -87,6 +87,9 @@ fn from_offset(blocks: &[Block], offset: u64) -> (u64, VecDeque<Block>) {
     (from, wanted)
 }
 
+/// Bytes of the next block that are read before they are asked for.
+const AHEAD: usize = 32 << 20;
+
 struct Reading {
     inner: Arc<Inner>,
     /// Blocks after `current` and `next`.
@@ -143,7 +146,7 @@ impl Reading {
         let Ok(permit) = Arc::clone(&self.inner.ahead).try_acquire_owned() else { return };
         let Some(block) = self.wanted.pop_front() else { return };
         let inner = Arc::clone(&self.inner);
-        let opening = tokio::spawn(async move { inner.open(block, 0, block.size as usize).await });
+        let opening = tokio::spawn(async move { inner.open(block, 0, AHEAD).await });
         self.next = Some(Ahead { block, opening, permit });
     }
 

@@ -284,6 +284,9 @@ impl Request {
 
     /// Counts bytes of content that pass, and waits as long as the limits ask for.
     pub async fn pass(&mut self, bytes: usize) {
+        if let Some(turn) = &mut self.turn {
+            turn.moved().await;
+        }
         self.bytes += bytes as u64;
         let Inner { rates, counters, .. } = &*self.scope.traffic.0;
         rates.pass(&self.scope.who, bytes).await;

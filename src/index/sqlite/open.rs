@@ -138,6 +138,8 @@ fn prepare(path: &Path, mode: Mode) -> Result<Connection, IndexError> {
         std::thread::sleep(Duration::from_millis(20));
     }
     db.pragma_update(None, "synchronous", "full").map_err(fail)?;
+    // Each deletion would look through all references for those to it: rows are deleted with them, in one transaction.
+    db.pragma_update(None, "foreign_keys", false).map_err(fail)?;
     let format = schema(&mut db, mode).map_err(fail)?;
     if format != FORMAT {
         return Err(IndexError::Format { path: path.to_path_buf(), found: format, known: FORMAT });

@@ -2,9 +2,13 @@
 //!
 //! A free turn goes to the waiting user with the fewest transfers under way, whoever came first among equals. Who waits
 //! for a turn of their own takes none of the site's. When the queue is full, whoever has most in it has to come again.
+//!
+//! Who has a turn and moves nothing for a second loses it as soon as somebody waits for one, and has to wait for another when
+//! there is something to move again: any number of clients that stand still hold up nobody.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -15,11 +19,20 @@ use crate::site::config::Limits;
 /// The turns of a process.
 pub(super) struct Turns(Mutex<Queue>);
 
+/// Who moved nothing for so long stands still.
+const STILL: Duration = Duration::from_secs(1);
+
 struct Queue {
     limits: Limits,
     next: u64,
-    running: HashMap<u64, Who>,
+    running: HashMap<u64, Running>,
     waiting: VecDeque<Waiter>,
+}
+
+struct Running {
+    who: Who,
+    /// When it moved something, or had its turn.
+    moved: Instant,
 }
 
 struct Waiter {
@@ -33,6 +46,7 @@ struct Waiter {
 pub(super) struct Turn {
     turns: Arc<Turns>,
     id: u64,
+    who: Option<Who>,
 }
 
 impl Turns {
@@ -50,19 +64,25 @@ impl Turns {
     /// Waits for a turn. Whoever stops waiting loses the place.
     pub(super) async fn take(self: &Arc<Self>, who: &Who) -> Result<Turn, Busy> {
         let (turn, granted) = self.enter(who);
-        granted.await.map_err(|_| Busy)?;
+        turn.wait(granted).await.map_err(|_| Busy)?;
         Ok(turn)
     }
 
     fn enter(self: &Arc<Self>, who: &Who) -> (Turn, oneshot::Receiver<()>) {
+        let entered = self.enter_any(who);
+        self.lock().shorten(who);
+        entered
+    }
+
+    /// Enters the queue, however long it is.
+    fn enter_any(self: &Arc<Self>, who: &Who) -> (Turn, oneshot::Receiver<()>) {
         let (grant, granted) = oneshot::channel();
         let mut queue = self.lock();
         let id = queue.next;
         queue.next += 1;
         queue.waiting.push_back(Waiter { id, who: who.clone(), grant });
         queue.admit();
-        queue.shorten(who);
-        (Turn { turns: Arc::clone(self), id }, granted)
+        (Turn { turns: Arc::clone(self), id, who: Some(who.clone()) }, granted)
     }
 
     /// Returns how many transfers run, and how many wait.
@@ -76,12 +96,58 @@ impl Turns {
     }
 }
 
+impl Turn {
+    async fn wait(&self, mut granted: oneshot::Receiver<()>) -> Result<(), oneshot::error::RecvError> {
+        loop {
+            match tokio::time::timeout(STILL, &mut granted).await {
+                Ok(granted) => return granted,
+                // Who stands first in the queue looks for those who stand still, for all.
+                Err(_elapsed) => self.turns.lock().look_again(self.id),
+            }
+        }
+    }
+
+    /// Is told that something is moved now. Who has lost the turn meanwhile waits for another.
+    pub(super) async fn moved(&mut self) {
+        let lost = match self.turns.lock().running.get_mut(&self.id) {
+            Some(running) => {
+                running.moved = Instant::now();
+                None
+            }
+            None => self.who.take(),
+        };
+        if let Some(who) = lost {
+            let (turn, granted) = self.turns.enter_any(&who);
+            // Nobody is sent away in the middle of a transfer; an error is the end of all turns.
+            let _granted = turn.wait(granted).await;
+            *self = turn;
+        }
+    }
+}
+
 impl Queue {
-    /// Gives turns to whoever may have one.
+    /// Gives turns to whoever may have one; takes them from those who stand still, if that helps somebody.
     fn admit(&mut self) {
+        self.grant();
+        if !self.waiting.is_empty() {
+            let running = self.running.len();
+            self.running.retain(|_, running| running.moved.elapsed() < STILL);
+            if self.running.len() < running {
+                self.grant();
+            }
+        }
+    }
+
+    fn look_again(&mut self, waiter: u64) {
+        if self.waiting.front().is_some_and(|first| first.id == waiter) {
+            self.admit();
+        }
+    }
+
+    fn grant(&mut self) {
         while self.running.len() < self.limits.transfers && !self.waiting.is_empty() {
             let mut busy: HashMap<&Who, usize> = HashMap::new();
-            for who in self.running.values() {
+            for Running { who, .. } in self.running.values() {
                 *busy.entry(who).or_default() += 1;
             }
             let of = |who: &Who| busy.get(who).copied().unwrap_or(0);
@@ -91,7 +157,7 @@ impl Queue {
             let Some(next) = next.map(|(position, _)| position) else { return };
             let Some(waiter) = self.waiting.remove(next) else { return };
             if waiter.grant.send(()).is_ok() {
-                self.running.insert(waiter.id, waiter.who);
+                self.running.insert(waiter.id, Running { who: waiter.who, moved: Instant::now() });
             }
         }
     }
@@ -197,6 +263,29 @@ mod tests {
         drop(granted);
         assert_eq!(turns.count(), (1, 0));
         drop(third);
+        assert_eq!(turns.count(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_stands_still_loses_the_turn_to_whoever_waits() {
+        let turns = turns("transfers = 2\n[limits.each_user]\ntransfers = 1");
+        let (mut still, alice, bob) = (turns.take(&user("alice")).await.unwrap(), user("alice"), user("bob"));
+        tokio::time::sleep(STILL).await;
+        still.moved().await;
+        assert_eq!(turns.count(), (1, 0), "nobody waits: it keeps the turn");
+        let started = Instant::now();
+        let moving = turns.take(&alice).await.unwrap();
+        assert!(started.elapsed() >= STILL / 2, "it had moved just now");
+        let other = turns.take(&bob).await.unwrap();
+        let mut waiting = tokio::spawn(async move {
+            still.moved().await;
+            still
+        });
+        assert!(tokio::time::timeout(STILL / 4, &mut waiting).await.is_err(), "it waits for another turn");
+        drop(moving);
+        let again = waiting.await.unwrap();
+        assert_eq!(turns.count(), (2, 0));
+        drop((again, other));
         assert_eq!(turns.count(), (0, 0));
     }
 

@@ -10,7 +10,7 @@ SECONDS ?= 10
 JOBS ?= $(shell expr $$(nproc) + 1)
 TESTS ?= $(wildcard t/*.bats)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-SCRIPTS := script/bootstrap script/demo script/test-dir .ci/run t/bench/run t/bench/sides.bash $(wildcard t/*.bash) $(wildcard t/*.bats) t/git-annex-remote-shelf
+SCRIPTS := script/bootstrap script/demo script/test-dir .ci/run t/bench/run $(wildcard t/bench/*.bash) $(wildcard t/*.bash) $(wildcard t/*.bats) t/git-annex-remote-shelf
 BIN = $(DESTDIR)$(PREFIX)/bin
 SHARE = $(DESTDIR)$(PREFIX)/share
 

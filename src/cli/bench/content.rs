@@ -30,7 +30,7 @@ impl Contents {
     pub(super) async fn make(count: u32, size: u64, repeat: Option<u64>) -> Result<Self, Failure> {
         let chunk = CHUNK as u64;
         let repeat = repeat.unwrap_or(u64::MAX - u64::MAX % chunk);
-        if repeat == 0 || repeat % chunk != 0 {
+        if repeat == 0 || !repeat.is_multiple_of(chunk) {
             return Err(Failure::usage(format!("content can repeat after a multiple of {} KiB", chunk >> 10)));
         }
         if size < STAMP as u64 {

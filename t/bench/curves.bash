@@ -99,7 +99,7 @@ curve_keys() {
 # the last uploads takes into the branch, seen by a client that fetches.
 keys() {
     local count=$1 site=keys$1 some first result began commit
-    some=$(scaled 300 30)
+    some=$(scaled 1000 30)
     if [ ! -e "$TMP/$site.grown" ]; then
         rm -rf "$TMP/ours$site" "$TMP/ours$site"-?
         make_ours 3 "$site"
@@ -108,7 +108,7 @@ keys() {
     fi
     fresh "$site" || return
     first=$(load ours stdio "$site" --operations connect --keys 1) || return
-    result=$(load ours stdio "$site" --operations put,checkpresent,get,remove --keys "$some" --limit 4) || return
+    result=$(load ours stdio "$site" --operations put,checkpresent,get,remove --keys "$some" --limit 3) || return
     load ours stdio "$site" --operations put --keys "$some" --limit 2 >/dev/null || return
     began=$EPOCHREALTIME
     git ls-remote -q "http://bench:bench@$FRESH_HTTP/data" git-annex >&2 || return

@@ -139,7 +139,7 @@ def growth(results):
     among = f"{steps[0]:,} to {steps[-1]:,} keys" if steps else "many keys"
     for operation in OPERATIONS:
         yield grown(f"{operation} 4 KiB among {among}, each", "ms", "keys", lambda row: each(results, row, operation), FLAT)
-    yield grown(f"the journal of the last uploads into the branch, {among}", "ms", "keys", lambda row: results.value(row, "ours", "commit"), FLAT)
+    yield grown(f"a fetch after uploads waits for the branch, {among}", "ms", "keys", lambda row: results.value(row, "ours", "commit"), FLAT)
     yield grown(f"the daemon starts, {among}", "ms", "keys", lambda row: results.value(row, "ours", "ready"), None)
     yield grown("… and answers for the first time", "ms", "keys", lambda row: results.value(row, "ours", "first"), None)
     sizes = results.steps("transfer")

@@ -40,7 +40,7 @@ curve_transfer() {
     fresh transfer || return 0
     load ours stdio transfer --operations connect,put,get,remove --keys 10 >/dev/null || return 0
     idle=$(resident "$FRESH_PID" VmRSS)
-    for mib in 1 16 64 256 1024 4096 16384 102400; do
+    for mib in 1 16 64 256 1024 4096 102400; do
         ((mib <= ${MIB_MOST:-$(scaled 1024 16)})) || break
         measure "transfer$mib" ours transfer "$mib" "$idle"
     done

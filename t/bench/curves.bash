@@ -42,7 +42,7 @@ curve_transfer() {
     idle=$(resident "$FRESH_PID" VmRSS)
     for mib in 1 16 64 256 1024 4096 102400; do
         ((mib <= ${MIB_MOST:-$(scaled 1024 16)})) || break
-        measure "transfer$mib" ours transfer "$mib" "$idle"
+        LIMIT=60 measure "transfer$mib" ours transfer "$mib" "$idle"
     done
     end_fresh
 }
@@ -60,7 +60,7 @@ transfer() {
 # curve_connections: memory of a daemon that many connections are open to.
 curve_connections() {
     make_ours 3 crowd
-    measure connections ours connections "$(scaled 1000 20)"
+    LIMIT=60 measure connections ours connections "$(scaled 1000 20)"
 }
 
 # connections COUNT: first so many over HTTP, then as many conversations over stdio; a tenth of these hold a lock.

@@ -179,10 +179,9 @@ def judged(reached):
 
 
 def table(head, rows):
-    """A table whose first column, and those of words, are set left."""
-    words = ("", "what", "verdict", "row")
-    bars = " | ".join("---" if name in words else "---:" for name in head)
-    return [f"| {' | '.join(head)} |", f"| {bars} |", *(f"| {' | '.join(map(str, row))} |".replace("None", "") for row in rows)]
+    """A table; words are set left, figures right."""
+    rules = " | ".join("---" if place == 0 or name == "verdict" else "---:" for place, name in enumerate(head))
+    return [f"| {' | '.join(head)} |", f"| {rules} |", *(f"| {' | '.join(map(str, row))} |".replace("None", "") for row in rows)]
 
 
 def machine(results):

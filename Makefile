@@ -10,7 +10,7 @@ SECONDS ?= 10
 JOBS ?= $(shell expr $$(nproc) + 1)
 TESTS ?= $(wildcard t/*.bats)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-SCRIPTS := script/bootstrap script/demo script/test-dir .ci/run t/bench/run t/bench/sides.bash $(wildcard t/*.bash) $(wildcard t/*.bats) t/git-annex-remote-shelf
+SCRIPTS := script/bootstrap script/demo script/test-dir .ci/run t/bench/run $(wildcard t/bench/*.bash) $(wildcard t/*.bash) $(wildcard t/*.bats) t/git-annex-remote-shelf
 BIN = $(DESTDIR)$(PREFIX)/bin
 SHARE = $(DESTDIR)$(PREFIX)/share
 
@@ -40,8 +40,9 @@ test: ## Run every test: Rust's own, then t/*.bats with the real git, git-annex 
 bench: ## Measure this program and git-annex side by side, and write the tables of docs/performance.md; SCALE=0.1 for a quick look
 	script/bootstrap test
 	cargo build --release
-	t/bench/run
-	python3 t/bench/report.py $(TARGET)/bench/results.jsonl docs/performance.md
+	failed=0; t/bench/run || failed=$$?; \
+	python3 t/bench/report.py $(TARGET)/bench/results.jsonl docs/performance.md; \
+	exit $$failed
 
 lint: ## Check format, clippy, shell scripts, and that the fuzz targets build
 	script/bootstrap lint

@@ -37,6 +37,6 @@ load lib
 
 @test "the limits of a machine are told" {
     run -0 --separate-stderr annex-keep bench machine "$TMP" --json
-    assert_json '[.sha256, .md5, .disk_write, .append_synced, .file_synced, .tcp, .tcp_round_trips] | all(. > 0)' "$output"
+    assert_json '[.sha256, .md5, .disk_write, .append_synced, .file_synced, .tcp, .tcp_round_trips, .pipe_round_trips] | all(. > 0)' "$output"
     assert_equal "$(find "$TMP" -maxdepth 1 -name 'annex-keep-bench-*')" ""
 }

@@ -61,6 +61,10 @@ struct OfNode {
     /// The size of each, for example 4KiB
     #[arg(long, value_parser = bytes, default_value = "4KiB")]
     size: u64,
+    /// Let each content say the same again after so many bytes, a multiple of 64KiB: with 64MiB a Keep store needs room
+    /// for one block of a key of any size
+    #[arg(long, value_parser = bytes, value_name = "SIZE")]
+    repeat: Option<u64>,
     /// How many connections at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
@@ -78,7 +82,7 @@ struct OfNode {
     json: bool,
 }
 
-/// Measure the limits of this machine: hashes of one core, the disk with syncs, TCP over loopback
+/// Measure the limits of this machine: hashes of one core, the disk with syncs, TCP over loopback, pipes
 #[derive(Debug, Args)]
 struct OfMachine {
     /// A directory on the disk in question
@@ -130,7 +134,7 @@ impl OfNode {
     async fn run(self) -> Result<ExitCode, Failure> {
         let uuid = Uuid::parse(self.uuid.as_bytes()).ok_or_else(|| Failure::usage("--uuid: that is no UUID"))?;
         let connections = self.open(&uuid)?;
-        let contents = Arc::new(Contents::make(self.keys, self.size).await?);
+        let contents = Arc::new(Contents::make(self.keys, self.size, self.repeat).await?);
         let load = Arc::new(Load::new(connections, contents, Duration::from_secs(self.limit)));
         let mut out = Lines::new();
         let mut failed = false;

@@ -3,6 +3,7 @@
 #
 # SIDE_stdio NODES and SIDE_http NODES print what `annex-keep bench node` takes, SIDE_access the options for that, one a
 # line, SIDE_uuid NODES the cluster's UUID, SIDE_node_uuid a node's, and SIDE_pid the process that answers over HTTP.
+# Ours take the name of any site that make_ours made in place of NODES.
 
 # prepare: a home of its own on disk, and both sides. Sets TMP.
 prepare() {
@@ -28,7 +29,7 @@ prepare() {
     authorize theirs theirs 'git-annex-shell -c "$SSH_ORIGINAL_COMMAND"'
     for nodes in $(sizes); do
         make_ours "$nodes"
-        make_theirs "$nodes"
+        limited 30 make_theirs "$nodes" || echo "git-annex's cluster of $nodes could not be made" >&2
     done
     serve_ours
     serve_theirs
@@ -37,7 +38,7 @@ prepare() {
 clean() {
     local pid
     cd /
-    for pid in ${OURS_PID:-} ${THEIRS_PID:-}; do kill_tree "$pid"; done
+    for pid in ${OURS_PID:-} ${THEIRS_PID:-} ${FRESH_PID:-}; do kill_tree "$pid"; done
     stop_sshd
     [ -z "${TMP:-}" ] || {
         chmod -R u+w "$TMP"
@@ -51,12 +52,13 @@ sizes() { if [[ " $ROWS " == *" fanout "* ]]; then echo 1 2 3 6; else echo 3; fi
 # names NODES: the first so many names of nodes.
 names() { printf '%s\n' a b c d e f | head -n "$1"; }
 
+# make_ours NODES [NAME]: a site of so many nodes, called after their number, or NAME.
 make_ours() {
-    local name nodes=()
-    for name in $(names "$1"); do nodes+=(--node "$name=keep:$TMP/ours$1-$name"); done
-    annex-keep init "$TMP/ours$1" "${nodes[@]}" >/dev/null
-    annex-keep repo create data --site "$TMP/ours$1" >/dev/null
-    annex-keep user add bench --site "$TMP/ours$1" --role write --password-stdin \
+    local name site=${2:-$1} nodes=()
+    for name in $(names "$1"); do nodes+=(--node "$name=keep:$TMP/ours$site-$name"); done
+    annex-keep init "$TMP/ours$site" "${nodes[@]}" >/dev/null
+    annex-keep repo create data --site "$TMP/ours$site" >/dev/null
+    annex-keep user add bench --site "$TMP/ours$site" --role write --password-stdin \
         --key "$TMP/sshd/ours.key.pub" <<<bench >/dev/null
 }
 
@@ -88,6 +90,7 @@ serve_ours() {
 
 serve_theirs() {
     local port
+    [ -z "${THEIRS_PID:-}" ] || kill_tree "$THEIRS_PID"
     for _ in {1..10}; do
         port=$((30000 + RANDOM % 20000))
         (cd "$TMP/theirs3" && exec git-annex p2phttp --jobs 4 --proxyconnections 4 --bind 127.0.0.1 --port $port \
@@ -111,7 +114,7 @@ ours_address() { echo "bench:bench@$OURS_HTTP"; }
 theirs_address() { echo "$THEIRS_HTTP"; }
 ours_uuid() { annex-keep repo info data --site "$TMP/ours$1" --json | jq -re .cluster; }
 theirs_uuid() { git -C "$TMP/theirs$1" config annex.cluster.bench; }
-ours_node_uuid() { annex-keep repo info data --site "$TMP/ours3" --json | jq -re '.nodes[0].uuid'; }
+ours_node_uuid() { annex-keep repo info data --site "$TMP/ours${1:-3}" --json | jq -re ".nodes[0].uuid"; }
 theirs_node_uuid() { git -C "$TMP/theirs3-a" config annex.uuid; }
 ours_pid() { echo "$OURS_PID"; }
 theirs_pid() { echo "$THEIRS_PID"; }

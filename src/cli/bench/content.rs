@@ -11,6 +11,8 @@ use crate::task::blocking;
 pub(super) struct Contents {
     keys: Vec<Key>,
     size: u64,
+    /// After so many bytes, a multiple of [`CHUNK`], a content begins anew.
+    repeat: u64,
     seed: u64,
     pattern: Vec<u8>,
 }
@@ -24,8 +26,13 @@ const PARTS: usize = 16;
 const STAMP: usize = 8;
 
 impl Contents {
-    /// Makes contents of `size` bytes, and their keys.
-    pub(super) async fn make(count: u32, size: u64) -> Result<Self, Failure> {
+    /// Makes contents of `size` bytes, and their keys. A content says the same again after `repeat` bytes, if there is a limit.
+    pub(super) async fn make(count: u32, size: u64, repeat: Option<u64>) -> Result<Self, Failure> {
+        let chunk = CHUNK as u64;
+        let repeat = repeat.unwrap_or(u64::MAX - u64::MAX % chunk);
+        if repeat == 0 || !repeat.is_multiple_of(chunk) {
+            return Err(Failure::usage(format!("content can repeat after a multiple of {} KiB", chunk >> 10)));
+        }
         if size < STAMP as u64 {
             return Err(Failure::usage(format!("contents of less than {STAMP} bytes would be alike")));
         }
@@ -34,7 +41,7 @@ impl Contents {
             let mut state = seed;
             let words = std::iter::repeat_with(|| mixed(&mut state).to_le_bytes());
             let pattern = words.take(CHUNK * PARTS / 8).flatten().collect();
-            let mut contents = Self { keys: Vec::new(), size, seed, pattern };
+            let mut contents = Self { keys: Vec::new(), size, repeat, seed, pattern };
             let keys: Result<Vec<_>, _> = (0..count).map(|number| contents.key(number)).collect();
             contents.keys = keys?;
             Ok(contents)
@@ -53,7 +60,7 @@ impl Contents {
     /// Returns the bytes of a content in the chunk that begins at `offset`, a multiple of [`CHUNK`]; none at its end.
     pub(super) fn chunk(&self, number: u32, offset: u64) -> Bytes {
         let length = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX).min(CHUNK);
-        let part = offset / CHUNK as u64;
+        let part = offset % self.repeat / CHUNK as u64;
         let from = CHUNK * usize::try_from(part % PARTS as u64).unwrap_or_default();
         let mut stamp = self.seed ^ (u64::from(number) << 32) ^ part;
         let mut bytes = BytesMut::with_capacity(length);
@@ -128,7 +135,7 @@ mod tests {
     #[tokio::test]
     async fn what_comes_back_changed_cut_or_longer_is_noticed() {
         let size = CHUNK as u64 * 2 + 100;
-        let contents = Contents::make(2, size).await.unwrap_or_else(|failure| panic!("{}", failure.text));
+        let contents = Contents::make(2, size, None).await.unwrap_or_else(|failure| panic!("{}", failure.text));
         assert_ne!(contents.keys()[0], contents.keys()[1]);
         let whole: Vec<u8> = [0, CHUNK as u64, 2 * CHUNK as u64].map(|at| contents.chunk(0, at).to_vec()).concat();
         assert_eq!(whole.len() as u64, size);
@@ -148,5 +155,28 @@ mod tests {
         }
         let mut comparison = Comparison::new(&contents, 1);
         assert!(!comparison.take(&whole), "another key's content");
+    }
+
+    #[tokio::test]
+    async fn content_that_repeats_has_the_key_of_all_its_bytes() {
+        let repeat = CHUNK as u64 * 2;
+        let size = repeat * 2 + 100;
+        let contents = Contents::make(1, size, Some(repeat)).await.unwrap_or_else(|failure| panic!("{}", failure.text));
+        let whole: Vec<u8> = (0..size).step_by(CHUNK).flat_map(|at| contents.chunk(0, at)).collect();
+        assert_eq!(whole.len() as u64, size);
+        assert_eq!(whole[..CHUNK * 2], whole[CHUNK * 2..CHUNK * 4]);
+        assert_eq!(whole[..100], whole[CHUNK * 4..]);
+        assert_ne!(whole[..CHUNK], whole[CHUNK..CHUNK * 2]);
+        let mut hasher = Hasher::for_backend(b"SHA256").expect("SHA256");
+        hasher.update(&whole);
+        assert_eq!(
+            contents.keys()[0],
+            Key::parse(format!("SHA256-s{size}--{}", hasher.finish()).as_bytes()).expect("key")
+        );
+        let mut comparison = Comparison::new(&contents, 0);
+        assert!(comparison.take(&whole) && comparison.is_whole());
+        for wrong in [0, 1, CHUNK as u64 + 1] {
+            assert!(Contents::make(1, size, Some(wrong)).await.is_err());
+        }
     }
 }

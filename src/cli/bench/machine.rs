@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,12 +26,15 @@ pub(super) struct Limits {
     file_synced: f64,
     tcp: f64,
     tcp_round_trips: f64,
+    pipe_round_trips: f64,
 }
 
 const PART: usize = 256 << 10;
 const HASHED: usize = 512 << 20;
 const WRITTEN: usize = 512 << 20;
 const SENT: usize = 1 << 30;
+/// About as long as a question of the P2P protocol about a key.
+const LINE: usize = 96;
 /// How long small operations are repeated.
 const WHILE: Duration = Duration::from_secs(1);
 
@@ -48,7 +52,7 @@ pub(super) async fn measure(dir: &Path) -> Result<Limits, Failure> {
 
 impl Limits {
     /// Returns the limits as lines for people.
-    pub(super) fn lines(&self) -> [String; 8] {
+    pub(super) fn lines(&self) -> [String; 9] {
         let line = |what: &str, value: f64, unit: &str| format!("{what:<44} {value:>9.0} {unit}");
         [
             line("SHA-256, one core", self.sha256, "MB/s"),
@@ -59,6 +63,7 @@ impl Limits {
             line("disk, a file of 4 KiB made, synced, renamed", self.file_synced, "/s"),
             line("TCP over loopback, one connection", self.tcp, "MB/s"),
             line("TCP over loopback, there and back", self.tcp_round_trips, "/s"),
+            line("a line through another process and back", self.pipe_round_trips, "/s"),
         ]
     }
 }
@@ -100,6 +105,7 @@ fn all(dir: &Path) -> io::Result<Limits> {
         },
         tcp,
         tcp_round_trips,
+        pipe_round_trips: pipe()?,
     })
 }
 
@@ -149,6 +155,22 @@ fn loopback(part: &[u8]) -> io::Result<(f64, f64)> {
     drop(stream);
     far_side.join().map_err(|_| io::Error::other("the far side was lost"))??;
     Ok((sent, round_trips))
+}
+
+/// Sends a line to a process that sends it back: the least that a request over stdio costs.
+fn pipe() -> io::Result<f64> {
+    let mut echo = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let (Some(mut there), Some(mut back)) = (echo.stdin.take(), echo.stdout.take()) else {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    };
+    let mut line = [b'x'; LINE];
+    let round_trips = repeated(|_| {
+        there.write_all(&line)?;
+        back.read_exact(&mut line)
+    });
+    drop((there, back));
+    echo.wait()?;
+    round_trips
 }
 
 /// Returns how many MB a second `work` does when it moves so many bytes.

@@ -15,10 +15,10 @@ setup() {
 
 status_is() { annex-keep status --site "$SITE" --json | jq -e "$1" >/dev/null; }
 
-# limits LINE...: these are the site's limits.
+# limits LINE...: these are the site's limits. Who stands still keeps the turn for TURN seconds, here for longer than a test.
 limits() {
     sed -i '/^\[limits\]/,/^# The nodes/{/^#/!d}' "$SITE/annex-keep.toml"
-    printf '%s\n' '[limits]' "$@" | sed -i '/^# The nodes/{
+    printf '%s\n' '[limits]' "turn_seconds = ${TURN:-600}" "$@" | sed -i '/^# The nodes/{
         r /dev/stdin
         N
     }' "$SITE/annex-keep.toml"
@@ -58,6 +58,33 @@ S SUCCESS
 use second
 $(upload two)
 END
+    wait_until 20 status_is '.running == 0 and .waiting == 0 and .transfers == []'
+}
+
+@test "uploads that stand still hold up nobody, and go on when they can" {
+    clone_site work 2>/dev/null
+    cp one two work
+    cd work
+    git annex add -q one two
+    git commit -q -m both
+    TURN=1 limits 'transfers = 2' 'waiting = 20'
+    start_daemon
+    local number script
+    script=$(
+        for number in 1 2 3 4 5; do
+            random_file "$TMP/still$number" 50000
+            p2p_head "still$number" testhost
+            printf '%s\n' "C PUT  $(sha256_key "$TMP/still$number")"
+        done
+        # Two have a turn, the others when those have stood still for a second.
+        for number in 1 2 3 4 5; do printf '%s\n' "use still$number" "S PUT-FROM 0"; done
+        printf '%s\n' "run git annex copy -q --to origin one" "run git annex copy -q -J2 --to origin two"
+        for number in 5 4 3 2 1; do
+            printf '%s\n' "use still$number" "C DATA 50000" "send $TMP/still$number" "C VALID" "S SUCCESS"
+        done
+    )
+    p2p <<<"$script"
+    git annex drop -q one two
     wait_until 20 status_is '.running == 0 and .waiting == 0 and .transfers == []'
 }
 

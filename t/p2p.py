@@ -15,6 +15,7 @@
     end                   the server must end without a word, though the sending side stays open
     code N                the exit code of the server, or of ssh, after close or end
     kill                  SIGKILL for the process that was opened: the server itself, or ssh
+    run COMMAND           the command of the shell has to succeed meanwhile
 
 P2P_DIR is the repository that the server is asked for. Prints the first thing that differs and exits 1.
 """
@@ -140,6 +141,10 @@ def run(script):
                     raise Differs("the exit code is %d" % code)
             elif verb == b"kill":
                 now.stop()
+            elif verb == b"run":
+                code = subprocess.run(rest, shell=True).returncode
+                if code:
+                    raise Differs("the exit code is %d" % code)
             elif verb:
                 raise Differs("no such step")
     except Differs as differs:

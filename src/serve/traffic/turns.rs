@@ -3,7 +3,7 @@
 //! A free turn goes to the waiting user with the fewest transfers under way, whoever came first among equals. Who waits
 //! for a turn of their own takes none of the site's. When the queue is full, whoever has most in it has to come again.
 //!
-//! Who has a turn and moves nothing for a second loses it as soon as somebody waits for one, and has to wait for another when
+//! Who has a turn and moves nothing for a while loses it as soon as somebody waits for one, and has to wait for another when
 //! there is something to move again: any number of clients that stand still hold up nobody.
 
 use std::collections::{HashMap, VecDeque};
@@ -19,8 +19,8 @@ use crate::site::config::Limits;
 /// The turns of a process.
 pub(super) struct Turns(Mutex<Queue>);
 
-/// Who moved nothing for so long stands still.
-const STILL: Duration = Duration::from_secs(1);
+/// How often who waits looks for somebody who stands still.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 struct Queue {
     limits: Limits,
@@ -99,7 +99,7 @@ impl Turns {
 impl Turn {
     async fn wait(&self, mut granted: oneshot::Receiver<()>) -> Result<(), oneshot::error::RecvError> {
         loop {
-            match tokio::time::timeout(STILL, &mut granted).await {
+            match tokio::time::timeout(LOOK_EVERY, &mut granted).await {
                 Ok(granted) => return granted,
                 // Who stands first in the queue looks for those who stand still, for all.
                 Err(_elapsed) => self.turns.lock().look_again(self.id),
@@ -131,7 +131,8 @@ impl Queue {
         self.grant();
         if !self.waiting.is_empty() {
             let running = self.running.len();
-            self.running.retain(|_, running| running.moved.elapsed() < STILL);
+            let still = self.limits.turn;
+            self.running.retain(|_, running| running.moved.elapsed() < still);
             if self.running.len() < running {
                 self.grant();
             }
@@ -270,18 +271,18 @@ mod tests {
     async fn who_stands_still_loses_the_turn_to_whoever_waits() {
         let turns = turns("transfers = 2\n[limits.each_user]\ntransfers = 1");
         let (mut still, alice, bob) = (turns.take(&user("alice")).await.unwrap(), user("alice"), user("bob"));
-        tokio::time::sleep(STILL).await;
+        tokio::time::sleep(LOOK_EVERY).await;
         still.moved().await;
         assert_eq!(turns.count(), (1, 0), "nobody waits: it keeps the turn");
         let started = Instant::now();
         let moving = turns.take(&alice).await.unwrap();
-        assert!(started.elapsed() >= STILL / 2, "it had moved just now");
+        assert!(started.elapsed() >= LOOK_EVERY / 2, "it had moved just now");
         let other = turns.take(&bob).await.unwrap();
         let mut waiting = tokio::spawn(async move {
             still.moved().await;
             still
         });
-        assert!(tokio::time::timeout(STILL / 4, &mut waiting).await.is_err(), "it waits for another turn");
+        assert!(tokio::time::timeout(LOOK_EVERY / 4, &mut waiting).await.is_err(), "it waits for another turn");
         drop(moving);
         let again = waiting.await.unwrap();
         assert_eq!(turns.count(), (2, 0));

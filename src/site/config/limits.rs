@@ -18,6 +18,8 @@ pub struct Limits {
     pub waiting: usize,
     /// After this long without a byte a transfer is broken off.
     pub stalled: Duration,
+    /// After this long without a byte a transfer gives its turn to one that waits.
+    pub turn: Duration,
     /// After this long without an answer, or a byte, a node counts as not reachable.
     pub answer: Duration,
     /// Bytes a second over all transfers.
@@ -55,6 +57,7 @@ pub(super) struct RawLimits {
     transfers: Option<usize>,
     waiting: Option<usize>,
     stalled_seconds: Option<u64>,
+    turn_seconds: Option<u64>,
     answer_seconds: Option<u64>,
     bytes_per_second: Option<Size>,
     largest_key: Option<Size>,
@@ -87,6 +90,7 @@ impl RawLimits {
             transfers: at_least_one("limits: transfers", self.transfers, 256)?,
             waiting: self.waiting.unwrap_or(1024),
             stalled: Duration::from_secs(self.stalled_seconds.unwrap_or(600).max(1)),
+            turn: Duration::from_secs(self.turn_seconds.unwrap_or(1).max(1)),
             answer: Duration::from_secs(self.answer_seconds.unwrap_or(60).clamp(1, 86_400)),
             bytes_per_second: rate("limits", self.bytes_per_second)?,
             largest_key: bytes("limits: largest_key", self.largest_key)?,

@@ -69,18 +69,22 @@ impl Turns {
     }
 
     fn enter(self: &Arc<Self>, who: &Who) -> (Turn, oneshot::Receiver<()>) {
-        let entered = self.enter_any(who);
+        let entered = self.enter_at(who, VecDeque::push_back);
         self.lock().shorten(who);
         entered
     }
 
-    /// Enters the queue, however long it is.
-    fn enter_any(self: &Arc<Self>, who: &Who) -> (Turn, oneshot::Receiver<()>) {
+    /// Enters the queue at one of its ends, however long it is.
+    fn enter_at(
+        self: &Arc<Self>,
+        who: &Who,
+        push: impl FnOnce(&mut VecDeque<Waiter>, Waiter),
+    ) -> (Turn, oneshot::Receiver<()>) {
         let (grant, granted) = oneshot::channel();
         let mut queue = self.lock();
         let id = queue.next;
         queue.next += 1;
-        queue.waiting.push_back(Waiter { id, who: who.clone(), grant });
+        push(&mut queue.waiting, Waiter { id, who: who.clone(), grant });
         queue.admit();
         (Turn { turns: Arc::clone(self), id, who: Some(who.clone()) }, granted)
     }
@@ -117,8 +121,9 @@ impl Turn {
             None => self.who.take(),
         };
         if let Some(who) = lost {
-            let (turn, granted) = self.turns.enter_any(&who);
-            // Nobody is sent away in the middle of a transfer; an error is the end of all turns.
+            // Who goes on comes before those who begin, or a slow client would wait for all of them again and again. Nobody is
+            // sent away in the middle of a transfer; an error is the end of all turns.
+            let (turn, granted) = self.turns.enter_at(&who, VecDeque::push_front);
             let _granted = turn.wait(granted).await;
             *self = turn;
         }

@@ -91,7 +91,10 @@ async fn read_all(store: &DirStore, block: Block) -> Result<Vec<u8>, StoreError>
 async fn a_large_block_is_checked_by_its_blake3_and_by_its_md5_without_one() {
     let (_dir, store) = store().await;
     let (block, content, path) = large(&store).await;
-    assert_eq!(noted::noted(&fs::File::open(&path).unwrap()), Some(blake3::hash(&content).into()), "not here?");
+    let Some(known) = noted::noted(&fs::File::open(&path).unwrap()) else {
+        return eprintln!("not tested: temporary files have no extended attributes here");
+    };
+    assert_eq!(known, *blake3::hash(&content).as_bytes());
     assert_eq!(read_all(&store, block).await.unwrap(), content);
     noted::forget(&fs::File::open(&path).unwrap());
     assert_eq!(read_all(&store, block).await.unwrap(), content);
@@ -112,6 +115,9 @@ async fn a_sound_block_outlives_a_wrong_note_of_its_blake3() {
     let (_dir, store) = store().await;
     let (block, content, path) = large(&store).await;
     noted::note(&fs::File::open(&path).unwrap(), &[7; 32]);
+    if noted::noted(&fs::File::open(&path).unwrap()).is_none() {
+        return eprintln!("not tested: temporary files have no extended attributes here");
+    }
     assert!(matches!(read_all(&store, block).await, Err(StoreError::Failed { .. })), "one of the two is wrong");
     assert_eq!(read_all(&store, block).await.unwrap(), content, "it was the note");
 }

@@ -17,7 +17,7 @@ pub(super) struct Checker {
 }
 
 /// Bytes that may wait to be hashed.
-const WAITING_BYTES: u32 = 8 << 20;
+const WAITING_BYTES: u32 = 4 << 20;
 
 struct Hashing(Hasher);
 

@@ -20,7 +20,10 @@ use crate::site::config::Limits;
 pub(super) struct Turns(Mutex<Queue>);
 
 /// How often who waits looks for somebody who stands still.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Who has moved nothing at all stands still after a part of the time: many may come at once to say no more.
+const NOTHING_YET: u32 = 5;
 
 struct Queue {
     limits: Limits,
@@ -31,8 +34,10 @@ struct Queue {
 
 struct Running {
     who: Who,
-    /// When it moved something, or had its turn.
-    moved: Instant,
+    /// When it had its turn.
+    since: Instant,
+    /// When it moved something.
+    moved: Option<Instant>,
 }
 
 struct Waiter {
@@ -115,7 +120,7 @@ impl Turn {
     pub(super) async fn moved(&mut self) {
         let lost = match self.turns.lock().running.get_mut(&self.id) {
             Some(running) => {
-                running.moved = Instant::now();
+                running.moved = Some(Instant::now());
                 None
             }
             None => self.who.take(),
@@ -131,13 +136,16 @@ impl Turn {
 }
 
 impl Queue {
-    /// Gives turns to whoever may have one; takes them from those who stand still, if that helps somebody.
+    /// Gives turns to whoever may have one; takes them from those who stand still while somebody waits.
     fn admit(&mut self) {
         self.grant();
         if !self.waiting.is_empty() {
             let running = self.running.len();
             let still = self.limits.turn;
-            self.running.retain(|_, running| running.moved.elapsed() < still);
+            self.running.retain(|_, running| match running.moved {
+                Some(moved) => moved.elapsed() < still,
+                None => running.since.elapsed() < still / NOTHING_YET,
+            });
             if self.running.len() < running {
                 self.grant();
             }
@@ -163,7 +171,7 @@ impl Queue {
             let Some(next) = next.map(|(position, _)| position) else { return };
             let Some(waiter) = self.waiting.remove(next) else { return };
             if waiter.grant.send(()).is_ok() {
-                self.running.insert(waiter.id, Running { who: waiter.who, moved: Instant::now() });
+                self.running.insert(waiter.id, Running { who: waiter.who, since: Instant::now(), moved: None });
             }
         }
     }
@@ -275,19 +283,22 @@ mod tests {
     #[tokio::test]
     async fn who_stands_still_loses_the_turn_to_whoever_waits() {
         let turns = turns("transfers = 2\n[limits.each_user]\ntransfers = 1");
+        let still_for = Duration::from_secs(1);
         let (mut still, alice, bob) = (turns.take(&user("alice")).await.unwrap(), user("alice"), user("bob"));
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(still_for).await;
         still.moved().await;
         assert_eq!(turns.count(), (1, 0), "nobody waits: it keeps the turn");
         let started = Instant::now();
-        let moving = turns.take(&alice).await.unwrap();
-        assert!(started.elapsed() >= LOOK_EVERY / 2, "it had moved just now");
-        let other = turns.take(&bob).await.unwrap();
+        let mut moving = turns.take(&alice).await.unwrap();
+        moving.moved().await;
+        assert!(started.elapsed() >= still_for / 2, "it had moved just now");
+        let mut other = turns.take(&bob).await.unwrap();
+        other.moved().await;
         let mut waiting = tokio::spawn(async move {
             still.moved().await;
             still
         });
-        assert!(tokio::time::timeout(LOOK_EVERY / 4, &mut waiting).await.is_err(), "it waits for another turn");
+        assert!(tokio::time::timeout(still_for / 4, &mut waiting).await.is_err(), "it waits for another turn");
         drop(moving);
         let again = waiting.await.unwrap();
         assert_eq!(turns.count(), (2, 0));

@@ -14,7 +14,7 @@ use super::temp::Body;
 use super::volume::Volume;
 
 /// Bytes that may wait for the disk, for each block being written.
-const WAITING: u32 = 8 << 20;
+const WAITING: u32 = 4 << 20;
 
 /// A block on its way into the volume.
 pub(super) struct DirWriter {

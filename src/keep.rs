@@ -259,6 +259,8 @@ impl KeepStore {
     }
 
     /// Removes an entry; false when there is none. Blocks that nothing else refers to go to the trash.
+    ///
+    /// Nobody finds it any more when this returns. The death of the machine soon after may bring it back, whole.
     pub async fn remove(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
         let (inner, owner, name) = (Arc::clone(&self.inner), owner.to_vec(), name.to_vec());
         self.inner.together(async move { inner.remove(&owner, &name).await }).await

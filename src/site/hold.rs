@@ -75,14 +75,9 @@ impl Site {
         Ok(found.and_then(|(id, key)| Some((Lock(id), Key::parse(&key).ok()?))))
     }
 
-    /// Announces the removal of a key from a node, or returns `None` while the key is locked there.
+    /// Announces the removal of a key from several nodes; `None` for each where the key is locked.
     ///
-    /// The caller ends the removal when it is done, well or not.
-    pub fn begin_removal(&self, node: &Uuid, key: &Key) -> Result<Option<Removal>, SiteError> {
-        Ok(self.begin_removals(std::slice::from_ref(node), key)?.pop().flatten())
-    }
-
-    /// Announces the removal of a key from several nodes, as [`Site::begin_removal`] does for each.
+    /// The caller ends each removal when it is done, well or not.
     pub fn begin_removals(&self, nodes: &[Uuid], key: &Key) -> Result<Vec<Option<Removal>>, SiteError> {
         let now = self.now()?;
         self.database().write_fleeting(|transaction| {
@@ -133,6 +128,13 @@ pub(super) fn live(
     let select = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE key = ?1 AND node = ?2 AND deadline > ?3)");
     let mut statement = connection.prepare_cached(&select)?;
     statement.query_row(params![key.as_bytes(), node.as_bytes(), now], |row| row.get(0))
+}
+
+#[cfg(test)]
+impl Site {
+    pub(super) fn begin_removal(&self, node: &Uuid, key: &Key) -> Result<Option<Removal>, SiteError> {
+        Ok(self.begin_removals(std::slice::from_ref(node), key)?.pop().flatten())
+    }
 }
 
 #[cfg(test)]

@@ -28,11 +28,13 @@ def tell():
 def cut(*ends):
     for end in ends:
         try:
-            # No orderly end: what is in the buffers is lost, as with a line that breaks.
+            # No orderly end: what is in the buffers is lost, as with a line that breaks. Only the close tells the peer:
+            # one that is shut down but stays open lets it send until the window is full, and then wait for ever.
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             end.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
+        end.close()
 
 
 def forward(source, sink, direction):

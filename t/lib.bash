@@ -57,10 +57,18 @@ use_old_annex() { use_annex "$ROOT/.peers/old/usr/bin"; }
 
 # stop_everything: ends what the test started, and lets bats remove the test's directory.
 stop_everything() {
-    local pid
+    local pid log
+    # What a failed test's daemon had to say is shown with it.
+    for log in "$TMP"/*.log; do
+        if [ -z "${BATS_TEST_COMPLETED:-}" ] && [ -s "$log" ]; then
+            printf 'the end of %s:\n' "${log##*/}"
+            tail -n 25 "$log" | cut -c 1-400
+        fi
+    done
     stop_sshd
-    # The last are programs of ours that outlived the git-annex that started them.
-    for pid in $(jobs -p) $(pgrep -f "^$BIN/"); do
+    # Only jobs that run: the id of one that ended may be that of another test's process by now. The last are programs of
+    # ours that outlived the git-annex that started them.
+    for pid in $(jobs -pr) $(pgrep -f "^$BIN/"); do
         kill_tree "$pid"
     done
     [ ! -d "$HOME/.gnupg" ] || gpgconf --kill all

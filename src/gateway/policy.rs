@@ -80,7 +80,7 @@ impl Gateway {
         let nodes: Vec<Share> = nodes.iter().map(|member| Share::of_quota(member.uuid.clone())).collect();
         let held = move || {
             let needed = size.saturating_mul(nodes.len() as u64);
-            let room = site.hold_room(&gateway.0.identity.gateway, &key, size, &nodes, None)?;
+            let (room, _) = site.hold_room(&gateway.0.identity.gateway, &key, size, &nodes, None)?;
             let reserved = Reserved::new(&site, room.clone());
             // In this order, an upload that ends in between counts twice, and never not at all. So a few looks.
             let mut refusal = None;

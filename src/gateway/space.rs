@@ -81,9 +81,7 @@ impl Admission {
         let (site, repo, key) = (gateway.0.site.clone(), gateway.0.identity.gateway.clone(), key.clone());
         let earlier = self.held();
         let held = blocking(move || {
-            let room = site.hold_room(&repo, &key, size, &shares, earlier.as_ref())?;
-            let under = shares.iter().map(|share| site.room_under_way(&room, &share.name, &share.place));
-            let under = under.collect::<Result<Vec<Under>, _>>()?;
+            let (room, under) = site.hold_room(&repo, &key, size, &shares, earlier.as_ref())?;
             Ok::<_, GatewayError>((room, shares, under))
         });
         let (room, shares, under) = held.await?;

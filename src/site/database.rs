@@ -83,6 +83,33 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (node, key)) WITHOUT ROWID;
     CREATE INDEX known_removed ON known (at) WHERE removed = 1;
 ",
+    // What is under way is summed up as it changes: looking through all of it at each upload took longer than the upload.
+    "
+    DROP TABLE room;
+    CREATE TABLE room (
+        key BLOB NOT NULL, node BLOB NOT NULL, repo BLOB NOT NULL, number INTEGER NOT NULL, deadline INTEGER NOT NULL,
+        name TEXT NOT NULL, place TEXT NOT NULL, bytes INTEGER NOT NULL, rest INTEGER NOT NULL,
+        PRIMARY KEY (key, node)) WITHOUT ROWID;
+    CREATE INDEX room_number ON room (repo, number, bytes);
+    CREATE INDEX room_deadline ON room (deadline);
+    CREATE TABLE room_sum (
+        node BLOB NOT NULL, name TEXT NOT NULL, place TEXT NOT NULL, bytes INTEGER NOT NULL, rest INTEGER NOT NULL,
+        PRIMARY KEY (node, name, place)) WITHOUT ROWID;
+    CREATE TRIGGER room_held AFTER INSERT ON room BEGIN
+        INSERT INTO room_sum VALUES (NEW.node, NEW.name, NEW.place, NEW.bytes, NEW.rest)
+        ON CONFLICT DO UPDATE SET bytes = bytes + NEW.bytes, rest = rest + NEW.rest;
+    END;
+    CREATE TRIGGER room_released AFTER DELETE ON room BEGIN
+        UPDATE room_sum SET bytes = bytes - OLD.bytes, rest = rest - OLD.rest
+        WHERE node = OLD.node AND name = OLD.name AND place = OLD.place;
+    END;
+    CREATE TRIGGER room_changed AFTER UPDATE OF name, place, bytes, rest ON room BEGIN
+        UPDATE room_sum SET bytes = bytes - OLD.bytes, rest = rest - OLD.rest
+        WHERE node = OLD.node AND name = OLD.name AND place = OLD.place;
+        INSERT INTO room_sum VALUES (NEW.node, NEW.name, NEW.place, NEW.bytes, NEW.rest)
+        ON CONFLICT DO UPDATE SET bytes = bytes + NEW.bytes, rest = rest + NEW.rest;
+    END;
+",
 ];
 
 impl Database {

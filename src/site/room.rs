@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{Site, SiteError};
 
@@ -18,8 +18,6 @@ pub struct Room {
     repo: Uuid,
     /// Who came before counts under a quota.
     number: u64,
-    /// Who came before counts on a disk: where nodes and their places are known only later, that is another order.
-    turn: u64,
 }
 
 /// What one node has of an upload's room.
@@ -60,7 +58,8 @@ impl Share {
 impl Site {
     /// Holds room in a repository (named by its gateway) for an upload of a key to these nodes, `bytes` on each.
     ///
-    /// What the upload holds already, `earlier`, becomes part of it.
+    /// What the upload holds already, `earlier`, becomes part of it. Returns what uploads that came before will need of
+    /// each node and of its place, in all repositories; in the order of the shares.
     pub fn hold_room(
         &self,
         repo: &Uuid,
@@ -68,36 +67,31 @@ impl Site {
         bytes: u64,
         shares: &[Share],
         earlier: Option<&Room>,
-    ) -> Result<Room, SiteError> {
+    ) -> Result<(Room, Vec<Under>), SiteError> {
         let now = self.now()?;
-        let upsert = "INSERT INTO room (node, key, repo, number, bytes, deadline, name, place, rest, turn)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (node, key) DO UPDATE
-            SET number = ?4, bytes = ?5, deadline = ?6, name = ?7, place = ?8, rest = ?9, turn = ?10";
+        let newest = "SELECT coalesce(max(number), 0) FROM room WHERE repo = ?1";
+        let upsert = "INSERT INTO room (key, node, repo, number, deadline, name, place, bytes, rest)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO UPDATE
+            SET number = ?4, deadline = ?5, name = ?6, place = ?7, bytes = ?8, rest = ?9";
+        let (bytes, deadline) = (bytes.min(MOST), now + HELD_SECONDS);
         self.database().write_fleeting(|transaction| {
             transaction.prepare_cached("DELETE FROM room WHERE deadline <= ?1")?.execute([now])?;
-            let newest = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u64>(0)? + 1, row.get::<_, u64>(1)? + 1));
-            let (number, turn) = transaction
-                .prepare_cached("SELECT coalesce(max(number), 0), coalesce(max(turn), 0) FROM room")?
-                .query_row([], newest)?;
-            let number = earlier.map_or(number, |earlier| earlier.number);
+            let number = match earlier {
+                Some(earlier) => earlier.number,
+                None => {
+                    let newest: u64 =
+                        transaction.prepare_cached(newest)?.query_row([repo.as_bytes()], |row| row.get(0))?;
+                    newest + 1
+                }
+            };
             let mut statement = transaction.prepare_cached(upsert)?;
             for Share { node, name, place, rest } in shares {
-                let (bytes, rest, deadline) = (bytes.min(MOST), (*rest).min(MOST), now + HELD_SECONDS);
-                let row = params![
-                    node.as_bytes(),
-                    key.as_bytes(),
-                    repo.as_bytes(),
-                    number,
-                    bytes,
-                    deadline,
-                    name,
-                    place,
-                    rest,
-                    turn
-                ];
-                statement.execute(row)?;
+                let (key, node, repo, rest) = (key.as_bytes(), node.as_bytes(), repo.as_bytes(), (*rest).min(MOST));
+                statement.execute(params![key, node, repo, number, deadline, name, place, bytes, rest])?;
             }
-            Ok(Room { repo: repo.clone(), number, turn })
+            let unders =
+                shares.iter().map(|share| under(transaction, share, shares, bytes)).collect::<Result<_, _>>()?;
+            Ok((Room { repo: repo.clone(), number }, unders))
         })
     }
 
@@ -109,22 +103,14 @@ impl Site {
         })
     }
 
-    /// Returns what uploads that came before this one will need of a node, by its name, and of its place; in all
-    /// repositories.
-    pub fn room_under_way(&self, room: &Room, name: &str, place: &str) -> Result<Under, SiteError> {
-        let select = "SELECT coalesce(sum(CASE place WHEN ?2 THEN rest ELSE 0 END), 0),
-            coalesce(sum(CASE name WHEN ?1 THEN bytes ELSE 0 END), 0) FROM room WHERE turn < ?3";
-        self.database().read(|connection| {
-            connection.prepare_cached(select)?.query_row(params![name, place, room.turn], |row| {
-                Ok(Under { at_place: row.get(0)?, to_node: row.get(1)? })
-            })
-        })
-    }
-
     /// Returns what uploads under way bring to each node of a repository, those of this key left out.
     pub fn uploads_under_way(&self, key: &Key) -> Result<HashMap<Uuid, u64>, SiteError> {
         let now = self.now()?;
-        let select = "SELECT node, sum(bytes) FROM room WHERE name != '' AND key != ?1 AND deadline > ?2 GROUP BY node";
+        let select = "SELECT node, sum(bytes) FROM (
+            SELECT node, bytes FROM room_sum WHERE name != ''
+            UNION ALL SELECT node, -bytes FROM room WHERE name != '' AND deadline <= ?2
+            UNION ALL SELECT node, -bytes FROM room WHERE name != '' AND key = ?1 AND deadline > ?2)
+            GROUP BY node HAVING sum(bytes) > 0";
         self.database().read(|connection| {
             let mut statement = connection.prepare_cached(select)?;
             let rows = statement
@@ -141,7 +127,9 @@ impl Site {
     /// Returns how many bytes have still to come to each node, by name.
     pub fn reserved(&self) -> Result<HashMap<String, u64>, SiteError> {
         let now = self.now()?;
-        let select = "SELECT name, sum(rest) FROM room WHERE deadline > ?1 GROUP BY name";
+        let select = "SELECT name, sum(rest) FROM (
+            SELECT name, rest FROM room_sum UNION ALL SELECT name, -rest FROM room WHERE deadline <= ?1)
+            GROUP BY name HAVING sum(rest) > 0";
         self.database().read(|connection| {
             let mut statement = connection.prepare_cached(select)?;
             statement.query_map([now], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
@@ -180,6 +168,18 @@ impl Site {
     }
 }
 
+/// Returns what others need of a node and of its place, where `shares` with `bytes` each are the upload's own.
+fn under(connection: &Connection, share: &Share, shares: &[Share], bytes: u64) -> Result<Under, rusqlite::Error> {
+    let select = "SELECT coalesce(sum(CASE place WHEN ?2 THEN rest ELSE 0 END), 0),
+        coalesce(sum(CASE name WHEN ?1 THEN bytes ELSE 0 END), 0) FROM room_sum";
+    let all = connection
+        .prepare_cached(select)?
+        .query_row([&share.name, &share.place], |row| Ok(Under { at_place: row.get(0)?, to_node: row.get(1)? }))?;
+    let at_place = shares.iter().filter(|own| own.place == share.place).map(|own| own.rest.min(MOST)).sum();
+    let to_node = bytes * shares.iter().filter(|own| own.name == share.name).count() as u64;
+    Ok(Under { at_place: all.at_place.saturating_sub(at_place), to_node: all.to_node.saturating_sub(to_node) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,22 +194,24 @@ mod tests {
         let site = Site::init(&dir.path().join("site"), &[]).unwrap();
         let (repo, nodes) = (uuid("repo"), [uuid("a"), uuid("b")].map(Share::of_quota));
         let key = |name: &str| Key::parse(name.as_bytes()).unwrap();
-        let first = site.hold_room(&repo, &key("WORM-s10--x"), 10, &nodes, None).unwrap();
-        let second = site.hold_room(&repo, &key("WORM-s5--y"), 5, &nodes[..1], None).unwrap();
-        let elsewhere =
-            site.hold_room(&uuid("other"), &key("WORM-s5--y"), 5, &[Share::of_quota(uuid("c"))], None).unwrap();
+        let hold = |repo: &Uuid, name: &str, bytes, shares: &[Share]| {
+            site.hold_room(repo, &key(name), bytes, shares, None).unwrap().0
+        };
+        let first = hold(&repo, "WORM-s10--x", 10, &nodes);
+        let second = hold(&repo, "WORM-s5--y", 5, &nodes[..1]);
+        let elsewhere = hold(&uuid("other"), "WORM-s5--y", 5, &[Share::of_quota(uuid("c"))]);
         assert_eq!(site.room_before(&first).unwrap(), 0);
         assert_eq!(site.room_before(&second).unwrap(), 20);
         assert_eq!(site.room_before(&elsewhere).unwrap(), 0);
         site.renew_room(&first, 3).unwrap();
         // The same content comes again, to one of the two nodes: it takes that room over, and no room twice.
-        let again = site.hold_room(&repo, &key("WORM-s10--x"), 10, &nodes[..1], None).unwrap();
+        let again = hold(&repo, "WORM-s10--x", 10, &nodes[..1]);
         assert_eq!(site.room_before(&again).unwrap(), 15);
         site.release_room(&first).unwrap();
         assert_eq!(site.room_before(&again).unwrap(), 5);
         site.release_room(&second).unwrap();
         site.release_room(&again).unwrap();
-        let last = site.hold_room(&repo, &key("WORM-s1--z"), 1, &nodes, None).unwrap();
+        let last = hold(&repo, "WORM-s1--z", 1, &nodes);
         assert_eq!(site.room_before(&last).unwrap(), 0);
     }
 
@@ -222,36 +224,40 @@ mod tests {
             let (node, name, place) = (uuid(node), name.to_owned(), place.to_owned());
             Share { node, name, place, rest }
         };
+        let hold = |repo: &str, name: &str, bytes, shares: &[Share], earlier: Option<&Room>| {
+            site.hold_room(&uuid(repo), &key(name), bytes, shares, earlier).unwrap()
+        };
         let both = [share("one", "a", "device 1", 60), share("two", "b", "device 1", 100)];
-        let first = site.hold_room(&uuid("repo"), &key("WORM-s100--x"), 100, &both, None).unwrap();
-        let there = [share("three", "a", "device 1", 7)];
-        let second = site.hold_room(&uuid("other"), &key("WORM-s7--y"), 7, &there, None).unwrap();
-        assert_eq!(site.room_under_way(&first, "a", "device 1").unwrap(), Under::default());
-        assert_eq!(site.room_under_way(&second, "a", "device 1").unwrap(), Under { at_place: 160, to_node: 100 });
-        assert_eq!(site.room_under_way(&second, "c", "device 2").unwrap(), Under::default());
+        let (first, none) = hold("repo", "WORM-s100--x", 100, &both, None);
+        assert_eq!(none, [Under::default(), Under::default()], "its own is not in its way");
+        let there = [share("three", "a", "device 1", 7), share("four", "c", "device 2", 7)];
+        let (second, under) = hold("other", "WORM-s7--y", 7, &there, None);
+        assert_eq!(under, [Under { at_place: 160, to_node: 100 }, Under::default()]);
+        site.release_shares(&second, &[uuid("four")]).unwrap();
         site.renew_room(&first, 80).unwrap();
-        assert_eq!(site.room_under_way(&second, "b", "device 1").unwrap(), Under { at_place: 140, to_node: 100 });
-        assert_eq!(site.reserved().unwrap(), HashMap::from([("a".to_owned(), 67), ("b".to_owned(), 80)]));
+        let (second, under) = hold("other", "WORM-s7--y", 7, &[share("three", "b", "device 1", 7)], Some(&second));
+        assert_eq!(
+            under,
+            [Under { at_place: 140, to_node: 100 }],
+            "what has come needs no more room, on its node it counts"
+        );
+        assert_eq!(site.reserved().unwrap(), HashMap::from([("a".to_owned(), 60), ("b".to_owned(), 87)]));
         let coming = site.uploads_under_way(&key("WORM-s7--y")).unwrap();
         assert_eq!(coming, HashMap::from([(uuid("one"), 100), (uuid("two"), 100)]));
         // Under a quota first, and on a disk later: each time in its order.
-        let quota =
-            site.hold_room(&uuid("repo"), &key("WORM-s5--z"), 5, &[Share::of_quota(uuid("one"))], None).unwrap();
-        let fourth =
-            site.hold_room(&uuid("repo"), &key("WORM-s9--w"), 9, &[Share::of_quota(uuid("one"))], None).unwrap();
-        let third =
-            site.hold_room(&uuid("repo"), &key("WORM-s5--z"), 5, &[share("one", "a", "device 1", 5)], Some(&quota));
+        let (quota, _) = hold("repo", "WORM-s5--z", 5, &[Share::of_quota(uuid("one"))], None);
+        let (fourth, _) = hold("repo", "WORM-s9--w", 9, &[Share::of_quota(uuid("one"))], None);
+        let (third, under) = hold("repo", "WORM-s5--z", 5, &[share("one", "a", "device 1", 5)], Some(&quota));
+        assert_eq!(third, quota);
         assert_eq!(site.room_before(&fourth).unwrap(), 205);
-        assert_eq!(
-            site.room_under_way(&third.unwrap(), "a", "device 1").unwrap(),
-            Under { at_place: 147, to_node: 107 }
-        );
-        site.release_room(&quota).unwrap();
+        assert_eq!(under, [Under { at_place: 147, to_node: 100 }]);
+        site.release_room(&third).unwrap();
         site.release_room(&fourth).unwrap();
         site.release_shares(&first, &[uuid("two")]).unwrap();
-        assert_eq!(site.reserved().unwrap().get("b"), None);
+        assert_eq!(site.reserved().unwrap().get("b"), Some(&7));
         site.release_room(&first).unwrap();
         site.release_room(&second).unwrap();
         assert!(site.reserved().unwrap().is_empty());
+        assert!(site.uploads_under_way(&key("WORM-s1--n")).unwrap().is_empty());
     }
 }

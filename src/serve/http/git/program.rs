@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::input::Input;
@@ -69,22 +69,33 @@ pub(super) async fn run(hub: &Hub, mut run: Run) -> Result<Body, Refused> {
     run.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = run.command.spawn().map_err(|error| Refused::failed(Broken::Program(error)))?;
     let (sender, mut pieces) = mpsc::channel(PIECES);
-    hub.shutdown().running.spawn(attend(hub.clone(), run, child, sender));
-    let first = match pieces.recv().await {
-        None => return Ok(Body::empty()),
-        Some(first) => first.map_err(Refused::failed)?,
+    let (outcome, ended) = oneshot::channel();
+    hub.shutdown().running.spawn(attend(hub.clone(), run, child, sender, outcome));
+    let Some(first) = pieces.recv().await else {
+        return ended.await.unwrap_or_else(|_| cut_off()).map(|()| Body::empty()).map_err(Refused::failed);
     };
-    let rest = stream::unfold((Some(Ok(first)), pieces), |(first, mut pieces)| async move {
-        let piece = if first.is_some() { first } else { pieces.recv().await };
-        piece.map(|piece| (piece, (None, pieces)))
+    let rest = stream::unfold(Some((Some(first), pieces, ended)), |state| async move {
+        let (first, mut pieces, ended) = state?;
+        if let Some(piece) = if first.is_some() { first } else { pieces.recv().await } {
+            return Some((Ok(piece), Some((None, pieces, ended))));
+        }
+        // A response that was cut off must not look complete.
+        ended.await.unwrap_or_else(|_| cut_off()).err().map(|problem| (Err(problem), None))
     });
     Ok(Body::from_stream(rest))
 }
 
-type Pieces = mpsc::Sender<Result<Bytes, String>>;
+type Pieces = mpsc::Sender<Bytes>;
+
+/// How an exchange ended.
+type Outcome = Result<(), String>;
+
+fn cut_off() -> Outcome {
+    Err("the exchange was cut off".to_owned())
+}
 
 /// Stays with the program until it has ended and everything that it says was passed on.
-async fn attend(hub: Hub, run: Run, mut child: Child, pieces: Pieces) {
+async fn attend(hub: Hub, run: Run, mut child: Child, pieces: Pieces, outcome: oneshot::Sender<Outcome>) {
     let Run { service, who, hosted, head, input, .. } = run;
     let stalled = hub.site().config().limits.stalled;
     let (mut messages, mut said) = (Vec::new(), 0);
@@ -111,25 +122,21 @@ async fn attend(hub: Hub, run: Run, mut child: Child, pieces: Pieces) {
     }
     let words =
         String::from_utf8_lossy(&messages).replace(&hosted.repo.git.dir().display().to_string(), &name.to_string());
+    let broken = talked.is_err();
     let problem = match (talked, status) {
         (Ok(()), Ok(status)) if status.success() => None,
         (Ok(()), Ok(status)) => Some(format!("git {}: {}", plain(service), failure(&words, status))),
         (Ok(()), Err(error)) => Some(Broken::Program(error).to_string()),
-        (Err(broken), _) => {
-            // The response must not look complete.
-            let _ = pieces.try_send(Err(broken.to_string()));
-            Some(broken.to_string())
-        }
+        (Err(broken), _) => Some(broken.to_string()),
     };
     let reason = problem.as_deref().unwrap_or_default();
     tracing::info!(
         target: "annex_keep::request", user = %who, repository = %name, door = "http", operation = plain(service),
         bytes = said, outcome = if problem.is_none() { "done" } else { "failed" }, reason
     );
-    // What the program said before it failed stands in git's own protocol, whose reader knows what is missing.
-    if let Some(problem) = problem.filter(|_| said == 0) {
-        let _ = pieces.try_send(Err(problem));
-    }
+    // What a program said before it failed stands in git's own protocol, whose reader knows what is missing.
+    let problem = problem.filter(|_| broken || said == 0);
+    let _ = outcome.send(problem.map_or(Ok(()), Err));
 }
 
 fn failure(words: &str, status: ExitStatus) -> String {
@@ -181,7 +188,7 @@ async fn pass_on(
         // Not alone: a program that fails at once is to be told by the status.
         let head = std::mem::take(&mut head);
         for piece in [head, buffer.freeze()].into_iter().filter(|piece| !piece.is_empty()) {
-            pieces.send_timeout(Ok(piece), stalled).await.map_err(|error| match error {
+            pieces.send_timeout(piece, stalled).await.map_err(|error| match error {
                 mpsc::error::SendTimeoutError::Timeout(_) => Broken::Stalled,
                 mpsc::error::SendTimeoutError::Closed(_) => Broken::Gone,
             })?;

@@ -38,6 +38,9 @@ pub enum WireError {
 const READ_BYTES: usize = 256 << 10;
 /// How much is read at once while only lines are expected.
 const LINE_BYTES: usize = 4 << 10;
+/// A buffer is filled until less than this is free in it. What a pipe gives at once, all the same, is a quarter of a buffer:
+/// in one of its own it would keep four times its size from others for as long as anybody has it.
+const FREE_BYTES: usize = 32 << 10;
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
     /// Makes an end that reads and writes these; nothing is read yet.
@@ -62,6 +65,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
                 }
                 continue;
             }
+            if self.input.capacity() > LINE_BYTES {
+                // Who only waits for a line keeps no buffer for data.
+                self.input = BytesMut::new();
+            }
             if self.fill(LINE_BYTES).await? == 0 {
                 return if self.decoder.is_between_lines() { Ok(None) } else { Err(WireError::Cut) };
             }
@@ -79,7 +86,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
             return Ok(None);
         }
         while self.input.is_empty() {
-            if self.fill(READ_BYTES).await? == 0 {
+            let left = usize::try_from(self.decoder.data_left()).unwrap_or(READ_BYTES);
+            if self.fill(left.saturating_add(LINE_BYTES).min(READ_BYTES)).await? == 0 {
                 return Err(WireError::Cut);
             }
         }
@@ -130,7 +138,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
     }
 
     async fn fill(&mut self, room: usize) -> Result<usize, WireError> {
-        self.input.reserve(room);
+        if self.input.capacity() - self.input.len() < room.min(FREE_BYTES) {
+            self.input.reserve(room);
+        }
         Ok(self.reader.read_buf(&mut self.input).await?)
     }
 }

@@ -1,5 +1,6 @@
 //! A stream of bytes cut into blocks, with the MD5 of each, and the BLAKE3 of large ones.
 
+use std::num::NonZero;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -56,9 +57,14 @@ pub struct BlockDigest(Shared<BoxFuture<'static, Option<Digest>>>);
 #[error("the digest of a block was lost")]
 pub struct DigestLost;
 
-/// Bytes that wait to be hashed: as much as a block, so that a second block can be hashed while the first one still is. All
-/// uploads share them, since more that wait are not hashed any sooner.
-static WAITING: LazyLock<Budget> = LazyLock::new(|| Budget::new(MAX_BLOCK));
+/// Bytes that wait to be hashed: up to as much as a block, so that a second block can be hashed while the first one still is.
+/// All uploads share them, since more that wait are not hashed any sooner; and few cores have no time for a second block.
+static WAITING: LazyLock<Budget> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    Budget::new(u32::try_from(cores).unwrap_or(u32::MAX).saturating_mul(WAITING_FOR_A_CORE).min(MAX_BLOCK))
+});
+
+const WAITING_FOR_A_CORE: u32 = 8 << 20;
 
 /// Blocks larger than this have a BLAKE3, too.
 pub const LARGE_BLOCK: u32 = 1 << 20;

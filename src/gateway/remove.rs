@@ -36,15 +36,13 @@ impl Gateway {
         let (site, removed_key) = (self.0.site.clone(), key.clone());
         let uuids: Vec<Uuid> = members.iter().map(|member| member.uuid.clone()).collect();
         let announced = blocking(move || site.begin_removals(&uuids, &removed_key)).await?;
-        let each = members.iter().zip(announced).map(|(member, removal)| async move {
-            let outcome = self.remove_from(member, key, before, removal.is_some()).await;
-            match removal {
-                Some(removal) => (member, self.ended(removal).await.and(outcome)),
-                None => (member, outcome),
-            }
+        let each = members.iter().zip(&announced).map(|(member, removal)| async move {
+            (member, self.remove_from(member, key, before, removal.is_some()).await)
         });
+        let outcomes = join_all(each).await;
+        self.end(announced.into_iter().flatten().collect()).await;
         let mut removed = Removed { gone: Vec::new(), failures: Vec::new(), only_refused: true };
-        for (member, outcome) in join_all(each).await {
+        for (member, outcome) in outcomes {
             match outcome {
                 Ok(others) => {
                     removed.gone.push(member.uuid.clone());
@@ -99,8 +97,11 @@ impl Gateway {
         self.remove_forgotten(member, key).await.map_err(Kept::Failed)
     }
 
-    async fn ended(&self, removal: Removal) -> Result<(), Kept> {
+    /// Ends what was announced. What is gone is gone, also if that fails: locks are refused then, up to the deadline.
+    async fn end(&self, removals: Vec<Removal>) {
         let site = self.0.site.clone();
-        blocking(move || site.end_removal(&removal)).await.map_err(|error| Kept::Failed(error.into()))
+        if let Err(error) = blocking(move || site.end_removals(&removals)).await {
+            tracing::error!("ending removals: {error}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use super::{Gateway, GatewayError, Member};
 use crate::annex::BranchError;
 use crate::node::{NodeError, Space};
 use crate::site::room::{Share, Under};
+use crate::site::{Site, SiteError};
 use crate::task::blocking;
 
 /// What is known about the room of one node for one upload.
@@ -24,6 +25,12 @@ struct Room {
     /// Bytes of the content that have still to come.
     rest: u64,
 }
+
+/// Content of which so many fit is small.
+const MANY: u64 = 1000;
+
+/// No content is small that is larger.
+const SMALL: u64 = 1 << 20;
 
 impl Gateway {
     /// Looks how much room a node has. One that cannot say is asked no further: storing there will tell.
@@ -62,6 +69,8 @@ impl Gateway {
 
 impl Admission {
     /// Holds room for `size` bytes on nodes, of which each has the first ones already; returns those without room.
+    ///
+    /// Small content holds none: telling all processes of it takes a tenth of the time that its upload does.
     pub(super) async fn hold_space(
         &mut self,
         gateway: &Gateway,
@@ -80,11 +89,16 @@ impl Admission {
         let shares: Vec<Share> = shares.collect();
         let (site, repo, key) = (gateway.0.site.clone(), gateway.0.identity.gateway.clone(), key.clone());
         let earlier = self.held();
+        let frees: Vec<Option<u64>> = rooms.iter().map(|room| room.space.map(|space| space.free)).collect();
+        let counted = earlier.is_some() || size > SMALL || rooms.iter().any(|room| room.held.is_some());
         let held = blocking(move || {
+            if !counted && many_fit(&site, &shares, &frees)? {
+                return Ok(None);
+            }
             let (room, under) = site.hold_room(&repo, &key, size, &shares, earlier.as_ref())?;
-            Ok::<_, GatewayError>((room, shares, under))
+            Ok::<_, GatewayError>(Some((room, shares, under)))
         });
-        let (room, shares, under) = held.await?;
+        let Some((room, shares, under)) = held.await? else { return Ok(Vec::new()) };
         self.hold(&gateway.0.site, room.clone());
         let mut taken: HashMap<&str, u64> = HashMap::new();
         let (mut refused, mut released) = (Vec::new(), Vec::new());
@@ -135,6 +149,18 @@ impl Room {
     }
 }
 
+/// Tells whether many contents like this one fit beside uploads under way, wherever that is known. Blocks.
+fn many_fit(site: &Site, shares: &[Share], frees: &[Option<u64>]) -> Result<bool, SiteError> {
+    for (share, free) in shares.iter().zip(frees) {
+        if let Some(free) = free
+            && free.saturating_sub(site.room_held_at(&share.place)?) / MANY < share.rest
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Returns a name for what shares its room: a file system, or else the node by itself.
 fn place(member: &Member, space: Option<Space>) -> String {
     match space.and_then(|space| space.device) {
@@ -145,6 +171,8 @@ fn place(member: &Member, space: Option<Space>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use annex_protocol::uuid::Uuid;
+
     use super::*;
 
     fn room(free: u64, held: Option<(u64, u64)>, rest: u64) -> Room {
@@ -165,6 +193,22 @@ mod tests {
             told,
             "100 bytes are free, of which 50 bytes are for uploads under way, and this key needs 80 bytes"
         );
+    }
+
+    #[test]
+    fn small_is_what_fits_a_thousand_times_beside_uploads_under_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        let node = |name: &str| Uuid::parse(name.as_bytes()).unwrap();
+        let share = |rest| Share { node: node("n"), name: "n".to_owned(), place: "device 1".to_owned(), rest };
+        assert!(many_fit(&site, &[share(10)], &[Some(10_000)]).unwrap());
+        assert!(!many_fit(&site, &[share(11)], &[Some(10_000)]).unwrap());
+        assert!(many_fit(&site, &[share(11)], &[None]).unwrap(), "nothing is known about it");
+        assert!(!many_fit(&site, &[share(10), share(11)], &[None, Some(10_000)]).unwrap());
+        let key = Key::parse(b"WORM-s900--x").unwrap();
+        site.hold_room(&node("repo"), &key, 900, &[share(900)], None).unwrap();
+        assert!(!many_fit(&site, &[share(10)], &[Some(10_000)]).unwrap(), "somebody else needs some of it");
+        assert!(many_fit(&site, &[share(9)], &[Some(10_000)]).unwrap());
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Site {
 
     /// Gives a lock back.
     pub fn unlock(&self, lock: &Lock) -> Result<(), SiteError> {
-        self.leave("content_lock", lock.0)
+        self.leave("content_lock", [lock.0])
     }
 
     /// Returns how many content locks hold now.
@@ -77,7 +77,7 @@ impl Site {
 
     /// Announces the removal of a key from several nodes; `None` for each where the key is locked.
     ///
-    /// The caller ends each removal when it is done, well or not.
+    /// The caller ends the removals when they are done, well or not.
     pub fn begin_removals(&self, nodes: &[Uuid], key: &Key) -> Result<Vec<Option<Removal>>, SiteError> {
         let now = self.now()?;
         self.database().write_fleeting(|transaction| {
@@ -86,15 +86,16 @@ impl Site {
         })
     }
 
-    /// Ends a removal.
-    pub fn end_removal(&self, removal: &Removal) -> Result<(), SiteError> {
-        self.leave("removal", removal.0)
+    /// Ends removals.
+    pub fn end_removals(&self, removals: &[Removal]) -> Result<(), SiteError> {
+        self.leave("removal", removals.iter().map(|removal| removal.0))
     }
 
-    /// Deletes a row. If the machine ends before that is durable, the row ends by its deadline.
-    fn leave(&self, table: &str, row: i64) -> Result<(), SiteError> {
+    /// Deletes rows. If the machine ends before that is durable, they end by their deadlines.
+    fn leave(&self, table: &str, rows: impl IntoIterator<Item = i64>) -> Result<(), SiteError> {
         self.database().write_fleeting(|transaction| {
-            transaction.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?.execute([row]).map(drop)
+            let mut delete = transaction.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?;
+            rows.into_iter().try_for_each(|row| delete.execute([row]).map(drop))
         })
     }
 }
@@ -158,7 +159,7 @@ mod tests {
 
         let removal = again.begin_removal(&b, &key).unwrap().expect("another node is not locked");
         assert_eq!(site.lock(&b, &key).unwrap(), None, "it is about to go");
-        again.end_removal(&removal).unwrap();
+        again.end_removals(&[removal]).unwrap();
         assert!(site.lock(&b, &key).unwrap().is_some());
 
         site.unlock(&second).unwrap();

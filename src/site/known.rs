@@ -74,7 +74,7 @@ mod tests {
         site.learn(&node, &key, asked + 1).unwrap();
         assert!(!site.knows(&node, &key, 100).unwrap(), "it is just being removed");
         other.forget_known(&node, &key).unwrap();
-        other.end_removal(&removal).unwrap();
+        other.end_removals(&[removal]).unwrap();
         site.learn(&node, &key, asked).unwrap();
         assert!(!site.knows(&node, &key, 100).unwrap(), "the answer is older than the removal");
         site.learn(&node, &key, site.now().unwrap() + 1).unwrap();

@@ -95,6 +95,12 @@ impl Site {
         })
     }
 
+    /// Returns how many bytes have still to come to a place.
+    pub fn room_held_at(&self, place: &str) -> Result<u64, SiteError> {
+        let select = "SELECT coalesce(sum(rest), 0) FROM room_sum WHERE place = ?1";
+        self.database().read(|connection| connection.prepare_cached(select)?.query_row([place], |row| row.get(0)))
+    }
+
     /// Returns how many bytes uploads that came before this one will need.
     pub fn room_before(&self, room: &Room) -> Result<u64, SiteError> {
         let select = "SELECT coalesce(sum(bytes), 0) FROM room WHERE repo = ?1 AND number < ?2";
@@ -242,6 +248,7 @@ mod tests {
             "what has come needs no more room, on its node it counts"
         );
         assert_eq!(site.reserved().unwrap(), HashMap::from([("a".to_owned(), 60), ("b".to_owned(), 87)]));
+        assert_eq!(["device 1", "device 2"].map(|place| site.room_held_at(place).unwrap()), [147, 0]);
         let coming = site.uploads_under_way(&key("WORM-s7--y")).unwrap();
         assert_eq!(coming, HashMap::from([(uuid("one"), 100), (uuid("two"), 100)]));
         // Under a quota first, and on a disk later: each time in its order.

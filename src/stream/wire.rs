@@ -38,6 +38,8 @@ pub enum WireError {
 const READ_BYTES: usize = 256 << 10;
 /// How much is read at once while only lines are expected.
 const LINE_BYTES: usize = 4 << 10;
+/// Data no longer than this goes out together with the lines around it: the other side wakes up once for all.
+const SMALL_BYTES: usize = 16 << 10;
 /// A buffer is filled until less than this is free in it. What a pipe gives at once, all the same, is a quarter of a buffer:
 /// in one of its own it would keep four times its size from others for as long as anybody has it.
 const FREE_BYTES: usize = 32 << 10;
@@ -108,7 +110,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
 
     /// Sends data that was announced. An error if nothing of it moves for as long as `stalled`.
     pub async fn send_data(&mut self, bytes: &[u8], stalled: Duration) -> Result<(), WireError> {
-        if self.output.len() + bytes.len() <= LINE_BYTES {
+        if self.output.len() + bytes.len() <= SMALL_BYTES {
             self.output.extend_from_slice(bytes);
             return Ok(());
         }

@@ -29,6 +29,7 @@ mod feed;
 mod get;
 mod known;
 mod lock;
+mod notice;
 mod policy;
 mod probe;
 mod proof;
@@ -71,6 +72,7 @@ struct Inner {
     named: lock::Named,
     /// How much each repository holds; built when a size limit first asks for it.
     sizes: Mutex<Sizes>,
+    noticed: notice::Noticed,
     /// For nodes that need a complete file.
     spool: LazySpool,
 }
@@ -152,8 +154,12 @@ impl Gateway {
     pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>, spool: LazySpool) -> Self {
         let unwanted = site.config().unwanted;
         let (placement, sizes, named) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let noticed = notice::Noticed::default();
         let cluster = nodes.iter().cloned().collect();
-        Self(Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, named, sizes, spool }), cluster)
+        Self(
+            Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, named, sizes, noticed, spool }),
+            cluster,
+        )
     }
 
     /// Returns the gateway for somebody who came through other gateways: their UUIDs, and those of clusters.

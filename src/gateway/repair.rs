@@ -7,7 +7,6 @@ use annex_protocol::log::LocationLog;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 
-use super::facts::logged;
 use super::policy::Admission;
 use super::{Gateway, GatewayError, Receiving, Target};
 use crate::annex::BranchError;
@@ -112,35 +111,9 @@ impl Gateway {
         }
     }
 
-    fn wanting_of(&self, key: &Key, file: &AssociatedFile, cause: String) -> Wanting {
+    pub(super) fn wanting_of(&self, key: &Key, file: &AssociatedFile, cause: String) -> Wanting {
         let gateway = self.0.identity.gateway.clone();
         Wanting { gateway, key: key.clone(), file: file.clone(), cause, tries: 0 }
-    }
-
-    /// Puts a key that is on one node into the repair queue if others should have it and have it not by the location log.
-    ///
-    /// Whoever asks for presence is told that the key is there, and then stores nothing. The answer does not wait for this.
-    pub(super) fn notice_missing(&self, key: &Key, holder: &Uuid) {
-        let (gateway, asked, holder) = (self.clone(), key.clone(), holder.clone());
-        let look = move || {
-            let mut locations = logged(&gateway.0.branch.read(&asked.branch_path(".log"))?);
-            locations.insert(holder);
-            // What other clusters have stands in no log; a survey asks them.
-            let clusters = gateway.0.nodes.iter().filter(|member| member.uuid.is_cluster());
-            locations.extend(clusters.map(|member| member.uuid.clone()));
-            if gateway.lacks(&asked, &locations)? {
-                let cause = "a node that wants it did not have it when a client asked".to_owned();
-                gateway.0.site.notice_repair(&gateway.wanting_of(&asked, &AssociatedFile::default(), cause))?;
-            }
-            Ok::<_, GatewayError>(())
-        };
-        let key = key.clone();
-        // A process that ends waits for it.
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = look() {
-                tracing::warn!("{key}: looking for missing copies: {error}");
-            }
-        });
     }
 
     /// Looks through all keys by the git-annex branch: those that lack a wanted copy come into the repair queue, and so do
@@ -189,7 +162,7 @@ impl Gateway {
     }
 
     /// Tells whether a key is on a node of the cluster, but not on all that should have it, by the location log.
-    fn lacks(&self, key: &Key, locations: &BTreeSet<Uuid>) -> Result<bool, BranchError> {
+    pub(super) fn lacks(&self, key: &Key, locations: &BTreeSet<Uuid>) -> Result<bool, BranchError> {
         if !self.0.nodes.iter().any(|member| locations.contains(&member.uuid)) {
             return Ok(false);
         }

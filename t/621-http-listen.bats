@@ -167,6 +167,10 @@ config_says() { [ "$(curl -fsS "$HTTP/data/config" | git config -f - annex.url)"
     wait_until 20 pgrep -P "$DAEMON_PID"
     wait_until 20 no_children
     git clone -q "$HTTP/data" clone
+    # Should it read on, it hears no end: what came is not the whole.
+    timeout 60 cat <&7 >answer
+    grep -aq '^HTTP/1.1 200' answer
+    assert_equal "$(tail -c 5 answer | od -An -tx1 | grep -c '30 0d 0a 0d 0a')" 0
     exec 7>&-
 }
 

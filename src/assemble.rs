@@ -76,6 +76,7 @@ impl Assemble for Stores {
                 draining,
                 terms,
                 patience,
+                silence: Arc::default(),
             }
         });
         let spool = self.spool(site);

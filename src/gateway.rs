@@ -4,11 +4,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use annex_protocol::key::Key;
 use annex_protocol::log::{Status, record_locations};
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::sleep;
 
 use crate::annex::placement::PlacementState;
 use crate::annex::sizes::Sizes;
@@ -39,6 +43,7 @@ mod repair;
 mod replace;
 mod route;
 mod scrub;
+mod silence;
 mod space;
 mod start;
 mod surplus;
@@ -54,10 +59,14 @@ pub use remove::Removed;
 pub use repair::{Repaired, Surveyed};
 pub use replace::{Refilled, Stage};
 pub use scrub::Copy;
+pub use silence::Silence;
 
 /// A hosted repository's nodes behind one door, and those of them that are the cluster for whoever asks. Cloning is cheap.
 #[derive(Clone)]
 pub struct Gateway(Arc<Inner>, Arc<[Member]>);
+
+/// A node that has not said for so long whether it has a key is late.
+const LATE: Duration = Duration::from_millis(500);
 
 struct Inner {
     site: Site,
@@ -101,6 +110,8 @@ pub struct Member {
     pub patience: Patience,
     /// On which terms it is used.
     pub terms: Terms,
+    /// Whether it was silent when it was asked last.
+    pub silence: Arc<Silence>,
 }
 
 /// On which terms a node is used.
@@ -197,17 +208,11 @@ impl Gateway {
     /// cluster only a node that the location log names counts as such, so that the others can be stored to.
     pub async fn present(&self, target: Target, key: &Key) -> Result<bool, GatewayError> {
         let mut unknown = Vec::new();
-        for member in self.members(target) {
-            match self.seen(member, key).await {
-                Ok(true) => {
-                    if target == Target::Cluster {
-                        self.notice_missing(key, &member.uuid);
-                    }
-                    return Ok(true);
-                }
-                Ok(false) => {}
-                Err(source) => unknown.push((member, source)),
+        if let Some(holder) = self.holder(self.members(target), key, &mut unknown).await {
+            if target == Target::Cluster {
+                self.notice_missing(key, &holder.uuid);
             }
+            return Ok(true);
         }
         if target == Target::Cluster && !unknown.is_empty() {
             let logged = self.logged(key).await?;
@@ -215,6 +220,32 @@ impl Gateway {
             unknown.retain(|(member, _)| member.uuid.is_cluster() || logged.contains(&member.uuid));
         }
         unknown.pop().map_or(Ok(false), |(member, source)| Err(member.failed(source)))
+    }
+
+    /// Asks nodes one after the other until one has the key; who is late is not waited for before the next one is asked.
+    async fn holder<'a>(
+        &self,
+        members: &'a [Member],
+        key: &Key,
+        unknown: &mut Vec<(&'a Member, NodeError)>,
+    ) -> Option<&'a Member> {
+        let ask = |member: &'a Member| async move { (member, self.seen(member, key).await) };
+        let (mut members, mut asked) = (members.iter(), FuturesUnordered::new());
+        loop {
+            if asked.is_empty() {
+                asked.push(ask(members.next()?));
+            }
+            tokio::select! {
+                biased;
+                Some((member, answer)) = asked.next() => match answer {
+                    Ok(true) => return Some(member),
+                    Ok(false) => {}
+                    Err(source) => unknown.push((member, source)),
+                },
+                () = sleep(LATE), if members.len() > 0 => asked.extend(members.next().map(ask)),
+                else => return None,
+            }
+        }
     }
 
     /// Returns the site's time, by which [`Gateway::remove`] measures its deadline.

@@ -258,3 +258,31 @@ END
     git annex copy -q --to origin-cluster-liar file
     assert_logged "$KEY" "$LIAR" "$(uuid_at far f)"
 }
+
+@test "a node that hangs is waited for once; who answers is heard at once" {
+    annex-keep repo create data --site "$TMP/far"
+    # New conversations hang, too, while there is a file `hang`.
+    printf '#!/bin/sh\n[ ! -e "%s/hang" ] || exec sleep 600\nexec annex-keep shell --site "%s/far" "$@"\n' "$TMP" "$TMP" >"$BIN/far"
+    chmod +x "$BIN/far"
+    node near far "command:far -c 'git-annex-shell p2pstdio /data {client} --uuid {uuid}'" "$(uuid_at far f)" 'cost = 1'
+    sed -i 's/^answer_seconds = .*/answer_seconds = 10/' "$TMP/near/annex-keep.toml"
+    annex-keep repo create data --site "$TMP/near"
+    SITE=$TMP/near
+    start_daemon
+    begin
+    git annex copy -q --to origin file
+    assert_logged "$KEY" n "$(uuid_at far f)"
+    touch "$TMP/hang"
+    pkill -STOP -f "^annex-keep shell --site $TMP/far"
+    # It is the first one asked; the other one has the file, too.
+    timeout 9 git annex checkpresentkey "$KEY" origin
+    for name in one two three; do add_file $name 20K; done
+    git annex copy -q --to origin one two three
+    assert_logged "$KEY" n
+    assert_equal "$(grep -c 'milliseconds=1[0-9][0-9][0-9][0-9] ' "$TMP/daemon.log")" 1
+    grep -q 'no answer in 1 s, nor in the 10 s before' "$TMP/daemon.log"
+    rm "$TMP/hang"
+    add_file four 20K
+    git annex copy -q --to origin four
+    assert_logged "$KEY" n "$(uuid_at far f)"
+}

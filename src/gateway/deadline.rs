@@ -31,7 +31,7 @@ pub(super) async fn answered<T>(
 /// The questions of [`crate::node::Node`], each with its deadline.
 impl Member {
     pub(super) async fn present(&self, key: &Key) -> Result<bool, NodeError> {
-        answered(self.patience.answer, self.node.present(key)).await
+        self.silence.broken_by(self.patience.answer, self.node.present(key)).await
     }
 
     pub(super) async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
@@ -39,23 +39,23 @@ impl Member {
     }
 
     pub(super) async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
-        answered(self.patience.answer, self.node.put(key)).await
+        self.silence.broken_by(self.patience.answer, self.node.put(key)).await
     }
 
     pub(super) async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
-        answered(self.patience.answer, self.node.put_as(key, file)).await
+        self.silence.broken_by(self.patience.answer, self.node.put_as(key, file)).await
     }
 
     pub(super) async fn put_file(&self, key: &Key) -> Result<Option<Box<dyn FileUpload>>, NodeError> {
-        answered(self.patience.answer, self.node.put_file(key)).await
+        self.silence.broken_by(self.patience.answer, self.node.put_file(key)).await
     }
 
     pub(super) async fn space(&self) -> Result<Option<Space>, NodeError> {
-        answered(self.patience.answer, self.node.space()).await
+        self.silence.broken_by(self.patience.answer, self.node.space()).await
     }
 
     pub(super) async fn held(&self) -> Result<Option<u64>, NodeError> {
-        answered(self.patience.answer, self.node.held()).await
+        self.silence.broken_by(self.patience.answer, self.node.held()).await
     }
 
     pub(super) async fn remove(&self, key: &Key) -> Result<(), NodeError> {
@@ -71,6 +71,6 @@ impl Member {
     }
 
     pub(super) async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
-        answered(self.patience.answer, self.node.lock(key)).await
+        self.silence.broken_by(self.patience.answer, self.node.lock(key)).await
     }
 }

@@ -104,6 +104,7 @@ fn member(name: &str) -> Member {
         draining: false,
         terms: Terms::default(),
         patience: Patience::default(),
+        silence: Arc::default(),
     }
 }
 

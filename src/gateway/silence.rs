@@ -1,0 +1,87 @@
+//! Nodes that gave no answer: whoever asks one again waits for it less long, so that a node that hangs costs its deadline
+//! once and not for every key.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use crate::node::NodeError;
+
+/// Since when a node has been silent, if it is.
+#[derive(Debug, Default)]
+pub struct Silence(Mutex<Option<Instant>>);
+
+/// A silent node is waited for this part of the time, though no less than [`LEAST`].
+const PART: u32 = 20;
+const LEAST: Duration = Duration::from_secs(1);
+
+/// A node that is slow but not dead has all of its time again after so many times that long.
+const AGAIN: u32 = 10;
+
+impl Silence {
+    /// Waits for a node's answer for as long as `patience`, or less if it was silent before. An answer ends the silence.
+    pub(super) async fn broken_by<T>(
+        &self,
+        patience: Duration,
+        asking: impl Future<Output = Result<T, NodeError>> + Send,
+    ) -> Result<T, NodeError> {
+        let (began, short) = (Instant::now(), (patience / PART).max(LEAST).min(patience));
+        let limit = if self.lasts(patience) { short } else { patience };
+        let answer = match timeout(limit, asking).await {
+            // A connection has a deadline of its own.
+            Ok(Err(error @ NodeError::Unreachable(_))) if began.elapsed() >= short => Err(error),
+            Ok(answer) => {
+                *self.lock() = None;
+                return answer;
+            }
+            Err(_elapsed) => Err(NodeError::Unreachable(match limit == patience {
+                true => format!("no answer in {} s", limit.as_secs()),
+                false => format!("no answer in {} s, nor in the {} s before", limit.as_secs(), patience.as_secs()),
+            })),
+        };
+        if limit == patience {
+            *self.lock() = Some(Instant::now());
+        }
+        answer
+    }
+
+    fn lasts(&self, patience: Duration) -> bool {
+        self.lock().is_some_and(|since| since.elapsed() < patience * AGAIN)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_node_is_waited_for_a_short_time_until_it_answers() {
+        let (silence, minute) = (Silence::default(), Duration::from_secs(60));
+        let waited = async || {
+            let began = Instant::now();
+            let error = silence.broken_by(minute, pending::<Result<(), NodeError>>()).await.unwrap_err();
+            assert!(error.to_string().contains("no answer in"), "{error}");
+            began.elapsed().as_secs()
+        };
+        assert_eq!([waited().await, waited().await, waited().await], [60, 3, 3]);
+        let no = Err::<(), _>(NodeError::Full("no".to_owned()));
+        silence.broken_by(minute, ready(no)).await.unwrap_err();
+        assert_eq!([waited().await, waited().await], [60, 3], "who says no is not silent");
+        let late = async {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            Err::<(), _>(NodeError::Unreachable("no connection".to_owned()))
+        };
+        assert_eq!(silence.broken_by(minute, ready(Ok(1))).await.unwrap(), 1);
+        silence.broken_by(minute, late).await.unwrap_err();
+        assert_eq!(waited().await, 3, "who cannot even be connected to in time is silent, too");
+        tokio::time::sleep(minute * AGAIN).await;
+        assert_eq!([waited().await, waited().await], [60, 3], "it may only be slow");
+    }
+}

@@ -153,6 +153,11 @@ impl Gateway {
         Ok(hash.finalize().into())
     }
 
+    /// Tells whether placement depends on how much nodes hold, as it was when it was looked at last.
+    pub(super) fn places_by_size(&self) -> bool {
+        self.0.placement.lock().unwrap_or_else(PoisonError::into_inner).depends_on_sizes()
+    }
+
     /// Returns the placement logs as they are now. Blocks.
     pub(super) fn placement(&self) -> Result<Arc<PlacementState>, BranchError> {
         let mut known = self.0.placement.lock().unwrap_or_else(PoisonError::into_inner);

@@ -90,7 +90,9 @@ impl Admission {
         let (site, repo, key) = (gateway.0.site.clone(), gateway.0.identity.gateway.clone(), key.clone());
         let earlier = self.held();
         let frees: Vec<Option<u64>> = rooms.iter().map(|room| room.space.map(|space| space.free)).collect();
-        let counted = earlier.is_some() || size > SMALL || rooms.iter().any(|room| room.held.is_some());
+        // Where sizes decide, the next upload has to know of this one.
+        let sizes_decide = gateway.places_by_size() || rooms.iter().any(|room| room.held.is_some());
+        let counted = earlier.is_some() || size > SMALL || sizes_decide;
         let held = blocking(move || {
             if !counted && many_fit(&site, &shares, &frees)? {
                 return Ok(None);

@@ -281,6 +281,10 @@ END
     assert_logged "$KEY" n
     assert_equal "$(grep -c 'milliseconds=1[0-9][0-9][0-9][0-9] ' "$TMP/daemon.log")" 1
     grep -q 'no answer in 1 s, nor in the 10 s before' "$TMP/daemon.log"
+    # The cheapest to fetch from, and asked last all the same.
+    git annex drop -q --force file
+    timeout 9 git annex get -q --from origin file
+    assert_same file "$TMP/original"
     rm "$TMP/hang"
     add_file four 20K
     git annex copy -q --to origin four

@@ -1,4 +1,5 @@
-//! Which of several nodes to fetch from: the cheapest; of equally cheap ones the least busy; then one on this machine.
+//! Which of several nodes to fetch from: the cheapest; of equally cheap ones the least busy; then one on this machine. Those
+//! that gave no answer lately come last.
 
 use std::collections::VecDeque;
 
@@ -19,7 +20,9 @@ pub(super) fn in_order(members: &[Member]) -> VecDeque<Member> {
         .iter()
         .map(|Member { terms, node, .. }| Offer { cost: terms.cost, local: terms.local, load: node.load() })
         .collect();
-    order(&offers).into_iter().filter_map(|position| members.get(position).cloned()).collect()
+    let mut ordered: Vec<&Member> = order(&offers).into_iter().filter_map(|position| members.get(position)).collect();
+    ordered.sort_by_key(|member| member.is_silent());
+    ordered.into_iter().cloned().collect()
 }
 
 /// Returns the positions of the offers, the best first.

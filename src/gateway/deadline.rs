@@ -5,6 +5,7 @@ use std::time::Duration;
 use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
+use tokio::time::Instant;
 
 use super::Member;
 use crate::node::{Content, FileUpload, Hold, NodeError, Space, Upload};
@@ -30,12 +31,20 @@ pub(super) async fn answered<T>(
 
 /// The questions of [`crate::node::Node`], each with its deadline.
 impl Member {
+    /// Tells whether it gave no answer lately, so that others are better asked first.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silence.lasts(self.patience.answer)
+    }
+
     pub(super) async fn present(&self, key: &Key) -> Result<bool, NodeError> {
         self.silence.broken_by(self.patience.answer, self.node.present(key)).await
     }
 
     pub(super) async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
-        answered(self.patience.answer + all_of(key.content_size()), self.node.get(key, offset)).await
+        let began = Instant::now();
+        let content = answered(self.patience.answer + all_of(key.content_size()), self.node.get(key, offset)).await;
+        self.silence.note(self.patience.answer, began, content.as_ref().err());
+        content
     }
 
     pub(super) async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {

@@ -26,33 +26,41 @@ impl Silence {
         patience: Duration,
         asking: impl Future<Output = Result<T, NodeError>> + Send,
     ) -> Result<T, NodeError> {
-        let (began, short) = (Instant::now(), (patience / PART).max(LEAST).min(patience));
-        let limit = if self.lasts(patience) { short } else { patience };
-        let answer = match timeout(limit, asking).await {
-            // A connection has a deadline of its own.
-            Ok(Err(error @ NodeError::Unreachable(_))) if began.elapsed() >= short => Err(error),
-            Ok(answer) => {
-                *self.lock() = None;
-                return answer;
-            }
-            Err(_elapsed) => Err(NodeError::Unreachable(match limit == patience {
+        let began = Instant::now();
+        let limit = if self.lasts(patience) { short(patience) } else { patience };
+        let answer = timeout(limit, asking).await.unwrap_or_else(|_elapsed| {
+            Err(NodeError::Unreachable(match limit == patience {
                 true => format!("no answer in {} s", limit.as_secs()),
                 false => format!("no answer in {} s, nor in the {} s before", limit.as_secs(), patience.as_secs()),
-            })),
-        };
-        if limit == patience {
-            *self.lock() = Some(Instant::now());
-        }
+            }))
+        });
+        self.note(patience, began, answer.as_ref().err());
         answer
     }
 
-    fn lasts(&self, patience: Duration) -> bool {
+    /// Notes how a question ended that was asked at `began`. One who cannot be reached, which it took long to find out, is
+    /// silent, too: connections have deadlines of their own.
+    pub(super) fn note(&self, patience: Duration, began: Instant, error: Option<&NodeError>) {
+        let silent = matches!(error, Some(NodeError::Unreachable(_))) && began.elapsed() >= short(patience);
+        if !silent {
+            *self.lock() = None;
+        } else if !self.lasts(patience) {
+            *self.lock() = Some(Instant::now());
+        }
+    }
+
+    /// Tells whether whoever is waited for so long gave no answer lately.
+    pub(super) fn lasts(&self, patience: Duration) -> bool {
         self.lock().is_some_and(|since| since.elapsed() < patience * AGAIN)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn short(patience: Duration) -> Duration {
+    (patience / PART).max(LEAST).min(patience)
 }
 
 #[cfg(test)]
@@ -81,7 +89,12 @@ mod tests {
         assert_eq!(silence.broken_by(minute, ready(Ok(1))).await.unwrap(), 1);
         silence.broken_by(minute, late).await.unwrap_err();
         assert_eq!(waited().await, 3, "who cannot even be connected to in time is silent, too");
+        let began = Instant::now();
         tokio::time::sleep(minute * AGAIN).await;
+        assert!(!silence.lasts(minute));
         assert_eq!([waited().await, waited().await], [60, 3], "it may only be slow");
+        assert!(silence.lasts(minute));
+        silence.note(minute, began, None);
+        assert!(!silence.lasts(minute), "it has sent content");
     }
 }

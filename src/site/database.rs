@@ -84,6 +84,7 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX known_removed ON known (at) WHERE removed = 1;
 ",
     // What is under way is summed up as it changes: looking through all of it at each upload took longer than the upload.
+    // The sums are looked through, so there are none of what is over.
     "
     DROP TABLE room;
     CREATE TABLE room (
@@ -102,10 +103,14 @@ const MIGRATIONS: &[&str] = &[
     CREATE TRIGGER room_released AFTER DELETE ON room BEGIN
         UPDATE room_sum SET bytes = bytes - OLD.bytes, rest = rest - OLD.rest
         WHERE node = OLD.node AND name = OLD.name AND place = OLD.place;
+        DELETE FROM room_sum
+        WHERE node = OLD.node AND name = OLD.name AND place = OLD.place AND bytes = 0 AND rest = 0;
     END;
     CREATE TRIGGER room_changed AFTER UPDATE OF name, place, bytes, rest ON room BEGIN
         UPDATE room_sum SET bytes = bytes - OLD.bytes, rest = rest - OLD.rest
         WHERE node = OLD.node AND name = OLD.name AND place = OLD.place;
+        DELETE FROM room_sum
+        WHERE node = OLD.node AND name = OLD.name AND place = OLD.place AND bytes = 0 AND rest = 0;
         INSERT INTO room_sum VALUES (NEW.node, NEW.name, NEW.place, NEW.bytes, NEW.rest)
         ON CONFLICT DO UPDATE SET bytes = bytes + NEW.bytes, rest = rest + NEW.rest;
     END;

@@ -266,5 +266,8 @@ mod tests {
         site.release_room(&second).unwrap();
         assert!(site.reserved().unwrap().is_empty());
         assert!(site.uploads_under_way(&key("WORM-s1--n")).unwrap().is_empty());
+        let count =
+            |connection: &Connection| connection.query_row("SELECT count(*) FROM room_sum", [], |row| row.get(0));
+        assert_eq!(site.database().read::<u64>(count).unwrap(), 0, "nothing is left to look through");
     }
 }

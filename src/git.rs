@@ -2,6 +2,8 @@
 //!
 //! Everything here is synchronous; callers on the runtime use `spawn_blocking`.
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use gix::objs::tree::EntryKind;
@@ -155,8 +157,12 @@ impl Git {
     /// Points the branch `name` to `new` if it still points to `old` (`None`: if it still does not exist).
     ///
     /// All objects are on disk before the reference moves, and the reference is when this returns.
+    ///
+    /// Missing folders on the way to a reference are made. So that a repository that goes away just then (its disk is
+    /// unmounted) is not begun anew where it was, the reference is looked for from the directory that is open here.
     pub fn move_ref(&self, name: &str, old: Option<ObjectId>, new: ObjectId) -> Result<(), GitError> {
-        self.sync("writing objects")?;
+        let dir = File::open(&self.dir).map_err(|error| self.fail("opening the repository", &error))?;
+        self.sync(&dir, "writing objects")?;
         let expected = match old {
             Some(old) => PreviousValue::MustExistAndMatch(old.into()),
             None => PreviousValue::MustNotExist,
@@ -167,20 +173,19 @@ impl Git {
         let time = gix::date::Time { seconds: 0, offset: 0 };
         let committer = gix::actor::Signature { name: "annex-keep".into(), email: "annex-keep".into(), time };
         let mut buffer = gix::date::parse::TimeBuf::default();
-        let handle = self.handle();
+        let handle = Self::open(Path::new(&format!("/proc/self/fd/{}", dir.as_raw_fd())))?.handle();
         if let Err(error) = handle.edit_references_as([edit], Some(committer.to_ref(&mut buffer))) {
             if self.tip(name)? != old {
                 return Err(GitError::Moved { dir: self.dir.clone(), name: name.to_owned() });
             }
             return Err(self.fail("moving a reference", &error));
         }
-        self.sync("moving a reference")
+        self.sync(&dir, "moving a reference")
     }
 
-    /// Makes everything written to this repository durable.
-    fn sync(&self, action: &'static str) -> Result<(), GitError> {
-        let synced = std::fs::File::open(&self.dir).and_then(|dir| nix::unistd::syncfs(dir).map_err(Into::into));
-        synced.map_err(|error| self.fail(action, &error))
+    /// Makes everything written to this repository, whose directory is `dir`, durable.
+    fn sync(&self, dir: &File, action: &'static str) -> Result<(), GitError> {
+        nix::unistd::syncfs(dir).map_err(|error| self.fail(action, &error))
     }
 
     fn handle(&self) -> gix::Repository {

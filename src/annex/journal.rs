@@ -11,6 +11,7 @@ use annex_protocol::log::{branch_path, journal_name, journal_round_trips};
 
 use super::BranchError;
 use super::lock::JournalLock;
+use crate::disk::make_folders;
 
 /// The journal of one repository.
 #[derive(Clone)]
@@ -45,7 +46,7 @@ impl Journal {
     pub(super) fn open(git_dir: &Path) -> Result<Self, BranchError> {
         let journal = Self { annex: git_dir.join("annex") };
         for dir in [journal.dir(), journal.temporary_dir()] {
-            std::fs::create_dir_all(&dir).map_err(|source| BranchError::Journal { path: dir, source })?;
+            make_folders(git_dir, &dir).map_err(|source| BranchError::Journal { path: dir, source })?;
         }
         Ok(journal)
     }

@@ -1,3 +1,6 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use annex_protocol::key::Key;
 use annex_protocol::log::{Clock, LocationLog, Status, record_locations};
 use annex_protocol::uuid::Uuid;
@@ -192,6 +195,34 @@ fn commits_survive_pushes_that_take_no_lock() {
     for round in 0..30 {
         assert_eq!(read(branch, &format!("ours-{round}")), "1s x\n", "round {round}");
     }
+}
+
+#[test]
+fn a_repository_that_goes_away_during_a_commit_is_not_begun_anew_where_it_was() {
+    let Fixture { branch, _dir } = &fixture();
+    let (there, away) = (_dir.path().join("r.git"), _dir.path().join("away"));
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let committing = scope.spawn(|| {
+            for n in 0..300 {
+                let _away =
+                    branch.change(&[b"uuid.log".to_vec()], |_, _| Some(format!("u1 {n} timestamp=1s\n").into()));
+                let _away = branch.commit();
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        while !over.load(Ordering::Relaxed) {
+            std::fs::rename(&there, &away).unwrap();
+            std::thread::sleep(Duration::from_micros(200));
+            let left = there.exists();
+            std::fs::rename(&away, &there).unwrap();
+            assert!(!left, "something was made in its place");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        committing.join().unwrap();
+    });
+    branch.change(&[b"uuid.log".to_vec()], |_, _| Some(b"u1 last timestamp=2s\n".to_vec())).unwrap();
+    branch.commit().unwrap();
 }
 
 #[test]

@@ -276,6 +276,11 @@ pub trait Upload: Send + Sync {
         Ok(())
     }
 
+    /// Tells whether the node stores blocks. If none of an upload does, its content is not cut, and no block is hashed.
+    fn takes_blocks(&self) -> bool {
+        false
+    }
+
     /// Takes the next bytes, or the end of a block, in the order of the content. Waits while the node is behind.
     ///
     /// Blocks are cut at multiples of 64 MiB from the start of the content, and at its end.

@@ -63,6 +63,6 @@ impl Checker {
         }
         let Some(lane) = self.lane else { return true };
         let key = self.key;
-        lane.finish(move |hashing| hashing.0.matches(&key)).await.unwrap_or(false)
+        lane.finish_soon(move |hashing| hashing.0.matches(&key)).await.unwrap_or(false)
     }
 }

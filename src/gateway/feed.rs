@@ -31,6 +31,8 @@ pub(super) struct Feed {
     shared: Option<Shared>,
     /// Where the upload goes on.
     pub(super) offset: u64,
+    /// Its node stores blocks.
+    pub(super) takes_blocks: bool,
     queue: mpsc::Sender<Order>,
     budget: Budget,
     size: Option<u64>,
@@ -68,9 +70,10 @@ impl Feed {
         // One for all nodes of a site.
         let patience = members.first().map(|member| member.patience).unwrap_or_default();
         let (queue, orders) = mpsc::channel(QUEUE_PIECES);
-        let offset = upload.offset();
+        let (offset, takes_blocks) = (upload.offset(), upload.takes_blocks());
         let task = tokio::spawn(work(upload, orders));
-        Self { members, patience, shared, offset, queue, budget: Budget::new(QUEUE_BYTES), size: None, task }
+        let budget = Budget::new(QUEUE_BYTES);
+        Self { members, patience, shared, offset, takes_blocks, queue, budget, size: None, task }
     }
 
     /// Leaves nodes out of it.

@@ -59,7 +59,8 @@ pub struct Receiving {
 
 struct Group {
     offset: u64,
-    cutter: Cutter,
+    /// `None` where no node stores blocks.
+    cutter: Option<Cutter>,
     feeds: Vec<Feed>,
 }
 
@@ -102,8 +103,7 @@ impl Gateway {
         for feed in started.into_iter().map(Started::feed) {
             by_offset.entry(feed.offset).or_default().push(feed);
         }
-        let group = |(offset, feeds)| Group { offset, cutter: Cutter::new(MAX_BLOCK, offset), feeds };
-        let groups = by_offset.into_iter().map(group).collect();
+        let groups = by_offset.into_iter().map(|(offset, feeds)| Group::new(offset, feeds)).collect();
         let (gateway, size, key, file) = (self.clone(), key.content_size(), key.clone(), file.clone());
         let (holders, received, announced, cut_off, checker) = (plan.holders, 0, None, None, Box::new(checker));
         let mut receiving = Receiving {
@@ -222,8 +222,7 @@ impl Receiving {
         for group in &mut self.groups {
             let skipped = usize::try_from(group.offset.saturating_sub(position)).unwrap_or(usize::MAX);
             if skipped < bytes.len() {
-                let pieces = group.cutter.push(bytes.slice(skipped..)).await;
-                group.send(pieces, &mut self.failures).await;
+                group.push(bytes.slice(skipped..), &mut self.failures).await;
             }
         }
     }
@@ -298,7 +297,7 @@ impl Receiving {
     /// Ends the present block, as at the end of the content.
     async fn cut(&mut self) {
         for group in &mut self.groups {
-            let last = group.cutter.finish();
+            let last = group.cutter.as_mut().and_then(Cutter::finish);
             group.send(last.into_iter().collect(), &mut self.failures).await;
         }
     }
@@ -319,6 +318,20 @@ impl Receiving {
 }
 
 impl Group {
+    fn new(offset: u64, feeds: Vec<Feed>) -> Self {
+        let blocks = feeds.iter().any(|feed| feed.takes_blocks);
+        Self { offset, cutter: blocks.then(|| Cutter::new(MAX_BLOCK, offset)), feeds }
+    }
+
+    /// Takes the next bytes of the content, which are none of those that its nodes have.
+    async fn push(&mut self, bytes: Bytes, failures: &mut Vec<String>) {
+        let pieces = match &mut self.cutter {
+            Some(cutter) => cutter.push(bytes).await,
+            None => vec![Piece::Data(bytes)],
+        };
+        self.send(pieces, failures).await;
+    }
+
     /// Sends pieces to every node of the group; those that fail are gone afterwards.
     async fn send(&mut self, pieces: Vec<Piece>, failures: &mut Vec<String>) {
         let outcomes = join_all(self.feeds.iter_mut().map(|feed| async {

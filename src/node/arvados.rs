@@ -85,6 +85,10 @@ impl Upload for ArvadosUpload {
         Ok(self.upload.restart().await?)
     }
 
+    fn takes_blocks(&self) -> bool {
+        true
+    }
+
     async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
         Ok(self.upload.piece(piece).await?)
     }

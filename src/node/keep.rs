@@ -78,6 +78,10 @@ impl Upload for KeepUpload {
         Ok(self.0.restart().await?)
     }
 
+    fn takes_blocks(&self) -> bool {
+        true
+    }
+
     async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
         Ok(self.0.piece(piece).await?)
     }

@@ -294,6 +294,10 @@ impl Upload for MeasuredUpload {
         self.upload.restart().await
     }
 
+    fn takes_blocks(&self) -> bool {
+        self.upload.takes_blocks()
+    }
+
     async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
         if let Piece::Data(bytes) = &piece {
             self.bytes.inc_by(bytes.len() as u64);

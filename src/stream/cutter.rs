@@ -69,9 +69,6 @@ const WAITING_FOR_A_CORE: u32 = 8 << 20;
 /// Blocks larger than this have a BLAKE3, too.
 pub const LARGE_BLOCK: u32 = 1 << 20;
 
-/// Fewer bytes than these are hashed in place: about a tenth of a millisecond, less than a change of thread can cost.
-const IN_PLACE: usize = 64 << 10;
-
 impl Cutter {
     /// Makes a cutter for content whose first byte to come stands at `offset`.
     ///
@@ -106,15 +103,7 @@ impl Cutter {
     pub fn finish(&mut self) -> Option<Piece> {
         let lane = self.lane.take()?;
         let len = std::mem::take(&mut self.len);
-        let done = move |hashing: Hashing| hashing.finish(len);
-        let digest = match lane.idle(IN_PLACE) {
-            Ok((mut hashing, waiting)) => {
-                waiting.into_iter().for_each(|bytes| hashing.take(bytes));
-                let digest = done(hashing);
-                std::future::ready(Some(digest)).boxed()
-            }
-            Err(lane) => lane.finish(done).map(Result::ok).boxed(),
-        };
+        let digest = lane.finish_soon(move |hashing| hashing.finish(len));
         Some(Piece::Cut(BlockDigest(digest.shared())))
     }
 

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::Counted;
@@ -22,6 +24,9 @@ pub struct Lane<W: Work>(Arc<Mutex<State<W>>>);
 
 /// Bytes that gather before a thread is asked for: below it the hop would cost more than the work.
 const GATHER: usize = 128 << 10;
+
+/// Fewer bytes than these are worked on in place: about a tenth of a millisecond, less than a change of thread can cost.
+const IN_PLACE: usize = 64 << 10;
 
 type Ending<W> = Box<dyn FnOnce(W) + Send>;
 
@@ -67,19 +72,23 @@ impl<W: Work> Lane<W> {
         receive
     }
 
-    /// Takes the work back with the bytes it has not seen, when no thread has it and at most `limit` bytes wait.
-    pub fn idle(self, limit: usize) -> Result<(W, Vec<Counted>), Self> {
+    /// Runs `ending` as [`Lane::finish`] does; at once, on this thread, when no other has the work and few bytes wait.
+    ///
+    /// `None` if the work panicked or the runtime ended.
+    pub fn finish_soon<R: Send + 'static>(
+        self,
+        ending: impl FnOnce(W) -> R + Send + 'static,
+    ) -> BoxFuture<'static, Option<R>> {
         let mut state = lock(&self.0);
-        if state.size > limit {
+        let work = if state.size > IN_PLACE { None } else { state.work.take() };
+        let Some(mut work) = work else {
             drop(state);
-            return Err(self);
-        }
-        let Some(work) = state.work.take() else {
-            drop(state);
-            return Err(self);
+            return self.finish(ending).map(Result::ok).boxed();
         };
-        let waiting = state.waiting.drain(..).collect();
-        Ok((work, waiting))
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(|bytes| work.take(bytes));
+        std::future::ready(Some(ending(work))).boxed()
     }
 
     fn start(&self, mut state: MutexGuard<'_, State<W>>) {

@@ -124,6 +124,26 @@ async fn two_openings_write_at_once_without_an_error() {
 }
 
 #[tokio::test]
+async fn what_fails_is_undone_and_nothing_beside_it() {
+    let (_dir, index) = index().await;
+    let change = |value: i64, well: bool| {
+        index.writer.write(move |db| {
+            db.execute("INSERT INTO due VALUES (?1, ?1)", [value])?;
+            if well { Ok(()) } else { Err(rusqlite::Error::InvalidQuery) }
+        })
+    };
+    assert!(change(1, false).await.is_err(), "alone");
+    for round in 0..20 {
+        // The first one takes the thread; the others wait for it, and come in one transaction.
+        let more = (1..6).map(|n| change(10 * (round + 1) + n, n != 3));
+        let outcomes = futures_util::future::join_all(more).await;
+        assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true, true]);
+    }
+    let sum = index.readers.read(|db| db.query_row("SELECT count(*) FROM due", [], |row| row.get::<_, i64>(0)));
+    assert_eq!(sum.await.unwrap(), 80);
+}
+
+#[tokio::test]
 async fn opening_tells_missing_incomplete_damaged_and_foreign() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index.db");

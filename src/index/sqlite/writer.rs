@@ -30,9 +30,16 @@ enum Durable {
     Soon,
 }
 
-/// Runs inside the transaction, or is told that there is none; what it returns is told how the transaction ended.
-type Work = Box<dyn FnOnce(Result<&Connection, &rusqlite::Error>) -> Answer + Send>;
-type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
+/// Runs inside the transaction, or is told that there is none.
+type Work = Box<dyn FnOnce(Result<&Connection, &rusqlite::Error>) -> Done + Send>;
+
+/// What became of a piece of work.
+struct Done {
+    /// It is to be committed.
+    well: bool,
+    /// Is told how the transaction ended.
+    tell: Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>,
+}
 
 /// Writes in one transaction, at most: others wait for the lock meanwhile.
 const TOGETHER: usize = 256;
@@ -41,9 +48,10 @@ impl Writer {
     pub(super) fn start(mut connection: Connection, path: &Path) -> Result<Self, IndexError> {
         let (jobs, waiting) = mpsc::channel::<Job>();
         let run = move || {
+            let mut synced = None;
             while let Ok(first) = waiting.recv() {
                 let more = waiting.try_iter().take(TOGETHER - 1);
-                commit(&mut connection, std::iter::once(first).chain(more).collect());
+                commit(&mut connection, &mut synced, std::iter::once(first).chain(more).collect());
             }
         };
         let path = Arc::new(path.to_path_buf());
@@ -77,16 +85,18 @@ impl Writer {
         let path = Arc::clone(&self.path);
         let work: Work = Box::new(move |db| {
             let done = match db {
-                Ok(db) => nested(db, work).map_err(|error| failure(&path, &error)),
+                Ok(db) => work(db).map_err(|error| failure(&path, &error)),
                 Err(error) => Err(failure(&path, error)),
             };
-            Box::new(move |committed| {
+            let well = done.is_ok();
+            let tell = Box::new(move |committed: Result<(), &rusqlite::Error>| {
                 let answer = match committed {
                     Ok(()) => done,
                     Err(error) => done.and(Err(failure(&path, error))),
                 };
                 let _nobody_waits = send.send(answer);
-            })
+            });
+            Done { well, tell }
         });
         let lost = || IndexError::Failed { path: self.path.to_path_buf(), reason: "the work was lost".into() };
         self.jobs.send(Job { work, durable }).map_err(|_| lost())?;
@@ -94,32 +104,55 @@ impl Writer {
     }
 }
 
-fn commit(connection: &mut Connection, jobs: Vec<Job>) {
-    let synced = jobs.iter().any(|job| job.durable == Durable::Now);
-    // Each time, so that no failure in between leaves the wrong one to the next.
-    let synchronous = connection.pragma_update(None, "synchronous", if synced { "full" } else { "normal" });
-    let begun = synchronous.and_then(|()| connection.transaction_with_behavior(TransactionBehavior::Immediate));
+/// Commits jobs together. `synced` is what the connection was last told of the disk, if that is known.
+fn commit(connection: &mut Connection, synced: &mut Option<bool>, jobs: Vec<Job>) {
+    let begun = sync(connection, synced, jobs.iter().any(|job| job.durable == Durable::Now))
+        .and_then(|()| connection.transaction_with_behavior(TransactionBehavior::Immediate));
     let transaction = match begun {
         Ok(transaction) => transaction,
         Err(error) => {
-            return jobs.into_iter().for_each(|job| (job.work)(Err(&error))(Err(&error)));
+            return jobs.into_iter().for_each(|job| ((job.work)(Err(&error)).tell)(Err(&error)));
         }
     };
-    let answers: Vec<Answer> = jobs.into_iter().map(|job| (job.work)(Ok(&transaction))).collect();
-    let committed = transaction.commit();
-    for answer in answers {
-        answer(committed.as_ref().copied());
+    let alone = jobs.len() == 1;
+    let (mut all, mut broken) = (Vec::with_capacity(jobs.len()), None);
+    for job in jobs {
+        if alone {
+            all.push((job.work)(Ok(&transaction)));
+            continue;
+        }
+        let (done, error) = nested(&transaction, job);
+        all.push(done);
+        broken = broken.or(error);
+    }
+    let committed = match broken {
+        Some(error) => transaction.rollback().and(Err(error)),
+        None if all.iter().any(|done| done.well) => transaction.commit(),
+        None => transaction.rollback(),
+    };
+    for done in all {
+        (done.tell)(committed.as_ref().copied());
     }
 }
 
-/// Runs `work` so that its failure undoes it alone.
-fn nested<T>(db: &Connection, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    db.execute_batch("SAVEPOINT one")?;
-    match work(db) {
-        Ok(value) => db.execute_batch("RELEASE one").map(|()| value),
-        Err(error) => {
-            db.execute_batch("ROLLBACK TO one; RELEASE one")?;
-            Err(error)
-        }
+/// Has the connection wait for the disk at the end of each transaction, or not.
+fn sync(connection: &Connection, synced: &mut Option<bool>, wanted: bool) -> rusqlite::Result<()> {
+    if *synced != Some(wanted) {
+        *synced = None;
+        connection.pragma_update(None, "synchronous", if wanted { "full" } else { "normal" })?;
+        *synced = Some(wanted);
     }
+    Ok(())
+}
+
+/// Runs a job so that its failure undoes it alone. After an error of the database the transaction cannot be committed.
+fn nested(db: &Connection, job: Job) -> (Done, Option<rusqlite::Error>) {
+    let run = |sql: &str| db.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(drop);
+    if let Err(error) = run("SAVEPOINT one") {
+        return ((job.work)(Err(&error)), Some(error));
+    }
+    let done = (job.work)(Ok(db));
+    let undone = if done.well { Ok(()) } else { run("ROLLBACK TO one") };
+    let ended = undone.and_then(|()| run("RELEASE one"));
+    (done, ended.err())
 }

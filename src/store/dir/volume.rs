@@ -133,9 +133,13 @@ impl Volume {
         StoreError::Lost { store: self.name() }
     }
 
-    /// Makes the folder of a block.
+    /// Makes the folder of a block. A volume that has gone is not begun anew where it was.
     pub(super) fn make_folder(&self, hash: BlockHash) -> Result<(), StoreError> {
-        self.make(&self.folder(hash), 0o755)
+        let folder = self.folder(hash);
+        match DirBuilder::new().mode(0o755).create(&folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(self.fail("make directory", &folder, error)),
+            _ => Ok(()),
+        }
     }
 
     /// Makes everything durable that was written to the volume's file system before this call.

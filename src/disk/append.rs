@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +13,9 @@ use crate::stream::{Budget, Counted, Lane, Work};
 /// Bytes that may wait for the disk.
 const WAITING: u32 = 2 << 20;
 
-/// Bytes after which they are made durable: the sync at the end is then short, whatever the size of the content.
-const SYNC: usize = 64 << 20;
+/// Bytes after which they are made durable, while more come: the sync at the end is then short, whatever the size of the
+/// content, and no more than twice as much waits in memory for the disk.
+const SYNC: usize = 32 << 20;
 
 /// A file that bytes are added to.
 #[derive(Debug)]
@@ -27,8 +29,9 @@ pub struct Appender {
 #[derive(Debug)]
 struct Writing {
     file: File,
-    /// Bytes that the disk may not have yet.
+    /// Bytes that came since the last sync began.
     unsynced: usize,
+    syncing: Option<JoinHandle<io::Result<()>>>,
     outcome: io::Result<()>,
     failed: tokio::sync::watch::Sender<bool>,
 }
@@ -39,9 +42,17 @@ impl Writing {
         self.unsynced += bytes.len();
         if self.unsynced >= SYNC {
             self.unsynced = 0;
-            self.file.sync_data()?;
+            self.synced()?;
+            let file = self.file.try_clone()?;
+            self.syncing = Some(std::thread::Builder::new().name("sync".into()).spawn(move || file.sync_data())?);
         }
         Ok(())
+    }
+
+    /// Waits for the sync that was begun: only whoever asks first is told what the disk failed to write.
+    fn synced(&mut self) -> io::Result<()> {
+        let Some(syncing) = self.syncing.take() else { return Ok(()) };
+        syncing.join().unwrap_or_else(|_| Err(io::Error::other("the sync was lost")))
     }
 }
 
@@ -60,7 +71,7 @@ impl Appender {
     /// Makes a writer that goes on where `file` stands; a disk that has not answered after `limit` is an error.
     pub fn new(file: File, limit: Duration) -> Self {
         let (send, failed) = tokio::sync::watch::channel(false);
-        let lane = Lane::new(Writing { file, unsynced: 0, outcome: Ok(()), failed: send });
+        let lane = Lane::new(Writing { file, unsynced: 0, syncing: None, outcome: Ok(()), failed: send });
         Self { lane, budget: Budget::new(WAITING), limit, failed }
     }
 
@@ -78,7 +89,10 @@ impl Appender {
         ending: impl FnOnce(File) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let limit = self.limit;
-        let ended = self.lane.finish(move |writing| writing.outcome.and_then(|()| ending(writing.file)));
+        let ended = self.lane.finish(move |mut writing| {
+            let synced = writing.synced();
+            writing.outcome.and(synced).and_then(|()| ending(writing.file))
+        });
         match tokio::time::timeout(limit, ended).await {
             Ok(Ok(done)) => done,
             Ok(Err(_)) => Err(io::Error::other("the work was lost")),

@@ -11,7 +11,7 @@ use super::timed_out;
 use crate::stream::{Budget, Counted, Lane, Work};
 
 /// Bytes that may wait for the disk.
-const WAITING: u32 = 2 << 20;
+const WAITING: u32 = 1 << 20;
 
 /// Bytes after which they are made durable, while more come: the sync at the end is then short, whatever the size of the
 /// content, and no more than twice as much waits in memory for the disk.

@@ -17,7 +17,7 @@ pub(super) struct Checker {
 }
 
 /// Bytes that may wait to be hashed.
-const WAITING_BYTES: u32 = 4 << 20;
+const WAITING_BYTES: u32 = 2 << 20;
 
 struct Hashing(Hasher);
 

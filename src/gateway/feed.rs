@@ -19,7 +19,7 @@ use crate::node::{FileUpload, NodeError, Patience, Spooling, Upload};
 use crate::stream::{Budget, Counted, Piece, SpoolFile};
 
 /// Bytes that may wait for one node. They are shared by all nodes of the upload, so this is also what one upload holds.
-const QUEUE_BYTES: u32 = 4 << 20;
+const QUEUE_BYTES: u32 = 2 << 20;
 
 /// Pieces that may wait for one node, however small.
 const QUEUE_PIECES: usize = 256;

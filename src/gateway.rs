@@ -82,6 +82,7 @@ struct Inner {
     /// How much each repository holds; built when a size limit first asks for it.
     sizes: Mutex<Sizes>,
     noticed: notice::Noticed,
+    plenty: space::Plenty,
     /// For nodes that need a complete file.
     spool: LazySpool,
 }
@@ -165,10 +166,22 @@ impl Gateway {
     pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>, spool: LazySpool) -> Self {
         let unwanted = site.config().unwanted;
         let (placement, sizes, named) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let noticed = notice::Noticed::default();
+        let (noticed, plenty) = (notice::Noticed::default(), space::Plenty::default());
         let cluster = nodes.iter().cloned().collect();
         Self(
-            Arc::new(Inner { site, branch, identity, nodes, unwanted, placement, named, sizes, noticed, spool }),
+            Arc::new(Inner {
+                site,
+                branch,
+                identity,
+                nodes,
+                unwanted,
+                placement,
+                named,
+                sizes,
+                noticed,
+                plenty,
+                spool,
+            }),
             cluster,
         )
     }

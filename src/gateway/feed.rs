@@ -1,7 +1,8 @@
 //! One node's side of an upload: a bounded queue in front of the node, worked off by a task of its own.
 //!
 //! So a node that is slow for a moment holds nobody up, and one that stands still is left behind. Nodes that can only
-//! take a complete file share one such side: the file is written once.
+//! take a complete file share one such side: the file is written once. A content of few bytes needs no task: it waits in
+//! the queue for the upload's end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,10 @@ const QUEUE_BYTES: u32 = 2 << 20;
 /// Pieces that may wait for one node, however small.
 const QUEUE_PIECES: usize = 256;
 
+/// Bytes and pieces that wait for the end of the upload: to wake a task for them would take longer than they do.
+const FEW_BYTES: usize = 64 << 10;
+const FEW_PIECES: usize = 16;
+
 /// An upload to one node, or to those that share a file.
 pub(super) struct Feed {
     pub(super) members: Vec<Member>,
@@ -33,10 +38,19 @@ pub(super) struct Feed {
     pub(super) offset: u64,
     /// Its node stores blocks.
     pub(super) takes_blocks: bool,
-    queue: mpsc::Sender<Order>,
+    line: Line,
     budget: Budget,
     size: Option<u64>,
-    task: JoinHandle<Ended>,
+}
+
+/// What has been handed over, and who works it off.
+enum Line {
+    /// Nobody yet.
+    Waiting { upload: Box<dyn Upload>, orders: Vec<Order>, bytes: usize },
+    /// A task.
+    Working { queue: mpsc::Sender<Order>, task: JoinHandle<Ended> },
+    /// Nobody: it has failed, and why was told.
+    Over,
 }
 
 /// A file for several nodes.
@@ -69,11 +83,10 @@ impl Feed {
     fn start(members: Vec<Member>, shared: Option<Shared>, upload: Box<dyn Upload>) -> Self {
         // One for all nodes of a site.
         let patience = members.first().map(|member| member.patience).unwrap_or_default();
-        let (queue, orders) = mpsc::channel(QUEUE_PIECES);
         let (offset, takes_blocks) = (upload.offset(), upload.takes_blocks());
-        let task = tokio::spawn(work(upload, orders));
+        let line = Line::Waiting { upload, orders: Vec::new(), bytes: 0 };
         let budget = Budget::new(QUEUE_BYTES);
-        Self { members, patience, shared, offset, takes_blocks, queue, budget, size: None, task }
+        Self { members, patience, shared, offset, takes_blocks, line, budget, size: None }
     }
 
     /// Leaves nodes out of it.
@@ -111,7 +124,32 @@ impl Feed {
     }
 
     async fn order(&mut self, order: Order) -> Result<(), NodeError> {
-        match timeout(self.patience.progress, self.queue.send(order)).await {
+        if let Line::Waiting { orders, bytes, .. } = &mut self.line {
+            *bytes += order.bytes();
+            orders.push(order);
+            return match *bytes > FEW_BYTES || orders.len() > FEW_PIECES {
+                true => self.work().await,
+                false => Ok(()),
+            };
+        }
+        self.queue(order).await
+    }
+
+    /// Gives what waits to a task, and what comes from now on.
+    async fn work(&mut self) -> Result<(), NodeError> {
+        if let Line::Waiting { upload, orders, .. } = std::mem::replace(&mut self.line, Line::Over) {
+            let (queue, waiting) = mpsc::channel(QUEUE_PIECES);
+            self.line = Line::Working { queue, task: tokio::spawn(work(upload, waiting)) };
+            for order in orders {
+                self.queue(order).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn queue(&mut self, order: Order) -> Result<(), NodeError> {
+        let Line::Working { queue, .. } = &self.line else { return Err(lost()) };
+        match timeout(self.patience.progress, queue.send(order)).await {
             Ok(Ok(())) => Ok(()),
             // The task has ended, and says why.
             Ok(Err(_closed)) => Err(self.failure().await),
@@ -120,33 +158,22 @@ impl Feed {
     }
 
     async fn failure(&mut self) -> NodeError {
-        match (&mut self.task).await {
+        let Line::Working { task, .. } = std::mem::replace(&mut self.line, Line::Over) else { return lost() };
+        match task.await {
             Ok(Err(error)) => error,
-            Ok(Ok(_)) | Err(_) => NodeError::Failed("the upload was lost".to_owned()),
+            Ok(Ok(_)) | Err(_) => lost(),
         }
     }
 
     /// Gives a node up that stands still, unless it has failed with a better reason by now.
     async fn behind(&mut self) -> NodeError {
-        if self.task.is_finished() {
-            return self.failure().await;
-        }
-        self.task.abort();
-        took_nothing(self.patience.progress)
-    }
-
-    /// Waits until the node has taken everything, and returns its upload.
-    async fn drained(patience: Patience, queue: mpsc::Sender<Order>, task: JoinHandle<Ended>) -> Ended {
-        drop(queue);
-        let stop = task.abort_handle();
-        match timeout(patience.commit(), task).await {
-            Ok(Ok(ended)) => ended,
-            Ok(Err(_lost)) => Err(NodeError::Failed("the upload was lost".to_owned())),
-            Err(_elapsed) => {
-                stop.abort();
-                Err(took_nothing(patience.commit()))
+        if let Line::Working { task, .. } = &self.line {
+            if task.is_finished() {
+                return self.failure().await;
             }
+            task.abort();
         }
+        took_nothing(self.patience.progress)
     }
 
     /// Makes the content present and durable on each node; returns what came of it, and whom else a node names.
@@ -176,13 +203,66 @@ impl Feed {
         F: Future<Output = Result<T, NodeError>> + Send,
     {
         let limit = self.patience.commit() + all_of(self.size);
-        let Self { members, patience, queue, task, .. } = self;
-        let outcome = match Self::drained(patience, queue, task).await {
+        let Self { members, patience, line, .. } = self;
+        let outcome = match line.drained(patience).await {
             Ok(upload) => answered(limit, end(upload)).await,
             Err(error) => Err(error),
         };
         (members, outcome)
     }
+}
+
+impl Line {
+    /// Waits until the node has taken everything, and returns its upload.
+    async fn drained(self, patience: Patience) -> Ended {
+        let limit = patience.commit();
+        match self {
+            Self::Waiting { mut upload, orders, .. } => {
+                let taking = async {
+                    for order in orders {
+                        order.carry_out(&mut *upload).await?;
+                    }
+                    Ok(())
+                };
+                timeout(limit, taking).await.unwrap_or_else(|_elapsed| Err(took_nothing(limit)))?;
+                Ok(upload)
+            }
+            Self::Working { queue, task } => {
+                drop(queue);
+                let stop = task.abort_handle();
+                match timeout(limit, task).await {
+                    Ok(ended) => ended.unwrap_or_else(|_lost| Err(lost())),
+                    Err(_elapsed) => {
+                        stop.abort();
+                        Err(took_nothing(limit))
+                    }
+                }
+            }
+            Self::Over => Err(lost()),
+        }
+    }
+}
+
+impl Order {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Data(counted) => counted.bytes.len(),
+            Self::Announce(_) | Self::Cut(_) => 0,
+        }
+    }
+
+    async fn carry_out(self, upload: &mut dyn Upload) -> Result<(), NodeError> {
+        match self {
+            Self::Announce(size) => upload.announce(size).await,
+            // What is counted stays so until the node has taken it.
+            Self::Data(counted) => upload.piece(Piece::Data(counted.bytes.clone())).await,
+            Self::Cut(cut) => upload.piece(cut).await,
+        }
+    }
+}
+
+fn lost() -> NodeError {
+    NodeError::Failed("the upload was lost".to_owned())
 }
 
 fn took_nothing(waited: Duration) -> NodeError {
@@ -191,12 +271,7 @@ fn took_nothing(waited: Duration) -> NodeError {
 
 async fn work(mut upload: Box<dyn Upload>, mut orders: mpsc::Receiver<Order>) -> Ended {
     while let Some(order) = orders.recv().await {
-        match order {
-            Order::Announce(size) => upload.announce(size).await?,
-            // What is counted stays so until the node has taken it.
-            Order::Data(counted) => upload.piece(Piece::Data(counted.bytes.clone())).await?,
-            Order::Cut(cut) => upload.piece(cut).await?,
-        }
+        order.carry_out(&mut *upload).await?;
     }
     Ok(upload)
 }

@@ -4,8 +4,11 @@
 //! found out in mid-stream, by the node itself.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use annex_protocol::key::Key;
+use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
 
 use super::policy::{Admission, shown};
@@ -32,6 +35,26 @@ const MANY: u64 = 1000;
 /// No content is small that is larger.
 const SMALL: u64 = 1 << 20;
 
+/// How long small content is stored without another look at the room for it.
+const LATELY: Duration = Duration::from_secs(1);
+
+/// Where many small contents fitted when it was looked at last: when, and how large each could have been.
+#[derive(Default)]
+pub(super) struct Plenty(Mutex<HashMap<Uuid, (Instant, u64)>>);
+
+impl Plenty {
+    fn has(&self, node: &Uuid, size: u64) -> bool {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(node).is_some_and(|(when, most)| when.elapsed() < LATELY && size <= *most)
+    }
+
+    fn seen(&self, nodes: impl Iterator<Item = (Uuid, u64)>) {
+        let now = Instant::now();
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.extend(nodes.map(|(node, most)| (node, (now, most))));
+    }
+}
+
 impl Gateway {
     /// Looks how much room a node has. One that cannot say is asked no further: storing there will tell.
     async fn look(&self, member: &Member, rest: u64) -> Room {
@@ -44,6 +67,13 @@ impl Gateway {
             None => None,
         };
         Room { space: space.map(|space| space.above(member.terms.reserve)), held, rest }
+    }
+
+    /// Tells whether content of `size` bytes needs no room held where many like it fit.
+    fn is_small(&self, size: u64, nodes: &[(Member, u64)]) -> bool {
+        // Where sizes decide, the next upload has to know of this one.
+        let sizes_decide = self.places_by_size() || nodes.iter().any(|(member, _)| member.terms.max_size.is_some());
+        size <= SMALL && !sizes_decide
     }
 
     /// Returns how many bytes a node holds: of all repositories if it counts them itself, else by the location logs.
@@ -78,6 +108,11 @@ impl Admission {
         size: u64,
         nodes: &[(Member, u64)],
     ) -> Result<Vec<(Member, NodeError)>, GatewayError> {
+        let earlier = self.held();
+        let small = earlier.is_none() && gateway.is_small(size, nodes);
+        if small && nodes.iter().all(|(member, _)| gateway.0.plenty.has(&member.uuid, size)) {
+            return Ok(Vec::new());
+        }
         let looks = nodes.iter().map(|(member, offset)| gateway.look(member, size.saturating_sub(*offset)));
         let rooms = join_all(looks).await;
         let shares = nodes.iter().zip(&rooms).map(|((member, _), room)| Share {
@@ -88,14 +123,15 @@ impl Admission {
         });
         let shares: Vec<Share> = shares.collect();
         let (site, repo, key) = (gateway.0.site.clone(), gateway.0.identity.gateway.clone(), key.clone());
-        let earlier = self.held();
         let frees: Vec<Option<u64>> = rooms.iter().map(|room| room.space.map(|space| space.free)).collect();
-        // Where sizes decide, the next upload has to know of this one.
-        let sizes_decide = gateway.places_by_size() || rooms.iter().any(|room| room.held.is_some());
-        let counted = earlier.is_some() || size > SMALL || sizes_decide;
+        let seen = gateway.clone();
         let held = blocking(move || {
-            if !counted && many_fit(&site, &shares, &frees)? {
-                return Ok(None);
+            if small {
+                let most = fitting(&site, &shares, &frees)?;
+                seen.0.plenty.seen(shares.iter().zip(&most).map(|(share, most)| (share.node.clone(), *most)));
+                if shares.iter().zip(&most).all(|(share, most)| share.rest <= *most) {
+                    return Ok(None);
+                }
             }
             let (room, under) = site.hold_room(&repo, &key, size, &shares, earlier.as_ref())?;
             Ok::<_, GatewayError>(Some((room, shares, under)))
@@ -151,16 +187,14 @@ impl Room {
     }
 }
 
-/// Tells whether many contents like this one fit beside uploads under way, wherever that is known. Blocks.
-fn many_fit(site: &Site, shares: &[Share], frees: &[Option<u64>]) -> Result<bool, SiteError> {
-    for (share, free) in shares.iter().zip(frees) {
-        if let Some(free) = free
-            && free.saturating_sub(site.room_held_at(&share.place)?) / MANY < share.rest
-        {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// Returns how large contents may be of which many fit at each of these beside uploads under way, as far as that is
+/// known. Blocks.
+fn fitting(site: &Site, shares: &[Share], frees: &[Option<u64>]) -> Result<Vec<u64>, SiteError> {
+    let most = |(share, free): (&Share, &Option<u64>)| match free {
+        Some(free) => Ok(free.saturating_sub(site.room_held_at(&share.place)?) / MANY),
+        None => Ok(u64::MAX),
+    };
+    shares.iter().zip(frees).map(most).collect()
 }
 
 /// Returns a name for what shares its room: a file system, or else the node by itself.
@@ -173,8 +207,6 @@ fn place(member: &Member, space: Option<Space>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use annex_protocol::uuid::Uuid;
-
     use super::*;
 
     fn room(free: u64, held: Option<(u64, u64)>, rest: u64) -> Room {
@@ -202,15 +234,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let site = Site::init(&dir.path().join("site"), &[]).unwrap();
         let node = |name: &str| Uuid::parse(name.as_bytes()).unwrap();
-        let share = |rest| Share { node: node("n"), name: "n".to_owned(), place: "device 1".to_owned(), rest };
-        assert!(many_fit(&site, &[share(10)], &[Some(10_000)]).unwrap());
-        assert!(!many_fit(&site, &[share(11)], &[Some(10_000)]).unwrap());
-        assert!(many_fit(&site, &[share(11)], &[None]).unwrap(), "nothing is known about it");
-        assert!(!many_fit(&site, &[share(10), share(11)], &[None, Some(10_000)]).unwrap());
+        let share = |place: &str| Share { node: node("n"), name: "n".to_owned(), place: place.to_owned(), rest: 9 };
+        let shares = [share("device 1"), share("device 2"), share("node x")];
+        let frees = [Some(10_000), Some(20_000), None];
+        assert_eq!(fitting(&site, &shares, &frees).unwrap(), [10, 20, u64::MAX], "nothing is known about the last");
         let key = Key::parse(b"WORM-s900--x").unwrap();
-        site.hold_room(&node("repo"), &key, 900, &[share(900)], None).unwrap();
-        assert!(!many_fit(&site, &[share(10)], &[Some(10_000)]).unwrap(), "somebody else needs some of it");
-        assert!(many_fit(&site, &[share(9)], &[Some(10_000)]).unwrap());
+        let taking = Share { rest: 900, ..share("device 1") };
+        site.hold_room(&node("repo"), &key, 900, &[taking], None).unwrap();
+        assert_eq!(fitting(&site, &shares, &frees).unwrap(), [9, 20, u64::MAX], "somebody else needs some of it");
+    }
+
+    #[test]
+    fn what_was_seen_is_enough_for_a_while() {
+        let (plenty, node) = (Plenty::default(), Uuid::parse(b"n").unwrap());
+        assert!(!plenty.has(&node, 1));
+        plenty.seen([(node.clone(), 10)].into_iter());
+        assert!(plenty.has(&node, 10) && !plenty.has(&node, 11));
+        let earlier = Instant::now().checked_sub(LATELY).unwrap();
+        plenty.0.lock().unwrap().insert(node.clone(), (earlier, 10));
+        assert!(!plenty.has(&node, 10));
     }
 
     #[test]

@@ -323,21 +323,25 @@ impl Gateway {
     }
 
     /// Records in the location log where a key now is, and is no more. A cluster is no place: its nodes are.
-    async fn record(&self, key: &Key, mut changes: Vec<(Uuid, Status)>) -> Result<(), GatewayError> {
+    async fn record(&self, key: &Key, changes: Vec<(Uuid, Status)>) -> Result<(), GatewayError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let (gateway, path) = (self.clone(), key.branch_path(".log"));
+        Ok(blocking(move || gateway.record_at(path, changes)).await?)
+    }
+
+    /// Records the same in the location log at `path`. Blocks.
+    fn record_at(&self, path: Vec<u8>, mut changes: Vec<(Uuid, Status)>) -> Result<(), BranchError> {
         changes.retain(|(uuid, _)| !uuid.is_cluster());
         if changes.is_empty() {
             return Ok(());
         }
-        let branch = self.0.branch.clone();
-        let path = key.branch_path(".log");
-        let record = move || {
-            branch.change(&[path], |_, content| {
-                let changes = changes.iter().map(|(uuid, status)| (uuid, *status));
-                record_locations(content, changes, crate::clock::branch_now())
-            })
+        let record = |content: &[u8]| {
+            let changes = changes.iter().map(|(uuid, status)| (uuid, *status));
+            record_locations(content, changes, crate::clock::branch_now())
         };
-        blocking(record).await?;
-        Ok(())
+        self.0.branch.change(&[path], |_, content| record(content)).map(drop)
     }
 }
 

@@ -5,6 +5,7 @@ use annex_protocol::log::Status;
 use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
 
+use super::facts::logged;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::site::hold::Removal;
 use crate::task::blocking;
@@ -40,7 +41,6 @@ impl Gateway {
             (member, self.remove_from(member, key, before, removal.is_some()).await)
         });
         let outcomes = join_all(each).await;
-        self.end(announced.into_iter().flatten().collect()).await;
         let mut removed = Removed { gone: Vec::new(), failures: Vec::new(), only_refused: true };
         for (member, outcome) in outcomes {
             match outcome {
@@ -60,9 +60,7 @@ impl Gateway {
                 }
             }
         }
-        let changes = removed.gone.iter().map(|uuid| (uuid.clone(), Status::Missing));
-        let logged = self.logged(key).await?;
-        self.record(key, changes.filter(|(uuid, _)| logged.contains(uuid)).collect()).await?;
+        self.end(key, announced.into_iter().flatten().collect(), removed.gone.clone()).await?;
         Ok(removed)
     }
 
@@ -97,11 +95,18 @@ impl Gateway {
         self.remove_forgotten(member, key).await.map_err(Kept::Failed)
     }
 
-    /// Ends what was announced. What is gone is gone, also if that fails: locks are refused then, up to the deadline.
-    async fn end(&self, removals: Vec<Removal>) {
-        let site = self.0.site.clone();
-        if let Err(error) = blocking(move || site.end_removals(&removals)).await {
-            tracing::error!("ending removals: {error}");
-        }
+    /// Ends what was announced, and records where the key is gone from.
+    async fn end(&self, key: &Key, removals: Vec<Removal>, gone: Vec<Uuid>) -> Result<(), GatewayError> {
+        let (gateway, path) = (self.clone(), key.branch_path(".log"));
+        let ending = move || {
+            // What is gone is gone, also if this fails: locks are refused then, up to the deadline.
+            if let Err(error) = gateway.0.site.end_removals(&removals) {
+                tracing::error!("ending removals: {error}");
+            }
+            let logged = logged(&gateway.0.branch.read(&path)?);
+            let changes = gone.into_iter().filter(|uuid| logged.contains(uuid)).map(|uuid| (uuid, Status::Missing));
+            gateway.record_at(path, changes.collect())
+        };
+        Ok(blocking(ending).await?)
     }
 }

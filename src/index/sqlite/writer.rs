@@ -37,9 +37,11 @@ type Work = Box<dyn FnOnce(Result<&Connection, &rusqlite::Error>) -> Done + Send
 struct Done {
     /// It is to be committed.
     well: bool,
-    /// Is told how the transaction ended.
-    tell: Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>,
+    tell: Tell,
 }
+
+/// Is told how the transaction ended.
+type Tell = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 
 /// Writes in one transaction, at most: others wait for the lock meanwhile.
 const TOGETHER: usize = 256;

@@ -48,6 +48,8 @@ mod space;
 mod start;
 mod surplus;
 
+use choose::silent_last;
+
 pub use drain::Drained;
 pub use due::Due;
 pub use explain::{Explained, OnNode};
@@ -243,7 +245,7 @@ impl Gateway {
         unknown: &mut Vec<(&'a Member, NodeError)>,
     ) -> Option<&'a Member> {
         let ask = |member: &'a Member| async move { (member, self.seen(member, key).await) };
-        let (mut members, mut asked) = (members.iter(), FuturesUnordered::new());
+        let (mut members, mut asked) = (silent_last(members).into_iter(), FuturesUnordered::new());
         loop {
             if asked.is_empty() {
                 asked.push(ask(members.next()?));

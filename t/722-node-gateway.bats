@@ -285,6 +285,11 @@ END
     git annex drop -q --force file
     timeout 9 git annex get -q --from origin file
     assert_same file "$TMP/original"
+    # So it is with a lock on any copy.
+    printf 'VERSION 2\nLOCKCONTENT %s\nUNLOCKCONTENT\n' "$(annex_key file)" |
+        annex-keep shell --site "$SITE" -c "git-annex-shell 'p2pstdio' '/data' 'x' --uuid $(site_uuid cluster)" >said
+    assert_equal "$(tail -n 1 said)" SUCCESS
+    grep -q 'operation=lock .* milliseconds=[0-9]\{1,3\} outcome="done"' "$TMP/daemon.log"
     rm "$TMP/hang"
     add_file four 20K
     git annex copy -q --to origin four

@@ -1,5 +1,5 @@
 //! Which of several nodes to fetch from: the cheapest; of equally cheap ones the least busy; then one on this machine. Those
-//! that gave no answer lately come last.
+//! that gave no answer lately come last, for other questions too.
 
 use std::collections::VecDeque;
 
@@ -20,9 +20,15 @@ pub(super) fn in_order(members: &[Member]) -> VecDeque<Member> {
         .iter()
         .map(|Member { terms, node, .. }| Offer { cost: terms.cost, local: terms.local, load: node.load() })
         .collect();
-    let mut ordered: Vec<&Member> = order(&offers).into_iter().filter_map(|position| members.get(position)).collect();
+    let ordered = order(&offers).into_iter().filter_map(|position| members.get(position));
+    silent_last(ordered).into_iter().cloned().collect()
+}
+
+/// Puts those that gave no answer lately behind the others.
+pub(super) fn silent_last<'a>(members: impl IntoIterator<Item = &'a Member>) -> Vec<&'a Member> {
+    let mut ordered: Vec<&Member> = members.into_iter().collect();
     ordered.sort_by_key(|member| member.is_silent());
-    ordered.into_iter().cloned().collect()
+    ordered
 }
 
 /// Returns the positions of the offers, the best first.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use annex_protocol::key::Key;
 use tokio::sync::Mutex;
 
+use super::choose::silent_last;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::node::Hold;
 use crate::site::hold::Lock;
@@ -29,7 +30,7 @@ impl Gateway {
     /// just being removed.
     pub async fn lock(&self, target: Target, key: &Key) -> Result<Option<Locked>, GatewayError> {
         let mut unknown = None;
-        for member in self.members(target) {
+        for member in silent_last(self.members(target)) {
             let (site, uuid, locked_key) = (self.0.site.clone(), member.uuid.clone(), key.clone());
             let Some(lock) = blocking(move || site.lock(&uuid, &locked_key)).await? else { continue };
             // Looked at only now: a removal that came before the lock has ended, and none can start.

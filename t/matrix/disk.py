@@ -44,7 +44,12 @@ class Disk:
         self.mends.append(self.come_back)
 
     def come_back(self):
+        # A place that went away is not to be begun anew.
+        made = [os.path.join(folder, name) for folder, *names in os.walk(self.root) for name in sum(names, [])]
+        shutil.rmtree(self.root, ignore_errors=True)
         os.rename(self.root + ".away", self.root)
+        if made:
+            raise OSError("made where the store had been: %s" % ", ".join(made))
 
     def freeze(self):
         run("fsfreeze", "-f", self.mount)

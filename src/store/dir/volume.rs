@@ -36,7 +36,8 @@ impl Volume {
             return Err(StoreError::Missing { path: root });
         }
         if create == Create::IfMissing {
-            make(&root, 0o755).map_err(failed("make directory", &root))?;
+            let made = DirBuilder::new().recursive(true).mode(0o755).create(&root);
+            made.map_err(failed("make directory", &root))?;
             make(&own, 0o700).map_err(failed("make directory", &own))?;
         }
         let opened = File::open(&root).map_err(failed("open", &root))?;
@@ -135,11 +136,7 @@ impl Volume {
 
     /// Makes the folder of a block. A volume that has gone is not begun anew where it was.
     pub(super) fn make_folder(&self, hash: BlockHash) -> Result<(), StoreError> {
-        let folder = self.folder(hash);
-        match DirBuilder::new().mode(0o755).create(&folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(self.fail("make directory", &folder, error)),
-            _ => Ok(()),
-        }
+        self.make(&self.folder(hash), 0o755)
     }
 
     /// Makes everything durable that was written to the volume's file system before this call.
@@ -183,8 +180,12 @@ impl Volume {
     }
 }
 
+/// Makes a directory that may be there, and none above it.
 fn make(path: &Path, mode: u32) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(mode).create(path)
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn failure(store: String, operation: &'static str, path: PathBuf, source: io::Error) -> StoreError {

@@ -125,6 +125,22 @@ async fn everything_reaches_a_node_that_takes_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn few_bytes_wait_for_the_end_and_are_told_of_then() {
+    let end = async |manner| {
+        let (mut feed, taken) = feed(manner);
+        for _ in 0..2 {
+            feed.send(Piece::Data(Bytes::from_static(b"few"))).await.unwrap();
+        }
+        assert_eq!(*taken.lock().unwrap(), 0);
+        let (_, committed) = feed.end(|upload| upload.commit()).await;
+        (committed, *taken.lock().unwrap())
+    };
+    assert!(matches!(end(Manner::Takes).await, (Ok(()), 6)));
+    assert!(matches!(end(Manner::FailsAfter(3)).await, (Err(NodeError::Full(_)), 3)));
+    assert!(matches!(end(Manner::StandsStill).await, (Err(NodeError::Unreachable(_)), 0)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_stands_still_is_given_up_and_holds_a_bounded_number_of_bytes() {
     let (mut feed, _) = feed(Manner::StandsStill);
     let progress = Patience::default().progress;

@@ -1,7 +1,7 @@
 //! The external special remote protocol, with its export and import interfaces: messages of both sides.
 //!
 //! The host is git-annex, or a gateway that runs such programs; the program is `git-annex-remote-TYPE`.
-//! Source: spec `external-special-remote.md`; recorded conversations of git-annex 10.20261026.
+//! Source: `docs/spec/external-special-remote.md`; recorded conversations of git-annex 10.20261026.
 //!
 //! | file | what |
 //! | --- | --- |

@@ -66,8 +66,8 @@ impl std::fmt::Debug for Hasher {
 
 /// Tells whether a backend's hash is cryptographically secure: git-annex's `securehash`.
 ///
-/// True for SHA2, SHA3, SKEIN, BLAKE2 and BLAKE3, with and without `E`. Source: spec `preferred-content.md` §5; `VURL`
-/// depends on other keys and counts as not secure here.
+/// True for SHA2, SHA3, SKEIN, BLAKE2 and BLAKE3, with and without `E`. Source: `docs/spec/preferred-content.md` §5;
+/// `VURL` depends on other keys and counts as not secure here.
 pub fn is_secure(backend: &[u8]) -> bool {
     let name = without_e(backend);
     !matches!(name, b"MD5" | b"SHA1" | b"XXH3") && state::new(name).is_some()

@@ -1,6 +1,7 @@
 //! Keep blocks: hashes, locators, permission signatures, tokens, and where to look for a block first.
 //!
-//! Source: spec `keep-blocks.md` §1, §2 and §6; `keep-federation.md` §2 for tokens; vectors `keep-*.json`.
+//! Source: `docs/spec/keep-blocks.md` §1, §2 and §6; `docs/spec/keep-federation.md` §2 for tokens; vectors
+//! `keep-*.json`.
 
 use std::fmt;
 

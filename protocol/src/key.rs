@@ -1,6 +1,6 @@
 //! git-annex keys, their file names and their hash directories.
 //!
-//! Source: spec `git-annex-branch.md` §1 and §2; vectors `keys.json`, `encrypted-keys.json`.
+//! Source: `docs/spec/git-annex-branch.md` §1 and §2; vectors `keys.json`, `encrypted-keys.json`.
 
 mod encrypted;
 

@@ -1,6 +1,6 @@
 //! The files of the git-annex branch.
 //!
-//! Source: spec `git-annex-branch.md`; vectors `log-lines.json` and `journal-names.json`.
+//! Source: `docs/spec/git-annex-branch.md`; vectors `log-lines.json` and `journal-names.json`.
 //!
 //! Everything here is a function from bytes to bytes: the caller reads the file (under the journal lock), hands over
 //! its content and the time, and stores what comes back. Five line formats carry all of the files:

@@ -3,7 +3,7 @@
 //! A manifest is a list of streams; a stream is a row of blocks, and a file is made of ranges of streams. Names are
 //! bytes: manifests are meant to be UTF-8, but escapes can make anything of them.
 //!
-//! Source: spec `keep-collections.md` §1 and §2; vectors `keep-manifests.json`.
+//! Source: `docs/spec/keep-collections.md` §1 and §2; vectors `keep-manifests.json`.
 
 use std::collections::BTreeSet;
 

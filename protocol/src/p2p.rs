@@ -1,6 +1,6 @@
 //! The P2P line protocol, versions 0 to 4, both directions.
 //!
-//! Source: spec `p2p-protocol.md`; the text of each refusal was recorded from git-annex 10.20261026.
+//! Source: `docs/spec/p2p-protocol.md`; the text of each refusal was recorded from git-annex 10.20261026.
 //!
 //! | file | what |
 //! | --- | --- |

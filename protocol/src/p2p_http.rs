@@ -1,7 +1,7 @@
 //! The P2P protocol over HTTP, versions 0 to 4, both directions: addresses, parameters and messages.
 //!
 //! JSON objects that answer a request are not here: they are flat, and any JSON library reads them.
-//! Source: spec `p2p-http.md` §1 to §3.
+//! Source: `docs/spec/p2p-http.md` §1 to §3.
 //!
 //! | file | what |
 //! | --- | --- |

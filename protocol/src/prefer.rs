@@ -1,6 +1,6 @@
 //! Preferred content expressions: what a repository wants to hold.
 //!
-//! Source: spec `preferred-content.md`; vectors `preferred-content.json`, `preferred-content-key-only.json`,
+//! Source: `docs/spec/preferred-content.md`; vectors `preferred-content.json`, `preferred-content-key-only.json`,
 //! `balanced.json`, `balanced-cases.json`.
 //!
 //! [`Placement`] holds what the logs say about all repositories, with the expressions parsed; build it once for each

@@ -1,6 +1,6 @@
 //! git-annex-shell command lines: what arrives over ssh, and what goes to a node.
 //!
-//! Source: spec `git-annex-shell.md` §1 to §3; texts of errors as git-annex 10.20261026 gives them.
+//! Source: `docs/spec/git-annex-shell.md` §1 to §3; texts of errors as git-annex 10.20261026 gives them.
 //!
 //! | file | what |
 //! | --- | --- |

@@ -1,6 +1,6 @@
 //! Repository and cluster UUIDs, as git-annex writes them: opaque words.
 //!
-//! Source: spec `p2p-protocol.md` §1 and §11, `git-annex-branch.md` §6.
+//! Source: `docs/spec/p2p-protocol.md` §1 and §11, `docs/spec/git-annex-branch.md` §6.
 
 use std::fmt;
 use std::sync::Arc;

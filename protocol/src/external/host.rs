@@ -3,7 +3,7 @@
 use super::{Direction, Extensions, Text, WireKey, Word};
 
 messages! {
-    /// What the host asks of the program; spec `external-special-remote.md` §3, §6 and §7.
+    /// What the host asks of the program; `docs/spec/external-special-remote.md` §3, §6 and §7.
     pub enum Request {
         /// `EXTENSIONS list`: what the host offers.
         Extensions { list: Extensions } = "EXTENSIONS",
@@ -63,7 +63,7 @@ messages! {
 }
 
 messages! {
-    /// What the host answers to the program; spec `external-special-remote.md` §5.
+    /// What the host answers to the program; `docs/spec/external-special-remote.md` §5.
     pub enum RemoteResponse {
         /// `VALUE text`.
         Value { text: Text } = "VALUE",

@@ -9,7 +9,7 @@ use crate::line::{field, number};
 
 /// The number of a job: `J 1 `, before every line but VERSION, EXTENSIONS and ERROR once ASYNC is agreed to.
 ///
-/// Source: spec `external-special-remote.md` §8.
+/// Source: `docs/spec/external-special-remote.md` §8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Job(pub u64);
 

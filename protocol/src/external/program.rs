@@ -3,7 +3,7 @@
 use super::{Availability, Cost, Direction, Extensions, Text, UrlContent, WireKey, Word};
 
 messages! {
-    /// What the program answers to a request; spec `external-special-remote.md` §3, §6, §7 and §9.
+    /// What the program answers to a request; `docs/spec/external-special-remote.md` §3, §6, §7 and §9.
     pub enum Response {
         /// `EXTENSIONS list`: those of the offered ones that the program uses.
         Extensions { list: Extensions } = "EXTENSIONS",
@@ -111,7 +111,7 @@ messages! {
 }
 
 messages! {
-    /// What the program asks of the host, or tells it; spec `external-special-remote.md` §4 and §5.
+    /// What the program asks of the host, or tells it; `docs/spec/external-special-remote.md` §4 and §5.
     pub enum RemoteRequest {
         /// `VERSION number`: the first line, sent unasked.
         Version { number: u64 } = "VERSION",

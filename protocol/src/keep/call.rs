@@ -1,6 +1,6 @@
 //! What a path on a Keep server names.
 //!
-//! Source: spec `keep-blocks.md` §3.
+//! Source: `docs/spec/keep-blocks.md` §3.
 
 use super::{BlockHash, BlockRequest};
 

@@ -10,7 +10,7 @@ use crate::hex;
 
 /// A block as a range of an object: `[@ATTRS ]OFFSET:LENGTH:PATH`.
 ///
-/// Source: spec `keep-gateway-volume.md` §2; vectors `keep-gateway-index.json`.
+/// Source: `docs/spec/keep-gateway-volume.md` §2; vectors `keep-gateway-index.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     /// What is known about the object, unknown attributes included, in order; values unescaped.

@@ -1,6 +1,6 @@
 //! UUIDs of what an API server keeps: `CLUSTER-KIND-REST`, five, five and fifteen characters.
 //!
-//! Source: spec `keep-federation.md` §1.
+//! Source: `docs/spec/keep-federation.md` §1.
 
 use super::ClusterId;
 

@@ -1,6 +1,6 @@
 //! Rendezvous order: every client looks for a block in the same place first.
 //!
-//! Source: spec `keep-blocks.md` §6. Only speed depends on it: a block found elsewhere is as good.
+//! Source: `docs/spec/keep-blocks.md` §6. Only speed depends on it: a block found elsewhere is as good.
 
 use std::cmp::Reverse;
 

@@ -14,7 +14,7 @@ use crate::hex;
 
 /// Signs and verifies locators with a cluster's key.
 ///
-/// Source: spec `keep-blocks.md` §2. All times are Unix seconds.
+/// Source: `docs/spec/keep-blocks.md` §2. All times are Unix seconds.
 #[derive(Clone)]
 pub struct Signer {
     key: Box<[u8]>,

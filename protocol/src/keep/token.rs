@@ -84,7 +84,7 @@ impl<'a> Token<'a> {
 
     /// Returns the token to send to a cluster: salted, so that it is of use nowhere else.
     ///
-    /// The cluster that issued it gets it unchanged. Source: spec `keep-federation.md` §2.1.
+    /// The cluster that issued it gets it unchanged. Source: `docs/spec/keep-federation.md` §2.1.
     pub fn salted(&self, target: ClusterId) -> Result<Vec<u8>, SaltError> {
         match *self {
             Self::V2 { uuid, secret, container } if uuid.starts_with(target.as_bytes()) => {

@@ -61,7 +61,7 @@ impl Key {
     ///
     /// `cipher` is the remote's secret: for `encryption=shared` the `cipher=` setting, once decoded from base64; for
     /// others that, decrypted. Chunk keys have names of their own.
-    /// Source: spec `external-special-remote.md` §11; vectors `encrypted-keys.json`.
+    /// Source: `docs/spec/external-special-remote.md` §11; vectors `encrypted-keys.json`.
     pub fn encrypted(&self, mac: Mac, cipher: &[u8]) -> Self {
         let secret = cipher.get(..SECRET_LEN).unwrap_or(cipher);
         let backend = format!("GPG{}", mac.as_str());

@@ -1,4 +1,4 @@
-//! `aaa/bbb/KEY.log.cnk`: how special remotes store a key in chunks. Source: spec `git-annex-branch.md` §5.
+//! `aaa/bbb/KEY.log.cnk`: how special remotes store a key in chunks. Source: `docs/spec/git-annex-branch.md` §5.
 
 use super::field::{Layout, LogField, Record};
 use super::lines::decimal;

@@ -1,4 +1,4 @@
-//! Vector clocks that look like POSIX seconds. Source: spec `git-annex-branch.md` §3.
+//! Vector clocks that look like POSIX seconds. Source: `docs/spec/git-annex-branch.md` §3.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! `cluster.log`: the nodes of clusters. Source: spec `git-annex-branch.md` §5 and §6.
+//! `cluster.log`: the nodes of clusters. Source: `docs/spec/git-annex-branch.md` §5 and §6.
 
 use std::collections::BTreeSet;
 

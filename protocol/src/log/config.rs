@@ -1,4 +1,4 @@
-//! `config.log`: git-annex settings that all clones share. Source: spec `git-annex-branch.md` §5.
+//! `config.log`: git-annex settings that all clones share. Source: `docs/spec/git-annex-branch.md` §5.
 
 use super::field::{Layout, Record};
 

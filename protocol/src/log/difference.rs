@@ -1,4 +1,4 @@
-//! `difference.log`: repositories whose layout is tuned. Source: spec `git-annex-branch.md` §2 and §5.
+//! `difference.log`: repositories whose layout is tuned. Source: `docs/spec/git-annex-branch.md` §2 and §5.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! `export.log`: which trees were exported where. Source: spec `git-annex-branch.md` §5.
+//! `export.log`: which trees were exported where. Source: `docs/spec/git-annex-branch.md` §5.
 
 use super::field::{Layout, LogField, Record};
 use super::lines::words;

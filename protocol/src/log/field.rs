@@ -1,4 +1,4 @@
-//! Logs that map a field to its newest value. Source: spec `git-annex-branch.md` §5, formats O, N and M.
+//! Logs that map a field to its newest value. Source: `docs/spec/git-annex-branch.md` §5, formats O, N and M.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `group.log`: the groups of repositories. Source: spec `git-annex-branch.md` §5.
+//! `group.log`: the groups of repositories. Source: `docs/spec/git-annex-branch.md` §5.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Names of files in git-annex's journal. Source: spec `git-annex-branch.md` §7 and §8 rule 14.
+//! Names of files in git-annex's journal. Source: `docs/spec/git-annex-branch.md` §7 and §8 rule 14.
 
 /// Returns the journal's file name for a path of the git-annex branch: `_` doubled, then `/` written as `_`.
 pub fn journal_name(path: &[u8]) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Which file is which. Source: spec `git-annex-branch.md` §5 and §10.
+//! Which file is which. Source: `docs/spec/git-annex-branch.md` §5 and §10.
 
 use crate::key::Key;
 

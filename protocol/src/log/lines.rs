@@ -1,4 +1,4 @@
-//! What all logs share: where lines end. Source: spec `git-annex-branch.md` §4.
+//! What all logs share: where lines end. Source: `docs/spec/git-annex-branch.md` §4.
 
 /// Returns the lines of a file: separated by any run of CR and LF, none of them empty. The last needs no line end.
 pub(crate) fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -1,4 +1,4 @@
-//! Location logs, `aaa/bbb/KEY.log`: which repositories have a key. Source: spec `git-annex-branch.md` §6.
+//! Location logs, `aaa/bbb/KEY.log`: which repositories have a key. Source: `docs/spec/git-annex-branch.md` §6.
 
 use std::borrow::Cow;
 

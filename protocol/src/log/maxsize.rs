@@ -1,4 +1,4 @@
-//! `maxsize.log`: how much repositories may hold. Source: spec `git-annex-branch.md` §5.
+//! `maxsize.log`: how much repositories may hold. Source: `docs/spec/git-annex-branch.md` §5.
 
 use super::field::{Layout, Record};
 use super::lines::decimal;

@@ -1,4 +1,4 @@
-//! The union merge. Source: spec `git-annex-branch.md` §7.
+//! The union merge. Source: `docs/spec/git-annex-branch.md` §7.
 
 use std::collections::BTreeSet;
 

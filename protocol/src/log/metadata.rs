@@ -1,4 +1,4 @@
-//! `aaa/bbb/KEY.log.met` and `.rmet`: metadata of keys. Source: spec `git-annex-branch.md` §5.
+//! `aaa/bbb/KEY.log.met` and `.rmet`: metadata of keys. Source: `docs/spec/git-annex-branch.md` §5.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! `numcopies.log` and `mincopies.log`. Source: spec `git-annex-branch.md` §5 and §6.
+//! `numcopies.log` and `mincopies.log`. Source: `docs/spec/git-annex-branch.md` §5 and §6.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! `preferred-content.log`, `required-content.log` and `group-preferred-content.log`.
 //!
-//! Source: spec `git-annex-branch.md` §5; [`crate::prefer`] reads the expressions.
+//! Source: `docs/spec/git-annex-branch.md` §5; [`crate::prefer`] reads the expressions.
 
 use super::field::{Layout, Record};
 use crate::uuid::Uuid;

@@ -1,4 +1,4 @@
-//! Presence logs: `TS status info`. Source: spec `git-annex-branch.md` §5.
+//! Presence logs: `TS status info`. Source: `docs/spec/git-annex-branch.md` §5.
 
 use std::cmp::Reverse;
 

@@ -1,4 +1,5 @@
-//! `proxy.log`: what repositories are proxies for. Source: spec `git-annex-branch.md` §5, `git-annex-shell.md` §4.1.
+//! `proxy.log`: what repositories are proxies for. Source: `docs/spec/git-annex-branch.md` §5,
+//! `docs/spec/git-annex-shell.md` §4.1.
 
 use std::collections::BTreeSet;
 

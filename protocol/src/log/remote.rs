@@ -1,4 +1,4 @@
-//! `remote.log`: how special remotes are configured. Source: spec `git-annex-branch.md` §5.
+//! `remote.log`: how special remotes are configured. Source: `docs/spec/git-annex-branch.md` §5.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Logs of one value: `TS value`. Source: spec `git-annex-branch.md` §5, format S.
+//! Logs of one value: `TS value`. Source: `docs/spec/git-annex-branch.md` §5, format S.
 
 use super::clock::Clock;
 use super::lines::{lines, push_line, word};

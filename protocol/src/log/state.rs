@@ -1,4 +1,4 @@
-//! What special remotes remember about a key: `.log.rmt` and `.log.cid`. Source: spec `git-annex-branch.md` §5.
+//! What special remotes remember about a key: `.log.rmt` and `.log.cid`. Source: `docs/spec/git-annex-branch.md` §5.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

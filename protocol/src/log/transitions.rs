@@ -1,4 +1,4 @@
-//! `transitions.log`: rewrites of the whole branch. Source: spec `git-annex-branch.md` §9.
+//! `transitions.log`: rewrites of the whole branch. Source: `docs/spec/git-annex-branch.md` §9.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! `trust.log`. Source: spec `git-annex-branch.md` §5 and §6.
+//! `trust.log`. Source: `docs/spec/git-annex-branch.md` §5 and §6.
 
 use super::field::{Layout, Record};
 use crate::uuid::Uuid;

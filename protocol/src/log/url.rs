@@ -1,4 +1,4 @@
-//! `aaa/bbb/KEY.log.web`: URLs of keys. Source: spec `git-annex-branch.md` §5.
+//! `aaa/bbb/KEY.log.web`: URLs of keys. Source: `docs/spec/git-annex-branch.md` §5.
 
 use super::presence::PresenceLog;
 

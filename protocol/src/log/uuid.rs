@@ -1,4 +1,4 @@
-//! `uuid.log`: descriptions of repositories. Source: spec `git-annex-branch.md` §5.
+//! `uuid.log`: descriptions of repositories. Source: `docs/spec/git-annex-branch.md` §5.
 
 use super::field::{Layout, Record};
 use crate::uuid::Uuid;

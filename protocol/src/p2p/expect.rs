@@ -2,7 +2,7 @@
 
 use super::{Message, ParseError, Version};
 
-/// What a server waits for; spec `p2p-protocol.md` §3 and §12.
+/// What a server waits for; `docs/spec/p2p-protocol.md` §3 and §12.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Expect {
     /// Any request.

@@ -8,7 +8,7 @@ use crate::line::is_space;
 ///
 /// The wire form loses information (white space, control characters), so it is kept byte for byte and should be
 /// forwarded as it came. The decoded name is for preferred content and display only: it can hold `..`, never open it.
-/// Source: spec `p2p-protocol.md` §1.2.
+/// Source: `docs/spec/p2p-protocol.md` §1.2.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct AssociatedFile(Box<[u8]>);
 

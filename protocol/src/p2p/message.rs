@@ -4,7 +4,7 @@ use super::{AssociatedFile, Version};
 use crate::key::Key;
 use crate::uuid::Uuid;
 
-/// A message of either side; spec `p2p-protocol.md` §2.
+/// A message of either side; `docs/spec/p2p-protocol.md` §2.
 ///
 /// Free text and lists hold no line feed; one that slips in is written as a space.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

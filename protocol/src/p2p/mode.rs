@@ -2,7 +2,7 @@
 
 use super::{Message, Service};
 
-/// How much a client may change; spec `p2p-protocol.md` §9.
+/// How much a client may change; `docs/spec/p2p-protocol.md` §9.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Everything.

@@ -1,4 +1,4 @@
-//! Who of a group is to hold a key. Source: spec `preferred-content.md` §7; vectors `balanced.json`.
+//! Who of a group is to hold a key. Source: `docs/spec/preferred-content.md` §7; vectors `balanced.json`.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! From structure to an answer. Source: spec `preferred-content.md` §3 to §8.
+//! From structure to an answer. Source: `docs/spec/preferred-content.md` §3 to §8.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;

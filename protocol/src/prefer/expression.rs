@@ -1,4 +1,4 @@
-//! From text to structure. Source: spec `preferred-content.md` §2 and §3.
+//! From text to structure. Source: `docs/spec/preferred-content.md` §2 and §3.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! File name patterns. Source: spec `preferred-content.md` §5.
+//! File name patterns. Source: `docs/spec/preferred-content.md` §5.
 
 /// A pattern that a whole text has to match: `*`, `?`, `[...]`, everything else stands for itself.
 ///

@@ -1,4 +1,4 @@
-//! What a human should be told about an expression. Source: spec `preferred-content.md` §3 and §11.
+//! What a human should be told about an expression. Source: `docs/spec/preferred-content.md` §3 and §11.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! Numbers as git-annex reads them: in counts and sizes, what follows is ignored. Source: spec `preferred-content.md` §5.
+//! Numbers as git-annex reads them: in counts and sizes, what follows is ignored. Source:
+//! `docs/spec/preferred-content.md` §5.
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag, tag_no_case, take_while1};

@@ -1,4 +1,4 @@
-//! The expressions of the standard groups. Source: spec `preferred-content.md` §6.
+//! The expressions of the standard groups. Source: `docs/spec/preferred-content.md` §6.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

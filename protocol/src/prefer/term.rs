@@ -1,4 +1,4 @@
-//! The terms of expressions. Source: spec `preferred-content.md` §5 and §7.
+//! The terms of expressions. Source: `docs/spec/preferred-content.md` §5 and §7.
 
 use super::expression::SyntaxError;
 use super::glob::Glob;

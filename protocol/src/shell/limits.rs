@@ -3,7 +3,7 @@
 use super::{Action, Command, Directory};
 use crate::p2p::Mode;
 
-/// What the `GIT_ANNEX_SHELL_*` variables allow; spec `git-annex-shell.md` §3.
+/// What the `GIT_ANNEX_SHELL_*` variables allow; `docs/spec/git-annex-shell.md` §3.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
     /// `GIT_ANNEX_SHELL_READONLY`.

@@ -13,28 +13,29 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::database::postgres::Postgres;
 use crate::database::sqlite::Sqlite;
 use crate::database::{Database, DatabaseError};
-use crate::disk;
 use crate::error::Failure;
-use crate::gateway::{Gateway, Identity, Member, Terms};
-use crate::keep::service::{Mount, OpenStore};
-use crate::keep::{Create, KeepError, KeepStore, Options};
-use crate::node::annex::AnnexNode;
-use crate::node::directory::DirectoryNode;
-use crate::node::external::{self, ExternalNode, Times};
-use crate::node::keep::KeepNode;
-use crate::node::measured::{Measured, Meters};
-use crate::node::p2p::{Bounds, P2pNode, Program};
-use crate::node::p2p_http::{HttpNode, Password, Server};
-use crate::node::s3::{PART, S3Node};
-use crate::node::{Lazy, Node, NodeError, Opener, Patience, Peer};
 use crate::repo::Repo;
 use crate::serve::hub::Assemble;
-use crate::site::config::{
+use annex_gateway::gateway::{Gateway, Identity, Member, Terms};
+use annex_gateway::node::annex::AnnexNode;
+use annex_gateway::node::directory::DirectoryNode;
+use annex_gateway::node::external::{self, ExternalNode, Times};
+use annex_gateway::node::keep::KeepNode;
+use annex_gateway::node::measured::{Measured, Meters};
+use annex_gateway::node::p2p::{Bounds, P2pNode, Program};
+use annex_gateway::node::p2p_http::{HttpNode, Password, Server};
+use annex_gateway::node::s3::{PART, S3Node};
+use annex_gateway::node::{Lazy, Node, NodeError, Opener, Patience, Peer};
+use annex_gateway::site::config::{
     DirectorySpec, External, KeepHttpSpec, KeepS3Spec, KeepVolume, NodeSpec, P2pSpec, PasswordSource, S3Spec, Secret,
 };
-use crate::site::{NodeConfig, Site, SiteError, cluster};
-use crate::stream::LazySpool;
-use crate::task::blocking;
+use annex_gateway::site::{NodeConfig, Site, SiteError, cluster};
+use annex_gateway::spool::LazySpool;
+use keep_store::base::disk;
+use keep_store::base::task::blocking;
+use keep_store::entries::{KeepError, KeepStore, Options};
+use keep_store::service::{Mount, OpenStore};
+use keep_store::store::dir::Create;
 
 mod bucket;
 mod keep;

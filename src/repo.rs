@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use annex_protocol::log::{ClusterNodes, Description, FieldLog, Preferred, Proxied, ProxiedRemotes};
 use annex_protocol::uuid::Uuid;
 
-use crate::annex::{Branch, BranchError};
-use crate::gateway::Identity;
-use crate::git::{Git, GitError};
-use crate::site::config::NodeSpec;
-use crate::site::{RepoName, Site, SiteError};
+use annex_gateway::branch::{Branch, BranchError};
+use annex_gateway::gateway::Identity;
+use annex_gateway::git::{Git, GitError};
+use annex_gateway::site::config::NodeSpec;
+use annex_gateway::site::{RepoName, Site, SiteError};
 
 /// A hosted repository, opened.
 pub struct Repo {
@@ -177,7 +177,7 @@ impl Repo {
 
     /// Records gateway, cluster and nodes on the git-annex branch, so that clients see them. Writes only what changed.
     pub fn advertise(&self) -> Result<(), RepoError> {
-        let now = crate::clock::branch_now();
+        let now = annex_gateway::branch::now();
         let Identity { gateway, cluster } = &self.identity;
         let node_uuids = self.nodes.iter().map(|node| node.uuid.clone()).collect();
         let named = self.nodes.iter().map(|node| (&node.uuid, node.name.as_str()));

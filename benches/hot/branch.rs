@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use annex_keep::annex::Branch;
-use annex_keep::annex::sizes::Sizes;
-use annex_keep::git::Git;
+use annex_gateway::branch::Branch;
+use annex_gateway::branch::sizes::Sizes;
+use annex_gateway::git::Git;
 use annex_protocol::key::Key;
 use annex_protocol::log::{Clock, Status, record_locations};
 use annex_protocol::uuid::Uuid;
@@ -51,7 +51,7 @@ fn made(keys: u32) -> Arc<Made> {
             .collect();
         let tree = branch.git().edit_tree(None, &files).unwrap();
         let commit = branch.git().commit(tree, &[], "made", 1).unwrap();
-        branch.git().move_ref(annex_keep::annex::REF, None, commit).unwrap();
+        branch.git().move_ref(annex_gateway::branch::REF, None, commit).unwrap();
         Arc::new(Made { branch, keys, _dir: dir })
     }))
 }

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use annex_keep::keep::{Create, KeepStore, Options};
-use annex_keep::stream::{Cutter, MAX_BLOCK};
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use keep_store::base::stream::{Cutter, MAX_BLOCK};
+use keep_store::entries::{KeepStore, Options};
+use keep_store::store::dir::Create;
 use tokio::runtime::Runtime;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);

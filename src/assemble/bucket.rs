@@ -1,9 +1,9 @@
 //! Clients of buckets.
 
-use crate::node::{NodeError, Patience};
-use crate::s3::{Bucket, Credentials, Deadlines, Place};
-use crate::site::config::S3Spec;
-use crate::task::blocking;
+use annex_gateway::node::{NodeError, Patience};
+use annex_gateway::site::config::S3Spec;
+use keep_store::base::task::blocking;
+use keep_store::s3::{Bucket, Credentials, Deadlines, Place};
 
 /// Makes the client of a bucket. Files that are named in the configuration are read now.
 pub(super) async fn bucket(spec: &S3Spec, patience: Patience) -> Result<Bucket, NodeError> {

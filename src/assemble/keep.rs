@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use super::bucket::bucket;
 use super::servers::{KeepServers, index_of};
 use crate::error::Failure;
-use crate::keep::{Create, KeepError, KeepStore, Options};
-use crate::node::{NodeError, Patience};
-use crate::site::Site;
-use crate::site::config::{KeepHttpSpec, KeepS3Spec, NodeSpec, S3Spec};
-use crate::store::StoreError;
-use crate::store::s3::S3Store;
+use annex_gateway::node::{NodeError, Patience};
+use annex_gateway::site::Site;
+use annex_gateway::site::config::{KeepHttpSpec, KeepS3Spec, NodeSpec, S3Spec};
+use keep_store::entries::{KeepError, KeepStore, Options};
+use keep_store::store::StoreError;
+use keep_store::store::dir::Create;
+use keep_store::store::s3::S3Store;
 
 /// Where a Keep store is.
 pub enum KeepPlace {

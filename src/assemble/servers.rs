@@ -10,13 +10,15 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 
 use super::Stores;
-use crate::keep::collections::{Collections, CollectionsOptions, Layout};
-use crate::keep::remote::{Access, Api, Http, RemoteOptions, RemoteStore, Services, Token, Waits};
-use crate::keep::{Create, KeepError, KeepStore, Manifests, Options, StoreError};
-use crate::node::arvados::ArvadosNode;
-use crate::node::{Node, NodeError, Opener, Patience};
-use crate::site::config::{ArvadosSpec, KeepHttpSpec, KeepServersSpec, Secret};
-use crate::task::blocking;
+use annex_gateway::node::arvados::ArvadosNode;
+use annex_gateway::node::{Node, NodeError, Opener, Patience};
+use annex_gateway::site::config::{ArvadosSpec, KeepHttpSpec, KeepServersSpec, Secret};
+use keep_store::base::task::blocking;
+use keep_store::entries::collections::{Collections, CollectionsOptions, Layout};
+use keep_store::entries::{KeepError, KeepStore, Manifests, Options};
+use keep_store::store::StoreError;
+use keep_store::store::dir::Create;
+use keep_store::store::remote::{Access, Api, Http, RemoteOptions, RemoteStore, Services, Token, Waits};
 
 /// Keep services whose index stands on this machine.
 pub struct KeepServers {

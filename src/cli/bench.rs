@@ -12,7 +12,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::output::Lines;
 use crate::assemble::Stores;
 use crate::error::{Failure, Kind};
-use crate::site::config::{NodeSpec, P2pSpec, PasswordSource};
+use annex_gateway::site::config::{NodeSpec, P2pSpec, PasswordSource};
 
 mod content;
 mod load;

@@ -9,10 +9,10 @@ use super::output::Lines;
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::Failure;
-use crate::gateway::Explained;
 use crate::serve::hub::Hub;
-use crate::site::RepoName;
-use crate::task::Shutdown;
+use annex_gateway::gateway::Explained;
+use annex_gateway::site::RepoName;
+use keep_store::base::task::Shutdown;
 
 /// Tell where a key is, where it should be, and why
 #[derive(Debug, clap::Args)]
@@ -42,7 +42,7 @@ impl Explain {
             gateway.explain(&self.key, self.file.as_deref().map(str::as_bytes)).await?;
         let mut out = Lines::new();
         if self.json {
-            let node = |node: &crate::gateway::OnNode| {
+            let node = |node: &annex_gateway::gateway::OnNode| {
                 let (present, error) = (node.present.as_ref().ok(), node.present.as_ref().err());
                 json!({
                     "name": node.name, "uuid": node.uuid.to_string(), "logged": node.logged, "present": present,

@@ -10,7 +10,7 @@ use crate::assemble::Stores;
 use crate::error::{Failure, Kind};
 use crate::serve::hub::Hub;
 use crate::serve::worker::keep::{Gathered, collect_now, sweep_now};
-use crate::task::Shutdown;
+use keep_store::base::task::Shutdown;
 
 /// Put blocks of the Keep stores in the trash that nothing refers to any more, and delete for good what is due there
 #[derive(Debug, clap::Args)]

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::annex::Branch;
-use crate::annex::merge::Policy;
 use crate::error::Failure;
-use crate::git::Git;
 use crate::serve::{NO_PLACEMENT, POLICY};
+use annex_gateway::branch::Branch;
+use annex_gateway::branch::merge::Policy;
+use annex_gateway::git::Git;
 
 /// Merge what is pushed to the git-annex branch (git runs this)
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::output::Lines;
 use crate::error::Failure;
 use crate::serve::ssh::HostKey;
-use crate::site::Site;
+use annex_gateway::site::Site;
 
 /// Make a site: a directory with configuration, users, repositories, and (with no --node) three Keep stores.
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ impl Init {
             .into_iter()
             .map(|(name, spec)| {
                 // A path that was typed here is meant from here, not from inside the site.
-                let spec = crate::site::config::NodeSpec::parse(&spec).map_err(Failure::usage)?;
+                let spec = annex_gateway::site::config::NodeSpec::parse(&spec).map_err(Failure::usage)?;
                 Ok((name, spec.absolute(&std::env::current_dir()?).to_string()))
             })
             .collect::<Result<Vec<_>, Failure>>()?;

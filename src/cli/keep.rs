@@ -8,8 +8,9 @@ use clap::{Args, Subcommand};
 
 use crate::assemble::KeepPlace;
 use crate::error::Failure;
-use crate::keep::{Create, KeepStore, Options};
-use crate::site::Site;
+use annex_gateway::site::Site;
+use keep_store::entries::{KeepStore, Options};
+use keep_store::store::dir::Create;
 
 mod content;
 mod listing;

@@ -14,9 +14,9 @@ use crate::assemble::Stores;
 use crate::error::Failure;
 use crate::serve::hub::Hub;
 use crate::serve::status::{self, NodeState};
-use crate::site::config::{NodeSpec, Secret};
-use crate::site::{RepoName, Site};
-use crate::task::Shutdown;
+use annex_gateway::site::config::{NodeSpec, Secret};
+use annex_gateway::site::{RepoName, Site};
+use keep_store::base::task::Shutdown;
 
 mod replace;
 

@@ -11,9 +11,9 @@ use crate::assemble::Stores;
 use crate::error::Failure;
 use crate::serve::hub::Hub;
 use crate::serve::worker::{self, Worked};
-use crate::site::RepoName;
-use crate::site::repair::Wanting;
-use crate::task::Shutdown;
+use annex_gateway::site::RepoName;
+use annex_gateway::site::repair::Wanting;
+use keep_store::base::task::Shutdown;
 
 /// Copy keys to every node that should have them and does not; the daemon also does this by itself
 ///

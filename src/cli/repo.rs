@@ -10,8 +10,8 @@ use super::output::Lines;
 use super::site::SiteOption;
 use crate::error::Failure;
 use crate::repo::{Repo as Hosted, RepoError};
-use crate::site::user::Role;
-use crate::site::{RepoName, Site, SiteError};
+use annex_gateway::site::user::Role;
+use annex_gateway::site::{RepoName, Site, SiteError};
 
 /// List, make, change and remove hosted repositories
 #[derive(Debug, clap::Args)]

@@ -7,12 +7,12 @@ use super::output::{Lines, Tally};
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::Failure;
-use crate::gateway::{Copy, Due};
 use crate::serve::hub::Hub;
 use crate::serve::worker::Progress;
-use crate::site::RepoName;
-use crate::stream::Pace;
-use crate::task::Shutdown;
+use annex_gateway::gateway::{Copy, Due};
+use annex_gateway::pace::Pace;
+use annex_gateway::site::RepoName;
+use keep_store::base::task::Shutdown;
 
 /// Read every copy of a repository's keys again, the one read longest ago first, and take bad ones out of use
 ///

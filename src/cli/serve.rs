@@ -17,9 +17,9 @@ use crate::error::Failure;
 use crate::serve::hub::Hub;
 use crate::serve::socket::Door;
 use crate::serve::{http, ssh, worker};
-use crate::site::Site;
-use crate::site::config::Address;
-use crate::task::Shutdown;
+use annex_gateway::site::Site;
+use annex_gateway::site::config::Address;
+use keep_store::base::task::Shutdown;
 
 /// Run the gateway in the foreground, until SIGTERM or SIGINT
 #[derive(Debug, clap::Args)]

@@ -14,7 +14,7 @@ use crate::serve::hub::Hub;
 use crate::serve::shell::{argument_bytes, forced_command};
 use crate::serve::socket::ask::Told;
 use crate::serve::socket::{Handed, hand_over};
-use crate::task::Shutdown;
+use keep_store::base::task::Shutdown;
 
 /// Do what an ssh client asks: a forced command under any sshd, also run as git-annex-shell
 ///

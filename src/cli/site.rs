@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Failure;
-use crate::site::Site;
+use annex_gateway::site::Site;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SiteOption {

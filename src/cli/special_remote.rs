@@ -5,6 +5,6 @@ use std::process::ExitCode;
 use crate::error::Failure;
 
 pub(super) async fn run() -> Result<ExitCode, Failure> {
-    crate::remote::serve(std::io::BufReader::new(std::io::stdin()), tokio::io::stdout()).await;
+    crate::special_remote::serve(std::io::BufReader::new(std::io::stdin()), tokio::io::stdout()).await;
     Ok(ExitCode::SUCCESS)
 }

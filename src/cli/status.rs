@@ -9,7 +9,7 @@ use crate::error::{Failure, Kind};
 use crate::serve::hub::Hub;
 use crate::serve::socket::ask_status;
 use crate::serve::status::{self, NodeState, NodeStatus};
-use crate::task::{Shutdown, blocking};
+use keep_store::base::task::{Shutdown, blocking};
 
 /// Tell how a site is: its nodes, transfers, locks; exit code 3 if a node is down
 #[derive(Debug, clap::Args)]

@@ -9,7 +9,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior, ffi};
 
 use super::{Database, DatabaseError, Dialect, Row, Statement, Value};
-use crate::task::blocking;
+use keep_store::base::task::blocking;
 
 /// A file of SQLite. Cloning is cheap.
 #[derive(Clone)]

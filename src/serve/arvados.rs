@@ -9,11 +9,11 @@ use annex_protocol::keep::{ApiTime, ClusterId, ObjectKind};
 
 use super::keep::{Denied, Holder, KeepError, SiteKeep};
 use crate::catalogue::{Base, Catalogue, Invalid, Level, List, ListError, Page, Record, Viewer};
-use crate::clock;
 use crate::database::DatabaseError;
-use crate::site::cluster;
-use crate::site::user::Role;
-use crate::site::{Site, SiteError};
+use annex_gateway::site::cluster;
+use annex_gateway::site::user::Role;
+use annex_gateway::site::{Site, SiteError};
+use keep_store::base::clock;
 
 pub mod attributes;
 pub mod collections;

@@ -5,8 +5,8 @@ use std::fmt;
 use annex_protocol::p2p::Mode;
 use annex_protocol::shell::Limits;
 
-use crate::site::user::Role;
-use crate::site::{RepoName, Site, SiteError};
+use annex_gateway::site::user::Role;
+use annex_gateway::site::{RepoName, Site, SiteError};
 
 /// Who somebody is to the site.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -16,7 +16,7 @@ use super::shell::{Request, greeting, request};
 use super::traffic::Scope;
 use super::{git, notify};
 use crate::error::Failure;
-use crate::task::blocking;
+use keep_store::base::task::blocking;
 
 /// The standard streams of a command.
 pub struct Streams {

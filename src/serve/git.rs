@@ -7,9 +7,9 @@ use tokio::process::Command;
 
 use super::hub::Hosted;
 use crate::error::Failure;
-use crate::git::program;
 use crate::repo::Repo;
-use crate::task::blocking;
+use annex_gateway::git::program;
+use keep_store::base::task::blocking;
 
 /// The environment variable by which a door tells the hook what the pusher may do; without it, everything.
 ///

@@ -7,9 +7,9 @@ use std::io::{self, BufRead, Read, Write};
 
 use annex_protocol::log::LogKind;
 
-use crate::annex::merge::{Merged, Policy};
-use crate::annex::{Branch, BranchError, REF};
-use crate::git::{GitError, ObjectId};
+use annex_gateway::branch::merge::{Merged, Policy};
+use annex_gateway::branch::{Branch, BranchError, REF};
+use annex_gateway::git::{GitError, ObjectId};
 
 /// The branch under which clients push their git-annex branch when ours has moved on.
 const SYNCED_REF: &str = "refs/heads/synced/git-annex";

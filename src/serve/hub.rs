@@ -16,13 +16,13 @@ use super::keep::{Mount, SiteKeep};
 use super::traffic::Traffic;
 use crate::catalogue::Catalogue;
 use crate::database::{Database, DatabaseError};
-use crate::gateway::{Gateway, GatewayError, Target};
-use crate::node::Node;
-use crate::node::measured::Meters;
 use crate::repo::{Repo, RepoError};
-use crate::site::{Config, RepoName, Site, SiteError};
-use crate::stream::Pace;
-use crate::task::{Shutdown, blocking};
+use annex_gateway::gateway::{Gateway, GatewayError, Target};
+use annex_gateway::node::Node;
+use annex_gateway::node::measured::Meters;
+use annex_gateway::pace::Pace;
+use annex_gateway::site::{Config, RepoName, Site, SiteError};
+use keep_store::base::task::{Shutdown, blocking};
 
 /// Opens the nodes of a repository: what doors may ask for, but not do.
 #[async_trait]
@@ -371,7 +371,7 @@ impl Hosted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::LazySpool;
+    use annex_gateway::spool::LazySpool;
 
     #[derive(Default)]
     struct NoNodes(Meters);

@@ -8,19 +8,19 @@ use std::sync::Arc;
 
 use annex_protocol::keep::{ClusterId, Locator};
 
-use crate::site::secret::TokenOwner;
-use crate::site::user::Role;
-use crate::site::{Site, SiteError};
-use crate::task::blocking;
+use annex_gateway::site::secret::TokenOwner;
+use annex_gateway::site::user::Role;
+use annex_gateway::site::{Site, SiteError};
+use keep_store::base::task::blocking;
 
 pub mod token;
 
-pub use crate::keep::service::{
+pub use keep_store::entries::{Collected, KeepError, KeepStore};
+pub use keep_store::service::{
     BadList, BlockUpload, COLLECTIONS, Copies, KeepService, Mount, OpenStore, PullItem, Settings, TrashItem, Trashed,
     UploadError, Wanted,
 };
-pub use crate::keep::{Collected, KeepError, KeepStore};
-pub use crate::store::{Block, BlockStore, StoreError};
+pub use keep_store::store::{Block, BlockStore, StoreError};
 
 /// The Keep of a site. Cloning is cheap.
 #[derive(Clone)]

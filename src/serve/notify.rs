@@ -10,7 +10,7 @@ use annex_protocol::p2p::Message;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::git::{Git, GitError, ObjectId};
+use annex_gateway::git::{Git, GitError, ObjectId};
 
 /// How long a change may wait to be told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -68,5 +68,5 @@ where
 
 async fn branches(git: &Git) -> Result<BTreeMap<String, ObjectId>, GitError> {
     let git = git.clone();
-    crate::task::blocking(move || git.branches()).await
+    keep_store::base::task::blocking(move || git.branches()).await
 }

@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::hub::COMMIT_AFTER;
 use super::traffic::{Operation, Outcome, Request, Scope};
-use crate::gateway::{Gateway, GatewayError, Locked, Removed, Target};
-use crate::stream::Wire;
-pub use crate::stream::WireError;
+use annex_gateway::gateway::{Gateway, GatewayError, Locked, Removed, Target};
+use annex_gateway::wire::Wire;
+pub use annex_gateway::wire::WireError;
 
 mod get;
 mod put;

@@ -13,8 +13,8 @@ use annex_protocol::uuid::Uuid;
 use super::caller::{Caller, Who};
 use super::hub::{Hosted, Hub};
 use crate::repo::RepoError;
-use crate::site::user::Role;
-use crate::site::{RepoName, Site, SiteError};
+use annex_gateway::site::user::Role;
+use annex_gateway::site::{RepoName, Site, SiteError};
 
 /// What the door is to do, once the caller is known to be allowed to.
 pub enum Request {

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::hub::Hub;
 use super::traffic::Transfer;
-use crate::node::{Node, NodeError, Space};
-use crate::site::{NodeConfig, SiteError};
-use crate::task::blocking;
+use annex_gateway::node::{Node, NodeError, Space};
+use annex_gateway::site::{NodeConfig, SiteError};
+use keep_store::base::task::blocking;
 
 /// How a site is.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -14,9 +14,9 @@ use self::rates::Rates;
 use self::turns::{Turn, Turns};
 use super::caller::Who;
 use super::metrics::Counters;
-use crate::gateway::Stored;
-use crate::site::RepoName;
-use crate::site::config::{Limits, UserLimits};
+use annex_gateway::gateway::Stored;
+use annex_gateway::site::RepoName;
+use annex_gateway::site::config::{Limits, UserLimits};
 
 mod rates;
 mod turns;

@@ -9,10 +9,10 @@ use futures_util::StreamExt;
 
 use super::hub::{Hosted, Hub};
 use crate::error::Failure;
-use crate::gateway::{GatewayError, Repaired, Surveyed};
-use crate::site::config::Surplus;
-use crate::site::repair::Wanting;
-use crate::task::blocking;
+use annex_gateway::gateway::{GatewayError, Repaired, Surveyed};
+use annex_gateway::site::config::Surplus;
+use annex_gateway::site::repair::Wanting;
+use keep_store::base::task::blocking;
 
 pub mod keep;
 mod scrub;

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use annex_keep::node::external::{ExternalNode, Options, Times};
-use annex_keep::node::{Node, NodeError};
-use annex_keep::stream::{Piece, Spool};
+use annex_gateway::node::external::{ExternalNode, Options, Times};
+use annex_gateway::node::{Node, NodeError};
+use annex_gateway::spool::Spool;
 use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
+use keep_store::base::stream::Piece;
 use tempfile::TempDir;
 
 use crate::contract;

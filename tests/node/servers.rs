@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use annex_keep::keep::collections::{Collections, CollectionsOptions, Layout};
-use annex_keep::keep::remote::{Access, Api, Http, RemoteOptions, RemoteStore, Services, Token, Waits};
-use annex_keep::keep::{Create, KeepStore, Options};
-use annex_keep::node::arvados::ArvadosNode;
-use annex_keep::node::keep::KeepNode;
-use annex_keep::node::{Node, NodeError};
+use annex_gateway::node::arvados::ArvadosNode;
+use annex_gateway::node::keep::KeepNode;
+use annex_gateway::node::{Node, NodeError};
 use annex_protocol::uuid::Uuid;
+use keep_store::entries::collections::{Collections, CollectionsOptions, Layout};
+use keep_store::entries::{KeepStore, Options};
+use keep_store::store::dir::Create;
+use keep_store::store::remote::{Access, Api, Http, RemoteOptions, RemoteStore, Services, Token, Waits};
 use tempfile::TempDir;
 
 use crate::cluster::cluster;

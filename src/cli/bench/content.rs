@@ -5,7 +5,7 @@ use annex_protocol::key::Key;
 use bytes::{Bytes, BytesMut};
 
 use crate::error::Failure;
-use crate::task::blocking;
+use keep_store::base::task::blocking;
 
 /// As many contents of one size as there are keys; no two runs have a content in common.
 pub(super) struct Contents {

@@ -11,8 +11,8 @@ use futures_util::future::join_all;
 use super::Operation;
 use super::content::{CHUNK, Comparison, Contents};
 use super::report::Outcome;
-use crate::node::{Node, NodeError};
-use crate::stream::{Cutter, MAX_BLOCK, Piece};
+use annex_gateway::node::{Node, NodeError};
+use keep_store::base::stream::{Cutter, MAX_BLOCK, Piece};
 
 /// How connections are made.
 pub(super) struct Connections {

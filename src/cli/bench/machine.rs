@@ -13,7 +13,7 @@ use serde::Serialize;
 use sha2::Sha256;
 
 use crate::error::Failure;
-use crate::task::blocking;
+use keep_store::base::task::blocking;
 
 /// The limits, in MB (millions of bytes) and operations a second.
 #[derive(Debug, Serialize)]

@@ -16,8 +16,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::Store;
 use crate::cli::output::{Lines, Tally, shown};
 use crate::error::Failure;
-use crate::keep::{Create, Entry, KeepStore, Options};
-use crate::store::Block;
+use keep_store::entries::{KeepStore, Options};
+use keep_store::index::Entry;
+use keep_store::store::Block;
+use keep_store::store::dir::Create;
 
 /// Store files, or standard input, as entries.
 #[derive(Debug, clap::Args)]
@@ -33,7 +35,7 @@ pub(super) struct Put {
     #[arg(long)]
     name: Option<OsString>,
     /// Bytes at which content is cut into blocks
-    #[arg(long, default_value_t = crate::stream::MAX_BLOCK, value_parser = clap::value_parser!(u32).range(1..=1 << 26))]
+    #[arg(long, default_value_t = keep_store::base::stream::MAX_BLOCK, value_parser = clap::value_parser!(u32).range(1..=1 << 26))]
     block_size: u32,
     /// Make the store if it is missing
     #[arg(long)]

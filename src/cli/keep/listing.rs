@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Store;
 use crate::cli::output::{Lines, shown};
 use crate::error::{Failure, Kind};
-use crate::store::State;
+use keep_store::store::State;
 
 /// List entries.
 #[derive(Debug, clap::Args)]
@@ -158,7 +158,8 @@ impl Reindex {
         let done = store.reindex(self.accept_unsigned).await?;
         let mut lines = Lines::new();
         if self.json {
-            let texts = |blocks: &[crate::store::Block]| blocks.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let texts =
+                |blocks: &[keep_store::store::Block]| blocks.iter().map(ToString::to_string).collect::<Vec<_>>();
             lines.line(json!({ "entries": done.entries, "forgotten": done.forgotten,
                 "foreign": texts(&done.foreign), "damaged": texts(&done.damaged) }))?;
         } else {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::{Store, block_hash};
 use crate::cli::output::Tally;
 use crate::error::Failure;
-use crate::keep::Refused;
+use keep_store::entries::Refused;
 
 /// Put blocks in the trash, or empty it.
 #[derive(Debug, clap::Args)]

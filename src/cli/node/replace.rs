@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use super::{Lines, SiteOption, Tally, probe};
 use crate::assemble::{Stores, make_store};
 use crate::error::Failure;
-use crate::gateway::{Refilled, Stage};
 use crate::serve::hub::Hub;
 use crate::serve::socket::ask_status;
-use crate::site::Site;
-use crate::site::config::NodeSpec;
-use crate::task::{Shutdown, blocking};
+use annex_gateway::gateway::{Refilled, Stage};
+use annex_gateway::site::Site;
+use annex_gateway::site::config::NodeSpec;
+use keep_store::base::task::{Shutdown, blocking};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Replace {

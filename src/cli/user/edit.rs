@@ -6,8 +6,8 @@ use super::password::PasswordOptions;
 use crate::cli::output::Lines;
 use crate::cli::site::SiteOption;
 use crate::error::Failure;
-use crate::site::user::{Change, PublicKey, Role};
-use crate::site::{RepoName, Site, SiteError};
+use annex_gateway::site::user::{Change, PublicKey, Role};
+use annex_gateway::site::{RepoName, Site, SiteError};
 
 /// Add a user, and print the line for sshd's authorized_keys of each key
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ impl Set {
         let mut change = self.edit.change()?;
         change.without_keys = self.without_keys.iter().map(|named| fingerprint(named)).collect::<Result<_, _>>()?;
         if self.no_password {
-            change.password = Some(crate::site::user::Password::Remove);
+            change.password = Some(annex_gateway::site::user::Password::Remove);
         }
         site.set_user(&self.edit.name, &change)?;
         authorized(&site, &self.edit.name, &change)

@@ -5,8 +5,8 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use crate::error::Failure;
-use crate::site::secret::Hashed;
-use crate::site::user::Password;
+use annex_gateway::site::secret::Hashed;
+use annex_gateway::site::user::Password;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PasswordOptions {

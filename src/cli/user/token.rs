@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::cli::output::Lines;
 use crate::cli::site::SiteOption;
-use crate::clock;
 use crate::error::Failure;
+use keep_store::base::clock;
 
 /// Make a token, and print its only copy: a password over HTTP, in the form of an Arvados token
 #[derive(Debug, clap::Args)]

@@ -10,8 +10,8 @@ use super::content::blocks_of;
 use super::replace::Replace;
 use super::{Api, ApiError, Asking, TRIES, other_name, stale};
 use crate::catalogue::{Collection, Filter, Level, List, Record};
-use crate::clock;
 use crate::database::DatabaseError;
+use keep_store::base::clock;
 
 /// How something is made or changed, beside what it becomes.
 #[derive(Debug, Clone, Default)]

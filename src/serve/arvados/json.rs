@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Api, Asking};
 use crate::catalogue::{Base, Collection, Link, Project, Record};
-use crate::clock;
-use crate::site::user::User;
+use annex_gateway::site::user::User;
+use keep_store::base::clock;
 
 /// The members of an object that a client asked for; all if it asked for none.
 #[derive(Debug, Clone, Default)]

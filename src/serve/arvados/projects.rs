@@ -8,8 +8,8 @@ use super::attributes::Attributes;
 use super::collections::Options;
 use super::{Api, ApiError, Asking, TRIES, other_name, stale};
 use crate::catalogue::{Level, Project, Record};
-use crate::clock;
 use crate::database::DatabaseError;
+use keep_store::base::clock;
 
 /// The only class of groups that there is here.
 const CLASS: &str = "project";

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::content::Content;
 use super::{Api, ApiError, Asking};
-use crate::task::blocking;
+use keep_store::base::task::blocking;
 
 /// Paths without the first `/`, those above others first, and what is put there.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::content::{block, blocks_of};
 use super::{Api, ApiError};
 use crate::catalogue::{Collection, Record};
-use crate::clock;
 use crate::database::DatabaseError;
 use crate::serve::keep::{Block, COLLECTIONS, KeepStore};
+use keep_store::base::clock;
 
 /// Collections that are removed in one go.
 const BATCH: i64 = 100;

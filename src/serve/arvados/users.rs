@@ -1,8 +1,8 @@
 //! The site's users and tokens, as Arvados clients see them. A user's UUID is made from the name.
 
 use super::{Api, ApiError, Asking};
-use crate::site::user::{Role, User};
-use crate::task::blocking;
+use annex_gateway::site::user::{Role, User};
+use keep_store::base::task::blocking;
 
 impl Api {
     /// Returns a user by UUID: oneself, or for an admin anybody.

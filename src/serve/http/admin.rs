@@ -15,9 +15,9 @@ use crate::serve::caller::Who;
 use crate::serve::hub::Hub;
 use crate::serve::metrics;
 use crate::serve::status::status;
-use crate::site::user::Role;
-use crate::site::{Site, SiteError};
-use crate::task::blocking;
+use annex_gateway::site::user::Role;
+use annex_gateway::site::{Site, SiteError};
+use keep_store::base::task::blocking;
 
 pub(super) fn routes() -> Router<Hub> {
     Router::new()

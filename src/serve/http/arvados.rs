@@ -13,7 +13,7 @@ use crate::serve::arvados::json::ToJson;
 use crate::serve::arvados::{Api, ApiError, Asking};
 use crate::serve::hub::Hub;
 use crate::serve::keep::token;
-use crate::site::user::Role;
+use annex_gateway::site::user::Role;
 
 mod answer;
 mod call;

@@ -11,9 +11,9 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use super::reply::Refused;
 use crate::serve::caller::Who;
 use crate::serve::hub::Hub;
-use crate::site::RepoName;
-use crate::site::user::Role;
-use crate::task::blocking;
+use annex_gateway::site::RepoName;
+use annex_gateway::site::user::Role;
+use keep_store::base::task::blocking;
 
 const ANY_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);

@@ -10,8 +10,8 @@ use futures_util::stream;
 
 use super::p2p::{Asked, busy, failed};
 use super::reply::Refused;
-use crate::gateway;
 use crate::serve::traffic::{Operation, Outcome, Request};
+use annex_gateway::gateway;
 
 /// Content that is being sent. An error breaks the connection off: nothing else tells a client that bytes are missing.
 pub(super) struct Download {

@@ -21,9 +21,9 @@ use crate::serve::caller::Who;
 use crate::serve::git;
 use crate::serve::hub::{Hosted, Hub};
 use crate::serve::shell::{Refusal, for_git, open};
-use crate::site::RepoName;
-use crate::site::user::Role;
-use crate::task::blocking;
+use annex_gateway::site::RepoName;
+use annex_gateway::site::user::Role;
+use keep_store::base::task::blocking;
 
 mod input;
 mod program;

@@ -19,8 +19,8 @@ use crate::serve::caller::Who;
 use crate::serve::hub::Hub;
 use crate::serve::keep::{Denied, Holder, SiteKeep, StoreError, UploadError, token};
 use crate::serve::traffic::{self, Operation, Scope};
-use crate::site::RepoName;
-use crate::site::user::Role;
+use annex_gateway::site::RepoName;
+use annex_gateway::site::user::Role;
 
 mod admin;
 mod get;

@@ -20,7 +20,7 @@ use super::p2p::Asked;
 use super::range::Wanted;
 use super::reply::Refused;
 use crate::serve::caller::Who;
-use crate::task::blocking;
+use keep_store::base::task::blocking;
 
 /// Who has content that is named by its hash need not ask for it again.
 const IMMUTABLE_SECONDS: u32 = 365 * 24 * 3600;
@@ -140,7 +140,7 @@ impl Entity {
 async fn public(asked: &Asked) -> Result<bool, Refused> {
     let (site, repo) = (asked.hub.site(), asked.hosted.repo.name.clone());
     let role = blocking(move || Who::Anonymous.role(&site, &repo)).await.map_err(Refused::failed)?;
-    Ok(role >= crate::site::user::Role::Read)
+    Ok(role >= annex_gateway::site::user::Role::Read)
 }
 
 async fn open(asked: Asked, key: &Key, from: u64, size: u64) -> Result<Download, Refused> {

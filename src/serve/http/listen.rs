@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use super::tls::{Certificate, TlsError};
 use crate::serve::hub::Hub;
 use crate::serve::traffic::Connected;
-use crate::site::config::Address;
+use annex_gateway::site::config::Address;
 
 mod activity;
 mod answer;

@@ -18,10 +18,10 @@ use axum::routing::any;
 
 use super::reply::{Refused, json};
 use super::{auth, key};
-use crate::gateway::{Gateway, GatewayError, Target};
 use crate::serve::hub::{Hosted, Hub};
 use crate::serve::traffic::{Busy, Operation, Outcome, Scope};
-use crate::site::user::Role;
+use annex_gateway::gateway::{Gateway, GatewayError, Target};
+use annex_gateway::site::user::Role;
 
 mod get;
 mod lock;

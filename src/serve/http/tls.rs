@@ -8,7 +8,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::site::config::Tls;
+use annex_gateway::site::config::Tls;
 
 /// What is wrong with the files of a certificate.
 #[derive(Debug, thiserror::Error)]

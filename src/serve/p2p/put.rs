@@ -6,8 +6,8 @@ use annex_protocol::uuid::Uuid;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Next, Session, SessionError, WireError, ended, failure, named};
-use crate::gateway::{Put, Receiving};
 use crate::serve::traffic::{Operation, Outcome, Request};
+use annex_gateway::gateway::{Put, Receiving};
 
 impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     pub(super) async fn put(&mut self, key: &Key, file: &AssociatedFile) -> Result<Next, SessionError> {

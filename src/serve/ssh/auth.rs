@@ -7,7 +7,7 @@ use russh::keys::{Certificate, PublicKey};
 use super::certificate;
 use crate::error::Failure;
 use crate::serve::hub::Hub;
-use crate::task::blocking;
+use keep_store::base::task::blocking;
 
 /// The ssh user name with which the key alone decides who somebody is.
 const ANYBODY: &str = "git";

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::Door;
 use super::client::Client;
 use super::streams::Severable;
-use crate::task::Shutdown;
+use keep_store::base::task::Shutdown;
 
 /// What a connection, its client and its sessions know of each other. Cloning is cheap.
 #[derive(Clone)]
@@ -140,13 +140,13 @@ mod tests {
     use std::sync::Arc;
 
     use crate::database::{Database, DatabaseError};
-    use crate::gateway::Gateway;
-    use crate::node::Node;
-    use crate::node::measured::Meters;
     use crate::repo::Repo;
     use crate::serve::hub::{Assemble, Hub};
     use crate::serve::keep::Mount;
-    use crate::site::{Site, SiteError};
+    use annex_gateway::gateway::Gateway;
+    use annex_gateway::node::Node;
+    use annex_gateway::node::measured::Meters;
+    use annex_gateway::site::{Site, SiteError};
 
     #[derive(Default)]
     struct Nobody(Meters);

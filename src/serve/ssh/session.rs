@@ -16,7 +16,7 @@ use crate::serve::caller::{Caller, Who};
 use crate::serve::conversation::{Asked, Programs, Streams, converse};
 use crate::serve::hub::Hub;
 use crate::serve::shell::greeting;
-use crate::task::blocking;
+use keep_store::base::task::blocking;
 
 /// What a client asks of its session.
 pub(super) enum Ask {

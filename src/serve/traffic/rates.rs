@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::user_limits;
 use crate::serve::caller::Who;
-use crate::site::config::Limits;
-use crate::stream::{Cap, pass};
+use annex_gateway::pace::{Cap, pass};
+use annex_gateway::site::config::Limits;
 
 /// The caps of a process.
 pub(super) struct Rates(Mutex<Caps>);
@@ -60,7 +60,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::site::config::Config;
+    use annex_gateway::site::config::Config;
 
     fn rates(limits: &str) -> Rates {
         let node = "[nodes.a]\nid = \"59a5eba9-ef36-4fc5-b11d-effc1bd2effc\"\nstore = \"keep:/a\"\n";

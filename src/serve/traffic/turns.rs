@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{Busy, user_limits};
 use crate::serve::caller::Who;
-use crate::site::config::Limits;
+use annex_gateway::site::config::Limits;
 
 /// The turns of a process.
 pub(super) struct Turns(Mutex<Queue>);
@@ -204,7 +204,7 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::config::Config;
+    use annex_gateway::site::config::Config;
 
     fn turns(limits: &str) -> Arc<Turns> {
         Arc::new(Turns::new(&parsed(limits)))

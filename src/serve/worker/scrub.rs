@@ -8,11 +8,11 @@ use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 
 use crate::error::Failure;
-use crate::gateway::{Due, Gateway, GatewayError};
-use crate::node::NodeError;
 use crate::serve::hub::{Hosted, Hub};
-use crate::site::Site;
-use crate::task::blocking;
+use annex_gateway::gateway::{Due, Gateway, GatewayError};
+use annex_gateway::node::NodeError;
+use annex_gateway::site::Site;
+use keep_store::base::task::blocking;
 
 /// Copies of a repository that are looked up at a time.
 const BATCH: usize = 20_000;
@@ -45,7 +45,7 @@ async fn round(hub: &Hub) -> Result<Duration, Failure> {
     let site = hub.site();
     let [shortest, longest] = PAUSES;
     let Some(every) = site.config().scrub.every else { return Ok(longest) };
-    let before = crate::clock::unix_seconds().saturating_sub(every.as_secs());
+    let before = keep_store::base::clock::unix_seconds().saturating_sub(every.as_secs());
     let (copies, all) = due(hub, &site, before).await?;
     let mut progress = Progress::new(site.clone());
     let mut skipped = BTreeSet::new();

@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::catalogue::List;
-use crate::clock;
 use crate::serve::arvados::ApiError;
+use keep_store::base::clock;
 
 /// Returns a refusal, or a failure: a status, and a text that clients show.
 pub(super) fn failed(error: &ApiError) -> Response {

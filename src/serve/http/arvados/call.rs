@@ -56,7 +56,8 @@ impl Call {
         if kind.starts_with("application/x-www-form-urlencoded") {
             form(&body, &mut parameters);
         } else if !body.is_empty() {
-            let read = crate::task::blocking(move || serde_json::from_slice::<Map<String, Value>>(&body)).await;
+            let read =
+                keep_store::base::task::blocking(move || serde_json::from_slice::<Map<String, Value>>(&body)).await;
             parameters.extend(read.map_err(|error| ApiError::Invalid(format!("the body is no JSON object: {error}")))?);
         }
         let disguised = parts.headers.get("x-http-method-override").and_then(|value| value.to_str().ok());

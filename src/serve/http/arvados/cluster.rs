@@ -8,7 +8,7 @@ use super::call::Call;
 use crate::serve::arvados::{Api, ApiError};
 use crate::serve::http::config::public_url;
 use crate::serve::hub::Hub;
-use crate::site::cluster;
+use annex_gateway::site::cluster;
 
 /// Copies that clients ask for who do not say how many: two, as Arvados has it, if there are places for two.
 const REPLICATION: u32 = 2;

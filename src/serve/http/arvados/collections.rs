@@ -8,7 +8,7 @@ use super::call::Call;
 use super::need;
 use crate::catalogue::{Collection, List, Record};
 use crate::serve::arvados::{Api, ApiError, Asking};
-use crate::site::user::Role;
+use annex_gateway::site::user::Role;
 
 pub(super) async fn answer(api: &Api, asking: &Asking, call: &Call, rest: &[&str]) -> Result<Value, ApiError> {
     let select = call.select()?;

@@ -8,7 +8,7 @@ use super::{list, need};
 use crate::catalogue::Link;
 use crate::serve::arvados::json::ToJson;
 use crate::serve::arvados::{Api, ApiError, Asking};
-use crate::site::user::Role;
+use annex_gateway::site::user::Role;
 
 pub(super) async fn answer(api: &Api, asking: &Asking, call: &Call, rest: &[&str]) -> Result<Value, ApiError> {
     let link = match (&call.method, rest) {

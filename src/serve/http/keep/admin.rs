@@ -14,7 +14,7 @@ use super::{Asked, block, failed, refused};
 use crate::serve::http::reply::{self, Refused};
 use crate::serve::http::{admin, body};
 use crate::serve::keep::{BadList, KeepService, PullItem, TrashItem, Trashed};
-use crate::site::user::Role;
+use annex_gateway::site::user::Role;
 
 /// A list that is longer is no list.
 const LARGEST_LIST: usize = 256 << 20;

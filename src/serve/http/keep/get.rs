@@ -11,7 +11,7 @@ use super::{Asked, block, failed, refused};
 use crate::serve::http::reply::Refused;
 use crate::serve::keep::Block;
 use crate::serve::traffic::{Operation, Outcome};
-use crate::site::user::Role;
+use annex_gateway::site::user::Role;
 
 /// Bytes that are read before the client takes them.
 const AHEAD: usize = 4 << 20;

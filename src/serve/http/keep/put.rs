@@ -11,7 +11,7 @@ use crate::serve::http::body;
 use crate::serve::http::reply::Refused;
 use crate::serve::keep::{BlockUpload, UploadError};
 use crate::serve::traffic::{Operation, Outcome, Request};
-use crate::site::user::Role;
+use annex_gateway::site::user::Role;
 
 /// Stores a block; `hash` is what the client calls it, if it knows.
 ///

@@ -8,10 +8,10 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Asked, failed, missing};
-use crate::gateway::Locked;
 use crate::serve::http::reply::{self, Refused};
 use crate::serve::p2p::RENEW_EVERY;
 use crate::serve::traffic::{Operation, Outcome};
+use annex_gateway::gateway::Locked;
 
 impl Asked {
     pub(super) async fn lock_content(&self) -> Result<Response, Refused> {

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::{Asked, busy, failed};
-use crate::gateway::{Put, Receiving};
 use crate::serve::http::body;
 use crate::serve::http::reply::{self, Refused};
 use crate::serve::traffic::{Operation, Outcome, Request};
+use annex_gateway::gateway::{Put, Receiving};
 
 /// How much of the announced content came.
 #[derive(PartialEq, Eq)]

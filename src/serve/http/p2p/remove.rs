@@ -5,9 +5,9 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::{Asked, failed};
-use crate::gateway::Removed;
 use crate::serve::http::reply::{self, Refused};
 use crate::serve::traffic::{Operation, Outcome};
+use annex_gateway::gateway::Removed;
 
 impl Asked {
     pub(super) async fn remove(&self, version: Version, before: Option<u64>) -> Result<Response, Refused> {

@@ -1,0 +1,93 @@
+//! What preferred content expressions ask about a key, answered from the git-annex branch.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use annex_protocol::key::Key;
+use annex_protocol::log::{LocationLog, Metadata, MetadataLog, PresenceLog, recorded_urls};
+use annex_protocol::prefer::{KeyFacts, Placement};
+use annex_protocol::uuid::Uuid;
+
+use super::Gateway;
+use crate::branch::placement::PlacementState;
+use crate::branch::sizes::Sizes;
+use crate::branch::{Branch, BranchError};
+
+/// The facts about one key. Blocks while it reads; the first error is kept, for the one who asked to look at.
+pub(super) struct Facts<'a> {
+    pub(super) branch: &'a Branch,
+    pub(super) state: &'a PlacementState,
+    pub(super) sizes: &'a Mutex<Sizes>,
+    /// What uploads under way bring to each repository.
+    pub(super) coming: HashMap<Uuid, u64>,
+    pub(super) key: &'a Key,
+    /// Who has the key, clusters not added.
+    pub(super) locations: BTreeSet<Uuid>,
+    pub(super) failed: Mutex<Option<BranchError>>,
+}
+
+impl Facts<'_> {
+    fn read(&self, suffix: &str) -> Vec<u8> {
+        self.keep_error(self.branch.read(&self.key.branch_path(suffix))).unwrap_or_default()
+    }
+
+    fn keep_error<T>(&self, outcome: Result<T, BranchError>) -> Option<T> {
+        outcome
+            .map_err(|error| {
+                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            })
+            .ok()
+    }
+}
+
+impl KeyFacts for Facts<'_> {
+    fn locations(&self) -> BTreeSet<Uuid> {
+        let mut locations = self.locations.clone();
+        self.state.clusters.add_clusters(&mut locations);
+        locations
+    }
+
+    fn metadata(&self) -> Metadata {
+        MetadataLog::parse(&self.read(".log.met")).current()
+    }
+
+    fn urls(&self) -> Vec<Vec<u8>> {
+        recorded_urls(&self.read(".log.web")).into_iter().map(|(_, url)| url.to_vec()).collect()
+    }
+
+    fn equivalent_keys(&self) -> Vec<Key> {
+        let content = self.read(".log.ek");
+        PresenceLog::parse(&content).present().filter_map(|key| Key::parse(key).ok()).collect()
+    }
+
+    fn repository_size(&self, repository: &Uuid) -> Option<u64> {
+        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        self.keep_error(self.branch.update_sizes(&mut sizes))?;
+        Some(sizes.of(repository)?.saturating_add(self.coming.get(repository).copied().unwrap_or_default()))
+    }
+}
+
+impl Gateway {
+    /// Answers a question about a key by preferred content, given who has it (clusters not added). Blocks.
+    pub(super) fn judge<T>(
+        &self,
+        key: &Key,
+        locations: BTreeSet<Uuid>,
+        judge: impl FnOnce(&Placement, &Facts<'_>) -> T,
+    ) -> Result<T, BranchError> {
+        let state = self.placement()?;
+        let (branch, sizes, failed) = (&self.0.branch, &self.0.sizes, Mutex::new(None));
+        let coming = if state.depends_on_sizes() { self.coming(key) } else { HashMap::new() };
+        let facts = Facts { branch, state: &state, sizes, coming, key, locations, failed };
+        let judged = judge(&state.placement, &facts);
+        match facts.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(judged),
+        }
+    }
+}
+
+/// Returns who has a key by the content of its location log.
+pub(super) fn logged(content: &[u8]) -> BTreeSet<Uuid> {
+    LocationLog::parse(content).present().collect()
+}

@@ -1,0 +1,281 @@
+//! One node's side of an upload: a bounded queue in front of the node, worked off by a task of its own.
+//!
+//! So a node that is slow for a moment holds nobody up, and one that stands still is left behind. Nodes that can only
+//! take a complete file share one such side: the file is written once. A content of few bytes needs no task: it waits in
+//! the queue for the upload's end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use annex_protocol::uuid::Uuid;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::Member;
+use super::deadline::{all_of, answered};
+use crate::node::{FileUpload, NodeError, Patience, Spooling, Upload};
+use crate::spool::SpoolFile;
+use keep_store::base::stream::{Budget, Counted, Piece};
+
+/// Bytes that may wait for one node. They are shared by all nodes of the upload, so this is also what one upload holds.
+const QUEUE_BYTES: u32 = 2 << 20;
+
+/// Pieces that may wait for one node, however small.
+const QUEUE_PIECES: usize = 256;
+
+/// Bytes and pieces that wait for the end of the upload: to wake a task for them would take longer than they do.
+const FEW_BYTES: usize = 64 << 10;
+const FEW_PIECES: usize = 16;
+
+/// An upload to one node, or to those that share a file.
+pub(super) struct Feed {
+    pub(super) members: Vec<Member>,
+    patience: Patience,
+    shared: Option<Shared>,
+    /// Where the upload goes on.
+    pub(super) offset: u64,
+    /// Its node stores blocks.
+    pub(super) takes_blocks: bool,
+    line: Line,
+    budget: Budget,
+    size: Option<u64>,
+}
+
+/// What has been handed over, and who works it off.
+enum Line {
+    /// Nobody yet.
+    Waiting { upload: Box<dyn Upload>, orders: Vec<Order>, bytes: usize },
+    /// A task.
+    Working { queue: mpsc::Sender<Order>, task: JoinHandle<Ended> },
+    /// Nobody: it has failed, and why was told.
+    Over,
+}
+
+/// A file for several nodes.
+struct Shared {
+    file: Arc<SpoolFile>,
+    /// How each of the members stores it, in their order.
+    stores: Vec<Box<dyn FileUpload>>,
+}
+
+enum Order {
+    Announce(u64),
+    Data(Counted),
+    Cut(Piece),
+}
+
+/// The upload when its queue is empty, or why it failed before.
+type Ended = Result<Box<dyn Upload>, NodeError>;
+
+impl Feed {
+    pub(super) fn new(member: Member, upload: Box<dyn Upload>) -> Self {
+        Self::start(vec![member], None, upload)
+    }
+
+    /// Makes the feed of nodes that take the file which `spooling` writes.
+    pub(super) fn of_file(spooling: Box<Spooling>, takers: Vec<(Member, Box<dyn FileUpload>)>) -> Self {
+        let (members, stores) = takers.into_iter().unzip();
+        Self::start(members, Some(Shared { file: spooling.file(), stores }), spooling)
+    }
+
+    fn start(members: Vec<Member>, shared: Option<Shared>, upload: Box<dyn Upload>) -> Self {
+        // One for all nodes of a site.
+        let patience = members.first().map(|member| member.patience).unwrap_or_default();
+        let (offset, takes_blocks) = (upload.offset(), upload.takes_blocks());
+        let line = Line::Waiting { upload, orders: Vec::new(), bytes: 0 };
+        let budget = Budget::new(QUEUE_BYTES);
+        Self { members, patience, shared, offset, takes_blocks, line, budget, size: None }
+    }
+
+    /// Leaves nodes out of it.
+    pub(super) fn leave_out(&mut self, left_out: impl Fn(&Member) -> bool) {
+        if let Some(shared) = &mut self.shared {
+            let mut members = self.members.iter();
+            shared.stores.retain(|_| members.next().is_some_and(|member| !left_out(member)));
+        }
+        self.members.retain(|member| !left_out(member));
+    }
+
+    /// Tells the node how large the whole content will be.
+    pub(super) async fn announce(&mut self, size: u64) -> Result<(), NodeError> {
+        self.size = Some(size);
+        self.order(Order::Announce(size)).await
+    }
+
+    /// Hands a piece to the node. Waits while its queue is full; an error once the node has stood still for too long.
+    pub(super) async fn send(&mut self, piece: Piece) -> Result<(), NodeError> {
+        match piece {
+            Piece::Data(bytes) => {
+                let counted = self.count(bytes).await?;
+                self.order(Order::Data(counted)).await
+            }
+            cut @ Piece::Cut(_) => self.order(Order::Cut(cut)).await,
+        }
+    }
+
+    async fn count(&mut self, bytes: Bytes) -> Result<Counted, NodeError> {
+        let budget = self.budget.clone();
+        match timeout(self.patience.progress, budget.take(bytes)).await {
+            Ok(counted) => Ok(counted),
+            Err(_elapsed) => Err(self.behind().await),
+        }
+    }
+
+    async fn order(&mut self, order: Order) -> Result<(), NodeError> {
+        if let Line::Waiting { orders, bytes, .. } = &mut self.line {
+            *bytes += order.bytes();
+            orders.push(order);
+            return match *bytes > FEW_BYTES || orders.len() > FEW_PIECES {
+                true => self.work().await,
+                false => Ok(()),
+            };
+        }
+        self.queue(order).await
+    }
+
+    /// Gives what waits to a task, and what comes from now on.
+    async fn work(&mut self) -> Result<(), NodeError> {
+        if let Line::Waiting { upload, orders, .. } = std::mem::replace(&mut self.line, Line::Over) {
+            let (queue, waiting) = mpsc::channel(QUEUE_PIECES);
+            self.line = Line::Working { queue, task: tokio::spawn(work(upload, waiting)) };
+            for order in orders {
+                self.queue(order).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn queue(&mut self, order: Order) -> Result<(), NodeError> {
+        let Line::Working { queue, .. } = &self.line else { return Err(lost()) };
+        match timeout(self.patience.progress, queue.send(order)).await {
+            Ok(Ok(())) => Ok(()),
+            // The task has ended, and says why.
+            Ok(Err(_closed)) => Err(self.failure().await),
+            Err(_elapsed) => Err(self.behind().await),
+        }
+    }
+
+    async fn failure(&mut self) -> NodeError {
+        let Line::Working { task, .. } = std::mem::replace(&mut self.line, Line::Over) else { return lost() };
+        match task.await {
+            Ok(Err(error)) => error,
+            Ok(Ok(_)) | Err(_) => lost(),
+        }
+    }
+
+    /// Gives a node up that stands still, unless it has failed with a better reason by now.
+    async fn behind(&mut self) -> NodeError {
+        if let Line::Working { task, .. } = &self.line {
+            if task.is_finished() {
+                return self.failure().await;
+            }
+            task.abort();
+        }
+        took_nothing(self.patience.progress)
+    }
+
+    /// Makes the content present and durable on each node; returns what came of it, and whom else a node names.
+    pub(super) async fn commit(mut self) -> Vec<(Member, Result<Vec<Uuid>, NodeError>)> {
+        let limit = self.patience.commit() + all_of(self.size);
+        let shared = self.shared.take();
+        let (members, ended) = self.end(|upload| upload.commit_and_tell()).await;
+        let Some(Shared { file, stores }) = shared else {
+            return members.into_iter().map(|member| (member, ended.clone())).collect();
+        };
+        let stored = members.into_iter().zip(stores).map(|(member, store)| {
+            let (file, ended) = (&file, ended.clone());
+            async move {
+                let stored = match ended {
+                    Ok(others) => answered(limit, store.store(file.path(), file.size())).await.map(|()| others),
+                    Err(error) => Err(error),
+                };
+                (member, stored)
+            }
+        });
+        join_all(stored).await
+    }
+
+    /// Ends the upload in one of the three ways of [`Upload`].
+    pub(super) async fn end<T, F>(self, end: impl FnOnce(Box<dyn Upload>) -> F) -> (Vec<Member>, Result<T, NodeError>)
+    where
+        F: Future<Output = Result<T, NodeError>> + Send,
+    {
+        let limit = self.patience.commit() + all_of(self.size);
+        let Self { members, patience, line, .. } = self;
+        let outcome = match line.drained(patience).await {
+            Ok(upload) => answered(limit, end(upload)).await,
+            Err(error) => Err(error),
+        };
+        (members, outcome)
+    }
+}
+
+impl Line {
+    /// Waits until the node has taken everything, and returns its upload.
+    async fn drained(self, patience: Patience) -> Ended {
+        let limit = patience.commit();
+        match self {
+            Self::Waiting { mut upload, orders, .. } => {
+                let taking = async {
+                    for order in orders {
+                        order.carry_out(&mut *upload).await?;
+                    }
+                    Ok(())
+                };
+                timeout(limit, taking).await.unwrap_or_else(|_elapsed| Err(took_nothing(limit)))?;
+                Ok(upload)
+            }
+            Self::Working { queue, task } => {
+                drop(queue);
+                let stop = task.abort_handle();
+                match timeout(limit, task).await {
+                    Ok(ended) => ended.unwrap_or_else(|_lost| Err(lost())),
+                    Err(_elapsed) => {
+                        stop.abort();
+                        Err(took_nothing(limit))
+                    }
+                }
+            }
+            Self::Over => Err(lost()),
+        }
+    }
+}
+
+impl Order {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Data(counted) => counted.bytes.len(),
+            Self::Announce(_) | Self::Cut(_) => 0,
+        }
+    }
+
+    async fn carry_out(self, upload: &mut dyn Upload) -> Result<(), NodeError> {
+        match self {
+            Self::Announce(size) => upload.announce(size).await,
+            // What is counted stays so until the node has taken it.
+            Self::Data(counted) => upload.piece(Piece::Data(counted.bytes.clone())).await,
+            Self::Cut(cut) => upload.piece(cut).await,
+        }
+    }
+}
+
+fn lost() -> NodeError {
+    NodeError::Failed("the upload was lost".to_owned())
+}
+
+fn took_nothing(waited: Duration) -> NodeError {
+    NodeError::Unreachable(format!("it took nothing for {} s", waited.as_secs()))
+}
+
+async fn work(mut upload: Box<dyn Upload>, mut orders: mpsc::Receiver<Order>) -> Ended {
+    while let Some(order) = orders.recv().await {
+        order.carry_out(&mut *upload).await?;
+    }
+    Ok(upload)
+}
+
+#[cfg(test)]
+mod tests;

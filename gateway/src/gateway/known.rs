@@ -1,0 +1,57 @@
+//! What is known about a node without asking it, if the site says that nobody else changes what it has.
+//!
+//! Only the question whether content is there is answered from this. What decides about a removal, a lock or a copy always
+//! asks the node.
+
+use annex_protocol::key::Key;
+
+use super::{Gateway, GatewayError, Member};
+use crate::node::NodeError;
+use crate::site::Site;
+use keep_store::base::task::blocking;
+
+impl Gateway {
+    /// Tells whether a node has a key: as it was seen to within the time that the site sets, or else as it says now.
+    pub(super) async fn seen(&self, member: &Member, key: &Key) -> Result<bool, NodeError> {
+        let Some(within) = self.known_seconds(member) else { return member.present(key).await };
+        let asked = self
+            .of_known(member, key, move |site, member, key| Ok((site.knows(&member.uuid, key, within)?, site.now()?)));
+        // Who cannot look it up asks the node.
+        let (known, asked) = asked.await.map_or((false, None), |(known, now)| (known, Some(now)));
+        if known {
+            return Ok(true);
+        }
+        let present = member.present(key).await?;
+        if let (true, Some(asked)) = (present, asked) {
+            let learnt =
+                self.of_known(member, key, move |site, member, key| Ok(site.learn(&member.uuid, key, asked)?));
+            if let Err(error) = learnt.await {
+                tracing::warn!("{key}: remembering that node {} has it: {error}", member.name);
+            }
+        }
+        Ok(present)
+    }
+
+    /// Forgets what is known about a key on a node, before and after it is removed there. An error means that others may
+    /// still take it for present.
+    pub(super) async fn forget(&self, member: &Member, key: &Key) -> Result<(), GatewayError> {
+        if self.known_seconds(member).is_none() {
+            return Ok(());
+        }
+        self.of_known(member, key, |site, member, key| Ok(site.forget_known(&member.uuid, key)?)).await
+    }
+
+    fn known_seconds(&self, member: &Member) -> Option<u64> {
+        self.0.site.config().nodes.get(&member.name)?.known_seconds
+    }
+
+    async fn of_known<T: Send + 'static>(
+        &self,
+        member: &Member,
+        key: &Key,
+        ask: impl FnOnce(&Site, &Member, &Key) -> Result<T, GatewayError> + Send + 'static,
+    ) -> Result<T, GatewayError> {
+        let (site, member, key) = (self.0.site.clone(), member.clone(), key.clone());
+        blocking(move || ask(&site, &member, &key)).await
+    }
+}

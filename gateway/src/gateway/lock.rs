@@ -1,0 +1,96 @@
+//! Locking content against removal.
+
+use std::collections::HashMap;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use annex_protocol::key::Key;
+use tokio::sync::Mutex;
+
+use super::choose::silent_last;
+use super::{Gateway, GatewayError, Member, Target};
+use crate::node::Hold;
+use crate::site::hold::Lock;
+use crate::site::time::LOCK_SECONDS;
+use keep_store::base::task::blocking;
+
+/// A lock held for a client; it outlives this value until its deadline unless it is given back.
+pub struct Locked {
+    /// What keeps this gateway from removing the content.
+    lock: Lock,
+    /// What keeps others from removing it from the node; none if another process took it, whose hold lasts on.
+    hold: Option<(Member, Mutex<Box<dyn Hold>>)>,
+}
+
+/// Locks that wait for the connection which keeps them, by name.
+pub(super) type Named = std::sync::Mutex<HashMap<String, (Instant, Locked)>>;
+
+impl Gateway {
+    /// Locks a key's content at the target; for a cluster, on one node that has it. `None` if it is not there, or is
+    /// just being removed.
+    pub async fn lock(&self, target: Target, key: &Key) -> Result<Option<Locked>, GatewayError> {
+        let mut unknown = None;
+        for member in silent_last(self.members(target)) {
+            let (site, uuid, locked_key) = (self.0.site.clone(), member.uuid.clone(), key.clone());
+            let Some(lock) = blocking(move || site.lock(&uuid, &locked_key)).await? else { continue };
+            // Looked at only now: a removal that came before the lock has ended, and none can start.
+            match member.lock(key).await {
+                Ok(Some(hold)) => return Ok(Some(Locked { lock, hold: Some((member.clone(), Mutex::new(hold))) })),
+                Ok(None) => {}
+                Err(source) => unknown = Some(member.failed(source)),
+            }
+            self.end_lock(lock).await?;
+        }
+        unknown.map_or(Ok(None), Err)
+    }
+
+    /// Gives a lock a name that nobody can guess, and returns it: another connection finds the lock by that.
+    pub async fn name_lock(&self, locked: Locked) -> Result<String, GatewayError> {
+        let name = uuid::Uuid::new_v4().to_string();
+        let (site, lock, named) = (self.0.site.clone(), locked.lock.clone(), name.clone());
+        if let Err(error) = blocking(move || site.name_lock(&lock, &named)).await {
+            self.unlock(locked).await?;
+            return Err(error.into());
+        }
+        let mut waiting = self.0.named.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|_, (since, _)| since.elapsed() < Duration::from_secs(LOCK_SECONDS));
+        waiting.insert(name.clone(), (Instant::now(), locked));
+        Ok(name)
+    }
+
+    /// Returns the lock of this name and the key that it keeps, if it still holds; of any repository of the site.
+    pub async fn find_lock(&self, name: &str) -> Result<Option<(Locked, Key)>, GatewayError> {
+        let waiting = self.0.named.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let (site, name) = (self.0.site.clone(), name.to_owned());
+        let found = blocking(move || site.find_lock(&name)).await?;
+        Ok(found.map(|(lock, key)| {
+            let hold = waiting.and_then(|(_, locked)| locked.hold);
+            (Locked { lock, hold }, key)
+        }))
+    }
+
+    /// Makes a lock last ten minutes from now on.
+    pub async fn renew(&self, locked: &Locked) -> Result<(), GatewayError> {
+        if let Some((member, hold)) = &locked.hold {
+            hold.lock().await.renew().await.map_err(|source| member.failed(source))?;
+        }
+        let (site, lock) = (self.0.site.clone(), locked.lock.clone());
+        Ok(blocking(move || site.renew(&lock)).await?)
+    }
+
+    /// Gives a lock back.
+    pub async fn unlock(&self, locked: Locked) -> Result<(), GatewayError> {
+        let released = match locked.hold {
+            Some((member, hold)) => hold.into_inner().release().await.map_err(|source| member.failed(source)),
+            None => Ok(()),
+        };
+        // Given back here even if the node keeps its own until its deadline.
+        self.end_lock(locked.lock).await?;
+        released
+    }
+
+    async fn end_lock(&self, lock: Lock) -> Result<(), GatewayError> {
+        let site = self.0.site.clone();
+        Ok(blocking(move || site.unlock(&lock)).await?)
+    }
+}

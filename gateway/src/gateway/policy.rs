@@ -1,0 +1,236 @@
+//! What may be stored at all: secure hashes, the largest key, the repository's quota.
+
+use std::time::{Duration, Instant};
+
+use annex_protocol::hash::{Hasher, is_secure};
+use annex_protocol::key::Key;
+
+use super::{Gateway, GatewayError, Member};
+use crate::site::Site;
+use crate::site::room::{Room, Share};
+use keep_store::base::task::blocking;
+
+/// Leave to store a key.
+pub(super) struct Admission {
+    /// The size that the content may not pass while it comes.
+    ceiling: Option<u64>,
+    room: Option<Box<Reserved>>,
+}
+
+/// Room under the quota and on nodes, held while an upload lasts. Dropped, it is given back soon.
+struct Reserved {
+    site: Site,
+    room: Option<Room>,
+    renewed: Instant,
+}
+
+/// How often it is told how much of an upload has still to come; room is held for much longer.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a quota is looked at before an upload is refused.
+const LOOKS: usize = 3;
+
+impl Gateway {
+    /// Allows a key to be stored on these nodes, or says why not.
+    pub(super) async fn admit(&self, key: &Key, nodes: &[Member]) -> Result<Admission, GatewayError> {
+        self.check_hash(key).await?;
+        let limits = &self.0.site.config().limits;
+        let size = key.content_size();
+        if let (Some(size), Some(largest)) = (size, limits.largest_key)
+            && size > largest
+        {
+            return Err(too_large(largest));
+        }
+        let room = match limits.repository_quota {
+            Some(quota) => Some(Box::new(self.reserve(key, nodes, quota).await?)),
+            None => None,
+        };
+        Ok(Admission { ceiling: size.or(limits.largest_key), room })
+    }
+
+    /// Refuses keys whose content nobody can vouch for, where that is asked for.
+    ///
+    /// What is stored already is still served, as by git-annex. A `VURL` key is refused, too: its content could not be
+    /// verified here.
+    async fn check_hash(&self, key: &Key) -> Result<(), GatewayError> {
+        if is_secure(key.backend()) && Hasher::for_key(key).is_some() {
+            return Ok(());
+        }
+        let gateway = self.clone();
+        let by_site = self.0.site.config().secure_hashes_only;
+        if by_site || blocking(move || gateway.placement()).await?.secure_hashes_only {
+            let (who, backend) = (if by_site { "this site" } else { "annex.securehashesonly" }, key.backend());
+            let backend = String::from_utf8_lossy(backend);
+            return Err(GatewayError::Refused(format!(
+                "{who} blocked adding {backend} key: its hash is not cryptographically secure; \
+                 \"git annex migrate --backend=SHA256E\" gives the file a key that is"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Holds room for a key on these nodes, if the quota has it.
+    async fn reserve(&self, key: &Key, nodes: &[Member], quota: u64) -> Result<Reserved, GatewayError> {
+        let Some(size) = key.content_size() else {
+            let text = "this repository has a quota, and the key has no size: \
+                        it cannot be stored (\"git annex migrate\" gives the file a key that has)";
+            return Err(GatewayError::Refused(text.to_owned()));
+        };
+        let (site, gateway, key) = (self.0.site.clone(), self.clone(), key.clone());
+        let nodes: Vec<Share> = nodes.iter().map(|member| Share::of_quota(member.uuid.clone())).collect();
+        let held = move || {
+            let needed = size.saturating_mul(nodes.len() as u64);
+            let (room, _) = site.hold_room(&gateway.0.identity.gateway, &key, size, &nodes, None)?;
+            let reserved = Reserved::new(&site, room.clone());
+            // In this order, an upload that ends in between counts twice, and never not at all. So a few looks.
+            let mut refusal = None;
+            for _ in 0..LOOKS {
+                let coming = reserved.site.room_before(&room)?;
+                let used = gateway.used()?;
+                if used.saturating_add(coming).saturating_add(needed) <= quota {
+                    return Ok(reserved);
+                }
+                refusal = Some(over_quota(quota, used, coming, size, nodes.len()));
+            }
+            drop(reserved);
+            Err(refusal.unwrap_or_else(|| over_quota(quota, 0, 0, size, nodes.len())))
+        };
+        blocking(held).await
+    }
+
+    /// Returns how many bytes all nodes hold together, by the location logs. Blocks.
+    fn used(&self) -> Result<u64, GatewayError> {
+        let mut sizes = self.sizes();
+        self.0.branch.update_sizes(&mut sizes)?;
+        Ok(self.0.nodes.iter().filter_map(|member| sizes.of(&member.uuid)).fold(0, u64::saturating_add))
+    }
+}
+
+impl Admission {
+    /// Admits more copies of what is stored already.
+    pub(super) fn of_stored(key: &Key) -> Self {
+        Self { ceiling: key.content_size(), room: None }
+    }
+
+    /// Returns the room that is held.
+    pub(super) fn held(&self) -> Option<Room> {
+        self.room.as_ref().and_then(|reserved| reserved.room.clone())
+    }
+
+    /// Holds this room from now on, of which the present one is a part.
+    pub(super) fn hold(&mut self, site: &Site, room: Room) {
+        match &mut self.room {
+            Some(reserved) => reserved.room = Some(room),
+            None => self.room = Some(Box::new(Reserved::new(site, room))),
+        }
+    }
+
+    /// Tells whether content of `size` bytes in all may come as far as `position`, and holds its room on; the text says
+    /// why not.
+    pub(super) async fn allows(&mut self, position: u64, size: u64) -> Result<(), String> {
+        if let Some(ceiling) = self.ceiling
+            && position > ceiling
+        {
+            return Err(too_large(ceiling).to_string());
+        }
+        if let Some(reserved) = &mut self.room {
+            reserved.renew(size.saturating_sub(position)).await;
+        }
+        Ok(())
+    }
+
+    /// Gives back what was held. What is stored is to be recorded by now.
+    pub(super) async fn end(mut self) {
+        if let Some(mut reserved) = self.room.take()
+            && let Some(room) = reserved.room.take()
+        {
+            let site = reserved.site.clone();
+            blocking(move || release(&site, &room)).await;
+        }
+    }
+}
+
+impl Reserved {
+    fn new(site: &Site, room: Room) -> Self {
+        Self { site: site.clone(), room: Some(room), renewed: Instant::now() }
+    }
+
+    async fn renew(&mut self, rest: u64) {
+        if self.renewed.elapsed() < RENEW_EVERY {
+            return;
+        }
+        self.renewed = Instant::now();
+        if let Some(room) = self.room.clone() {
+            let site = self.site.clone();
+            if let Err(error) = blocking(move || site.renew_room(&room, rest)).await {
+                tracing::warn!("holding room for an upload: {error}");
+            }
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let Some(room) = self.room.take() else { return };
+        let site = self.site.clone();
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || release(&site, &room))),
+            Err(_) => release(&site, &room),
+        }
+    }
+}
+
+fn release(site: &Site, room: &Room) {
+    if let Err(error) = site.release_room(room) {
+        // It ends by its deadline then.
+        tracing::warn!("giving back the room of an upload: {error}");
+    }
+}
+
+fn too_large(largest: u64) -> GatewayError {
+    GatewayError::Refused(format!("the content is too large: at most {} of a key are stored here", shown(largest)))
+}
+
+fn over_quota(quota: u64, used: u64, coming: u64, size: u64, nodes: usize) -> GatewayError {
+    let on_the_way = if coming == 0 { String::new() } else { format!(", {} are on the way", shown(coming)) };
+    GatewayError::Refused(format!(
+        "over the quota of this repository: its nodes may hold {}, they hold {}{on_the_way}, and this key needs {} on \
+         each of {nodes}; drop something first, or ask an admin of this site",
+        shown(quota),
+        shown(used),
+        shown(size)
+    ))
+}
+
+/// Shows a size to people, in decimal units: `20 GB`, `1.25 MB`.
+pub(super) fn shown(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 6] = [
+        (1_000_000_000_000_000_000, "EB"),
+        (1_000_000_000_000_000, "PB"),
+        (1_000_000_000_000, "TB"),
+        (1_000_000_000, "GB"),
+        (1_000_000, "MB"),
+        (1000, "kB"),
+    ];
+    let Some((size, unit)) = UNITS.iter().find(|(size, _)| bytes >= *size) else { return format!("{bytes} bytes") };
+    let hundredths = format!("{:02}", bytes % size / (size / 100));
+    match hundredths.trim_end_matches('0') {
+        "" => format!("{} {unit}", bytes / size),
+        part => format!("{}.{part} {unit}", bytes / size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn sizes_are_shown_in_their_greatest_unit() {
+        let wanted =
+            [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (1_050_000, "1.05 MB"), (20_000_000_000, "20 GB")];
+        for (bytes, text) in wanted {
+            assert_eq!(shown(bytes), text);
+        }
+        assert_eq!(shown(u64::MAX), "18.44 EB");
+    }
+}

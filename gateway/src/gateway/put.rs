@@ -1,0 +1,358 @@
+//! Storing content: one upload to several nodes at once.
+
+use std::collections::BTreeMap;
+
+use annex_protocol::key::Key;
+use annex_protocol::log::Status;
+use annex_protocol::p2p::AssociatedFile;
+use annex_protocol::uuid::Uuid;
+use bytes::Bytes;
+use futures_util::future::join_all;
+
+use super::digest::Checker;
+use super::feed::Feed;
+use super::policy::Admission;
+use super::route::Plan;
+use super::start::{Started, fail_all, resume};
+use super::{Gateway, GatewayError, Target};
+use crate::node::{NodeError, Upload};
+use keep_store::base::stream::{Cutter, MAX_BLOCK, Piece};
+
+/// The answer to a client that wants to store content.
+pub enum Put {
+    /// The content is where it should be already; these nodes have it.
+    AlreadyHave(Vec<Uuid>),
+    /// The content is wanted.
+    Receive(Receiving),
+}
+
+/// What became of an upload that was stored.
+#[derive(Debug)]
+pub struct Stored {
+    /// The nodes that have the content now.
+    pub nodes: Vec<Uuid>,
+    /// Why others that should have it do not, each with its name.
+    pub left_out: Vec<String>,
+}
+
+/// An upload on its way to its nodes.
+///
+/// A node that fails is left out, and the others go on. Ends in [`Receiving::finish`] or [`Receiving::suspend`].
+pub struct Receiving {
+    gateway: Gateway,
+    key: Key,
+    file: AssociatedFile,
+    offset: u64,
+    received: u64,
+    /// The size of the whole content, as the client says.
+    announced: Option<u64>,
+    admission: Admission,
+    /// Why the content is not taken any more, though it still comes.
+    cut_off: Option<String>,
+    checker: Box<Checker>,
+    /// Nodes that go on from the same offset share one cutter, and so one pass of hashing.
+    groups: Vec<Group>,
+    /// Nodes that had the content before.
+    holders: Vec<Uuid>,
+    failures: Vec<String>,
+}
+
+struct Group {
+    offset: u64,
+    /// `None` where no node stores blocks.
+    cutter: Option<Cutter>,
+    feeds: Vec<Feed>,
+}
+
+impl Gateway {
+    /// Starts to store a key; `file` is a file that has it as its content.
+    pub async fn put(&self, target: Target, key: &Key, file: &AssociatedFile) -> Result<Put, GatewayError> {
+        if target == Target::Gateway {
+            let text = "this repository is a gateway and holds no content of its own; store to its cluster or a node";
+            return Err(GatewayError::Refused(text.to_owned()));
+        }
+        let plan = self.plan(target, key, file).await?;
+        if plan.targets.is_empty() {
+            if !plan.holders.is_empty() {
+                self.record_present(key, &plan.holders).await?;
+                return Ok(Put::AlreadyHave(plan.holders));
+            }
+            let unwanted = || "no node of this cluster wants the content".to_owned();
+            let text = if plan.failures.is_empty() { unwanted() } else { plan.failures.join("; ") };
+            return Err(GatewayError::Refused(text));
+        }
+        let admission = self.admit(key, &plan.targets).await?;
+        Ok(Put::Receive(self.receive(key, file, plan, admission).await?))
+    }
+
+    /// Starts an upload to the nodes of a plan.
+    pub(super) async fn receive(
+        &self,
+        key: &Key,
+        file: &AssociatedFile,
+        plan: Plan,
+        admission: Admission,
+    ) -> Result<Receiving, GatewayError> {
+        let mut failures = plan.failures;
+        let mut started = self.start(key, file, plan.targets, &mut failures).await;
+        let (checker, offset) = resume(key, &mut started, &mut failures).await;
+        for failure in &failures {
+            tracing::warn!("{key}: {failure}");
+        }
+        let mut by_offset: BTreeMap<u64, Vec<Feed>> = BTreeMap::new();
+        for feed in started.into_iter().map(Started::feed) {
+            by_offset.entry(feed.offset).or_default().push(feed);
+        }
+        let groups = by_offset.into_iter().map(|(offset, feeds)| Group::new(offset, feeds)).collect();
+        let (gateway, size, key, file) = (self.clone(), key.content_size(), key.clone(), file.clone());
+        let (holders, received, announced, cut_off, checker) = (plan.holders, 0, None, None, Box::new(checker));
+        let mut receiving = Receiving {
+            gateway,
+            key,
+            file,
+            offset,
+            received,
+            announced,
+            admission,
+            cut_off,
+            checker,
+            groups,
+            holders,
+            failures,
+        };
+        if let Some(size) = size {
+            receiving.hold_space(size).await?;
+        }
+        if receiving.groups.iter().all(|group| group.feeds.is_empty()) {
+            receiving.admission.end().await;
+            return Err(GatewayError::Refused(receiving.failures.join("; ")));
+        }
+        Ok(receiving)
+    }
+
+    /// Returns the nodes of a target that have a key, and sees to it that the location log says so.
+    pub async fn holders(&self, target: Target, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
+        let mut holders = Vec::new();
+        for member in self.members(target) {
+            match member.present(key).await {
+                Ok(true) => holders.push(member.uuid.clone()),
+                Ok(false) => {}
+                Err(source) => return Err(member.failed(source)),
+            }
+        }
+        self.record_present(key, &holders).await?;
+        Ok(holders)
+    }
+
+    pub(super) async fn record_present(&self, key: &Key, holders: &[Uuid]) -> Result<(), GatewayError> {
+        self.record(key, holders.iter().map(|uuid| (uuid.clone(), Status::Present)).collect()).await
+    }
+}
+
+impl Receiving {
+    /// Returns where in the content the client should start to send.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Returns why nodes that should have the content do not take it.
+    pub(super) fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
+    /// Is told, before the first bytes, how many come from the offset on.
+    pub async fn announce(&mut self, length: u64) {
+        let size = self.offset + length;
+        self.announced = Some(size);
+        if self.key.content_size().is_none()
+            && let Err(error) = self.hold_space(size).await
+        {
+            // What is full is found out while it is written to.
+            tracing::warn!("{}: {error}", self.key);
+        }
+        for group in &mut self.groups {
+            let announced = join_all(group.feeds.iter_mut().map(|feed| feed.announce(size))).await;
+            group.retain(announced, &mut self.failures);
+        }
+    }
+
+    /// Holds room for content of this size on the nodes, and leaves out those that have none.
+    async fn hold_space(&mut self, size: u64) -> Result<(), GatewayError> {
+        let offsets = self.groups.iter().flat_map(|group| group.feeds.iter().map(|feed| (group.offset, feed)));
+        let wanting =
+            offsets.flat_map(|(offset, feed)| feed.members.iter().map(move |member| (member.clone(), offset)));
+        let wanting: Vec<_> = wanting.collect();
+        let refused = self.admission.hold_space(&self.gateway, &self.key, size, &wanting).await?;
+        for (member, error) in &refused {
+            member.node.passed_over(error);
+            fail_all(std::iter::once(member), error, &mut self.failures);
+            tracing::warn!("{}: {}", self.key, member.failed(error.clone()));
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        for group in &mut self.groups {
+            for mut feed in std::mem::take(&mut group.feeds) {
+                feed.leave_out(|member| refused.iter().any(|(refused, _)| refused.uuid == member.uuid));
+                if !feed.members.is_empty() {
+                    group.feeds.push(feed);
+                } else if let (_, Err(error)) = feed.end(|upload| upload.suspend()).await {
+                    tracing::debug!("{}: {error}", self.key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next bytes. Waits until all nodes but failing ones have taken them.
+    pub async fn push(&mut self, bytes: Bytes) {
+        let position = self.offset + self.received;
+        self.received += bytes.len() as u64;
+        if self.cut_off.is_some() {
+            return;
+        }
+        let size = self.key.content_size().or(self.announced).unwrap_or_default();
+        if let Err(text) = self.admission.allows(self.offset + self.received, size).await {
+            // Content that is too large is not the key's, however it goes on.
+            self.cut_off = Some(text);
+            self.end(|upload| async move { upload.abort().await }).await;
+            return;
+        }
+        self.checker.take(bytes.clone()).await;
+        for group in &mut self.groups {
+            let skipped = usize::try_from(group.offset.saturating_sub(position)).unwrap_or(usize::MAX);
+            if skipped < bytes.len() {
+                group.push(bytes.slice(skipped..), &mut self.failures).await;
+            }
+        }
+    }
+
+    /// Ends the upload when all that was announced has come; `valid` is what the client says of it.
+    ///
+    /// `None` if it was not stored since the client does not vouch for it, or it is short of the key's size: a probe for
+    /// the offset, or a client that has lost its end. What came of a good one stays for the next upload.
+    pub async fn finish(self, valid: bool) -> Result<Option<Stored>, GatewayError> {
+        let short = self.key.content_size().is_some_and(|size| self.offset + self.received < size);
+        if !valid && self.received > 0 {
+            self.abort().await;
+        } else if let Some(text) = self.cut_off {
+            self.admission.end().await;
+            return Err(GatewayError::Refused(text));
+        } else if !valid || short {
+            self.suspend().await;
+        } else {
+            return self.commit().await.map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Verifies the content and makes it durable.
+    ///
+    /// Content that is not the key's leaves nothing behind. Nodes that fail are left out; an error if none is left.
+    async fn commit(mut self) -> Result<Stored, GatewayError> {
+        self.cut().await;
+        let checker = std::mem::replace(&mut self.checker, Box::new(Checker::new(&self.key)));
+        if !checker.finish().await {
+            self.abort().await;
+            return Err(GatewayError::Refused("what was sent is not the content of the key".to_owned()));
+        }
+        let feeds = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.feeds);
+        let mut stored = self.holders;
+        let mut failures = self.failures;
+        let mut fresh = 0;
+        for (member, committed) in join_all(feeds.map(Feed::commit)).await.into_iter().flatten() {
+            match committed {
+                Ok(others) => {
+                    fresh += 1;
+                    stored.extend(self.gateway.behind(&member, others));
+                    stored.push(member.uuid);
+                }
+                Err(source) => fail_all(std::iter::once(&member), &source, &mut failures),
+            }
+        }
+        if fresh == 0 {
+            return Err(GatewayError::Refused(failures.join("; ")));
+        }
+        self.gateway.record_present(&self.key, &stored).await?;
+        self.admission.end().await;
+        if !failures.is_empty() {
+            self.gateway.want_repair(&self.key, &self.file, failures.join("; ")).await;
+        }
+        Ok(Stored { nodes: stored, left_out: failures })
+    }
+
+    /// Keeps what came so far, for the next upload of the key.
+    pub async fn suspend(mut self) {
+        self.cut().await;
+        self.end(|upload| async move { upload.suspend().await }).await;
+        self.admission.end().await;
+    }
+
+    /// Leaves nothing behind.
+    async fn abort(mut self) {
+        self.end(|upload| async move { upload.abort().await }).await;
+        self.admission.end().await;
+    }
+
+    /// Ends the present block, as at the end of the content.
+    async fn cut(&mut self) {
+        for group in &mut self.groups {
+            let last = group.cutter.as_mut().and_then(Cutter::finish);
+            group.send(last.into_iter().collect(), &mut self.failures).await;
+        }
+    }
+
+    async fn end<F>(&mut self, end: impl Fn(Box<dyn Upload>) -> F)
+    where
+        F: Future<Output = Result<(), NodeError>> + Send,
+    {
+        let feeds = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.feeds);
+        for (members, ended) in join_all(feeds.map(|feed| feed.end(&end))).await {
+            if let Err(source) = ended {
+                for member in members {
+                    tracing::warn!("{}: {}", self.key, member.failed(source.clone()));
+                }
+            }
+        }
+    }
+}
+
+impl Group {
+    fn new(offset: u64, feeds: Vec<Feed>) -> Self {
+        let blocks = feeds.iter().any(|feed| feed.takes_blocks);
+        Self { offset, cutter: blocks.then(|| Cutter::new(MAX_BLOCK, offset)), feeds }
+    }
+
+    /// Takes the next bytes of the content, which are none of those that its nodes have.
+    async fn push(&mut self, bytes: Bytes, failures: &mut Vec<String>) {
+        let pieces = match &mut self.cutter {
+            Some(cutter) => cutter.push(bytes).await,
+            None => vec![Piece::Data(bytes)],
+        };
+        self.send(pieces, failures).await;
+    }
+
+    /// Sends pieces to every node of the group; those that fail are gone afterwards.
+    async fn send(&mut self, pieces: Vec<Piece>, failures: &mut Vec<String>) {
+        let outcomes = join_all(self.feeds.iter_mut().map(|feed| async {
+            for piece in &pieces {
+                feed.send(piece.clone()).await?;
+            }
+            Ok::<(), NodeError>(())
+        }))
+        .await;
+        self.retain(outcomes, failures);
+    }
+
+    /// Leaves out the nodes that failed.
+    fn retain(&mut self, outcomes: Vec<Result<(), NodeError>>, failures: &mut Vec<String>) {
+        let mut outcomes = outcomes.into_iter();
+        self.feeds.retain(|feed| match outcomes.next() {
+            Some(Err(source)) => {
+                fail_all(feed.members.iter(), &source, failures);
+                false
+            }
+            _ => true,
+        });
+    }
+}

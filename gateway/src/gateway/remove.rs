@@ -1,0 +1,112 @@
+//! Removing content.
+
+use annex_protocol::key::Key;
+use annex_protocol::log::Status;
+use annex_protocol::uuid::Uuid;
+use futures_util::future::join_all;
+
+use super::facts::logged;
+use super::{Gateway, GatewayError, Member, Target};
+use crate::site::hold::Removal;
+use keep_store::base::task::blocking;
+
+/// What came of a removal.
+#[derive(Debug)]
+pub struct Removed {
+    /// The nodes that do not have the content any more, or never had it.
+    pub gone: Vec<Uuid>,
+    /// Why it is not gone everywhere; empty if it is. Each text names its node.
+    pub failures: Vec<String>,
+    /// No node failed: what stays is locked, or the time allowed is over.
+    pub only_refused: bool,
+}
+
+/// Why a node keeps its content.
+enum Kept {
+    Locked,
+    TooLate,
+    Failed(GatewayError),
+}
+
+impl Gateway {
+    /// Removes a key from every node of the target, and from each on its own: one that fails does not spare the others.
+    ///
+    /// With `before`, nothing is removed from that time on by [`Gateway::now`]. Content that is locked stays.
+    pub async fn remove(&self, target: Target, key: &Key, before: Option<u64>) -> Result<Removed, GatewayError> {
+        let members = self.members(target);
+        let (site, removed_key) = (self.0.site.clone(), key.clone());
+        let uuids: Vec<Uuid> = members.iter().map(|member| member.uuid.clone()).collect();
+        let announced = blocking(move || site.begin_removals(&uuids, &removed_key)).await?;
+        let each = members.iter().zip(&announced).map(|(member, removal)| async move {
+            (member, self.remove_from(member, key, before, removal.is_some()).await)
+        });
+        let outcomes = join_all(each).await;
+        let mut removed = Removed { gone: Vec::new(), failures: Vec::new(), only_refused: true };
+        for (member, outcome) in outcomes {
+            match outcome {
+                Ok(others) => {
+                    removed.gone.push(member.uuid.clone());
+                    removed.gone.extend(others);
+                }
+                Err(Kept::Locked) => {
+                    removed.failures.push(format!("node {}: the content is locked against removal", member.name));
+                }
+                Err(Kept::TooLate) => {
+                    removed.failures.push(format!("node {}: the time allowed for the removal is over", member.name));
+                }
+                Err(Kept::Failed(error)) => {
+                    removed.only_refused = false;
+                    removed.failures.push(error.to_string());
+                }
+            }
+        }
+        self.end(key, announced.into_iter().flatten().collect(), removed.gone.clone()).await?;
+        Ok(removed)
+    }
+
+    /// Removes a key from a node, so that nobody takes it for known to be there, whatever happens in between.
+    async fn remove_forgotten(&self, member: &Member, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
+        self.forget(member, key).await?;
+        let removed = member.remove_and_tell(key).await.map_err(|source| member.failed(source));
+        self.forget(member, key).await?;
+        Ok(self.behind(member, removed?))
+    }
+
+    /// Removes a key from a node, where that was `announced`: it is locked otherwise.
+    async fn remove_from(
+        &self,
+        member: &Member,
+        key: &Key,
+        before: Option<u64>,
+        announced: bool,
+    ) -> Result<Vec<Uuid>, Kept> {
+        // Presence comes before time and locks: what is not there is gone, whenever that is asked.
+        match member.present(key).await {
+            Ok(false) => return self.forget(member, key).await.map(|()| Vec::new()).map_err(Kept::Failed),
+            Ok(true) if !announced => return Err(Kept::Locked),
+            Ok(true) => {}
+            Err(source) => return Err(Kept::Failed(member.failed(source))),
+        }
+        if let Some(before) = before
+            && self.now().await.map_err(Kept::Failed)? >= before
+        {
+            return Err(Kept::TooLate);
+        }
+        self.remove_forgotten(member, key).await.map_err(Kept::Failed)
+    }
+
+    /// Ends what was announced, and records where the key is gone from.
+    async fn end(&self, key: &Key, removals: Vec<Removal>, gone: Vec<Uuid>) -> Result<(), GatewayError> {
+        let (gateway, path) = (self.clone(), key.branch_path(".log"));
+        let ending = move || {
+            // What is gone is gone, also if this fails: locks are refused then, up to the deadline.
+            if let Err(error) = gateway.0.site.end_removals(&removals) {
+                tracing::error!("ending removals: {error}");
+            }
+            let logged = logged(&gateway.0.branch.read(&path)?);
+            let changes = gone.into_iter().filter(|uuid| logged.contains(uuid)).map(|uuid| (uuid, Status::Missing));
+            gateway.record_at(path, changes.collect())
+        };
+        Ok(blocking(ending).await?)
+    }
+}

@@ -1,0 +1,286 @@
+//! A node that is a git-annex repository on this machine, worked on natively: its files, its locks, its location log.
+//!
+//! ```text
+//! annex/objects/HASHDIR/KEY/KEY    content; neither file nor folder is writable. Lower-case hash directories in a bare
+//!                                  repository, mixed ones in others; both are looked in
+//! annex/objects/…/KEY.lck, .rtm    content lock, and how long it lasts over a crash; see `annex/lock.rs`
+//! annex/tmp/KEY                    an upload that broke off, git-annex's or ours: either goes on with it
+//! annex/transfer/download/lck/     who is writing to annex/tmp
+//! annex/journal, git-annex branch  the repository's own record of what it has
+//! ```
+//!
+//! A real git-annex can work in the repository at the same time. What only git-annex can do right is left to one that is
+//! installed, or refused with a text that says so: repositories whose settings change how content is kept (see
+//! `annex/settings.rs`), and keys that an unlocked file of the work tree has for its content. Source: spec `git-annex-branch.md` §2 and §7, `p2p-protocol.md` §6,
+//! and what git-annex does.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use annex_protocol::key::Key;
+use annex_protocol::log::{Clock, LocationLog, Status, record_locations};
+use annex_protocol::uuid::Uuid;
+use async_trait::async_trait;
+
+use super::{Content, Hold, Node, NodeError, Patience, Space, Upload};
+use crate::branch::{Branch, BranchError};
+use keep_store::base::disk::{self, Part};
+
+mod lock;
+mod objects;
+mod settings;
+mod unlocked;
+mod upload;
+
+use settings::Settings;
+
+/// A git-annex repository on this machine.
+pub struct AnnexNode {
+    repository: Arc<Repository>,
+    /// The same repository by way of git-annex itself.
+    git_annex: Option<Arc<dyn Node>>,
+}
+
+/// Why something was not done natively.
+enum Trouble {
+    /// Only git-annex itself can do it right; why, and what to do where there is none.
+    GitAnnex(String),
+    /// It failed.
+    Failed(NodeError),
+}
+
+struct Repository {
+    path: PathBuf,
+    uuid: Uuid,
+    /// What its configuration said when it was opened.
+    settings: Settings,
+    branch: Branch,
+    /// Content and end of the holds that were given back, as far as their time is not over.
+    over: Mutex<BTreeSet<(PathBuf, Clock)>>,
+    /// A commit of the journal is on its way.
+    committing: AtomicBool,
+    deadlines: Patience,
+}
+
+/// How long records gather in the journal before they are committed.
+const GATHER: Duration = Duration::from_secs(1);
+
+impl AnnexNode {
+    /// Opens the repository at `path`, whose `annex.uuid` must be `uuid`.
+    pub async fn open(path: &Path, uuid: &Uuid, deadlines: Patience) -> Result<Self, NodeError> {
+        let repository = Self::open_natively(path, uuid, deadlines).await?;
+        Ok(Self { repository, git_annex: None })
+    }
+
+    /// Opens the repository; `git_annex` is the same by way of git-annex itself, which does what only it can do right.
+    pub async fn open_beside(
+        path: &Path,
+        uuid: &Uuid,
+        deadlines: Patience,
+        git_annex: Arc<dyn Node>,
+    ) -> Result<Arc<dyn Node>, NodeError> {
+        match Self::open_natively(path, uuid, deadlines).await {
+            Ok(repository) => Ok(Arc::new(Self { repository, git_annex: Some(git_annex) })),
+            Err(Trouble::GitAnnex(why)) => {
+                tracing::info!("git-annex itself is used: {why}");
+                Ok(git_annex)
+            }
+            Err(Trouble::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn open_natively(path: &Path, uuid: &Uuid, deadlines: Patience) -> Result<Arc<Repository>, Trouble> {
+        let (path, uuid) = (path.to_path_buf(), uuid.clone());
+        let work = move || {
+            let (git, settings) = Settings::read(&path, &uuid)?;
+            let branch = Branch::open(git)?;
+            let committing = AtomicBool::new(false);
+            let over = Mutex::default();
+            let repository = Repository { path, uuid, settings, branch, over, committing, deadlines };
+            repository.clean();
+            Ok(Arc::new(repository))
+        };
+        disk::within(deadlines.connect, work).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Repository>) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let repository = Arc::clone(&self.repository);
+        disk::within(self.repository.deadlines.answer, move || work(&repository)).await
+    }
+
+    /// Returns the way by git-annex itself, if that is what is needed and there is one.
+    fn git_annex<T>(&self, outcome: Result<T, Trouble>) -> Result<Result<T, &dyn Node>, NodeError> {
+        match (outcome, &self.git_annex) {
+            (Ok(done), _) => Ok(Ok(done)),
+            (Err(Trouble::GitAnnex(_)), Some(node)) => Ok(Err(&**node)),
+            (Err(trouble), _) => Err(trouble.into()),
+        }
+    }
+}
+
+impl Repository {
+    fn annex(&self) -> PathBuf {
+        self.branch.git().dir().join("annex")
+    }
+
+    /// Reads the settings again: whoever changes them expects them to hold from then on. Blocks.
+    fn current(&self) -> Result<Settings, Trouble> {
+        Ok(Settings::read(&self.path, &self.uuid)?.1)
+    }
+
+    /// Records in the repository's own location log whether it has a key. Blocks.
+    fn record(&self, key: &Key, status: Status) -> Result<(), NodeError> {
+        self.branch.change(&[key.branch_path(".log")], |_, content| {
+            // What was never recorded as present needs no record that it is missing.
+            if status != Status::Present && !LocationLog::parse(content).present().any(|uuid| uuid == self.uuid) {
+                return None;
+            }
+            record_locations(content, [(&self.uuid, status)], crate::branch::now())
+        })?;
+        Ok(())
+    }
+
+    /// Commits the journal after a while. Whoever is killed before leaves it to git-annex or to the next commit.
+    fn commit_soon(self: &Arc<Self>) {
+        if self.settings.always_commit && !self.committing.swap(true, Ordering::AcqRel) {
+            let repository = Arc::clone(self);
+            tokio::spawn(async move {
+                tokio::time::sleep(GATHER).await;
+                repository.committing.store(false, Ordering::Release);
+                let branch = repository.branch.clone();
+                let commit = move || branch.commit().map_err(NodeError::from);
+                if let Err(error) = disk::within(repository.deadlines.answer, commit).await {
+                    tracing::warn!("{}: committing the git-annex branch: {error}", repository.path.display());
+                }
+            });
+        }
+    }
+}
+
+#[async_trait]
+impl Node for AnnexNode {
+    async fn present(&self, key: &Key) -> Result<bool, NodeError> {
+        let asked = key.clone();
+        let found = self.ask(move |repository| Ok(repository.find(&asked)?.is_some())).await;
+        match self.git_annex(found)? {
+            Ok(present) => Ok(present),
+            Err(git_annex) => git_annex.present(key).await,
+        }
+    }
+
+    async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
+        let asked = key.clone();
+        let open = move |repository: &Arc<Repository>| {
+            let Some((path, size)) = repository.find(&asked)? else { return Ok(None) };
+            match File::open(&path) {
+                Ok(file) => Ok(Some((path, file, size))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(NodeError::at(&path)(error).into()),
+            }
+        };
+        let opened = self.ask(open).await;
+        let opened = match self.git_annex(opened)? {
+            Ok(opened) => opened,
+            Err(git_annex) => return git_annex.get(key, offset).await,
+        };
+        let Some((path, file, size)) = opened else { return Ok(None) };
+        let from = offset.min(size);
+        let part = Part { path, file: Some(file), from, size: size - from };
+        let stream = disk::stream(vec![part], self.repository.deadlines.progress);
+        Ok(Some(Content { size, stream, verified: false }))
+    }
+
+    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
+        let asked = key.clone();
+        let opened = self.ask(move |repository| upload::Receiving::open(Arc::clone(repository), asked)).await;
+        match self.git_annex(opened)? {
+            Ok(upload) => Ok(Box::new(upload)),
+            Err(git_annex) => git_annex.put(key).await,
+        }
+    }
+
+    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
+        let asked = key.clone();
+        let removed = self.ask(move |repository| repository.remove(&asked)).await;
+        match self.git_annex(removed)? {
+            Ok(()) => self.repository.commit_soon(),
+            Err(git_annex) => return git_annex.remove(key).await,
+        }
+        Ok(())
+    }
+
+    /// What git-annex itself takes out of use is gone: it has no way to keep it for somebody else.
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        let asked = key.clone();
+        let condemned = self.ask(move |repository| repository.condemn(&asked)).await;
+        match self.git_annex(condemned)? {
+            Ok(()) => self.repository.commit_soon(),
+            Err(git_annex) => return git_annex.set_aside(key).await,
+        }
+        Ok(())
+    }
+
+    async fn space(&self) -> Result<Option<Space>, NodeError> {
+        let looked = self.ask(|repository| {
+            let settings = repository.current()?;
+            Ok(Some(Space::at(&repository.annex())?.above(settings.reserve)))
+        });
+        let looked = looked.await;
+        match self.git_annex(looked)? {
+            Ok(space) => Ok(space),
+            Err(git_annex) => git_annex.space().await,
+        }
+    }
+
+    async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
+        let asked = key.clone();
+        let held = self.ask(move |repository| lock::Held::take(Arc::clone(repository), &asked)).await;
+        match self.git_annex(held)? {
+            Ok(held) => Ok(held.map(|held| Box::new(held) as Box<dyn Hold>)),
+            Err(git_annex) => git_annex.lock(key).await,
+        }
+    }
+}
+
+impl From<BranchError> for NodeError {
+    fn from(error: BranchError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<NodeError> for Trouble {
+    fn from(error: NodeError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<BranchError> for Trouble {
+    fn from(error: BranchError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Trouble> for NodeError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::GitAnnex(why) => {
+                Self::Failed(format!("{why}; install git-annex on this machine, or use a node ssh://HOST/PATH"))
+            }
+            Trouble::Failed(error) => error,
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! A node that counts what is asked of it, one account for all repositories that use it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
+use annex_protocol::uuid::Uuid;
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::{ByteStream, Content, FileUpload, Hold, Load, Node, NodeError, Space, Upload, Way};
+use keep_store::base::stream::Piece;
+
+mod busy;
+
+use busy::{Busy, Moving};
+
+/// The accounts of all nodes of a site. Cloning shares them.
+#[derive(Clone)]
+pub struct Meters {
+    requests: Family<Asked, Counter>,
+    errors: Family<Asked, Counter>,
+    bytes: Family<Moved, Counter>,
+    seconds: Family<Asked, Histogram, fn() -> Histogram>,
+    last: Arc<Mutex<HashMap<String, LastError>>>,
+    busy: Arc<Mutex<HashMap<String, Arc<Busy>>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    node: String,
+    operation: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Moved {
+    node: String,
+    direction: &'static str,
+}
+
+/// What a node said when it last failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    /// What it said.
+    pub text: String,
+    /// When, in seconds since the epoch.
+    pub at: u64,
+}
+
+/// What a node was asked, in all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Requests of all kinds.
+    pub requests: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// Bytes sent to the node.
+    pub bytes_in: u64,
+    /// Bytes that came from it.
+    pub bytes_out: u64,
+    /// Its last error.
+    pub last_error: Option<LastError>,
+}
+
+const OPERATIONS: [&str; 7] = ["present", "get", "put", "commit", "remove", "lock", "read"];
+const IN: &str = "in";
+const OUT: &str = "out";
+
+/// Upper bounds of the latency histogram, in seconds.
+const SECONDS: [f64; 9] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0];
+
+impl Default for Meters {
+    fn default() -> Self {
+        let (requests, errors, bytes) = (Family::default(), Family::default(), Family::default());
+        let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
+        Self { requests, errors, bytes, seconds, last: Arc::default(), busy: Arc::default() }
+    }
+}
+
+impl Meters {
+    /// Returns what a node was asked so far.
+    pub fn account(&self, node: &str) -> Account {
+        let asked = |family: &Family<Asked, Counter>| {
+            let of =
+                |operation| family.get(&Asked { node: node.to_owned(), operation }).map_or(0, |counter| counter.get());
+            OPERATIONS.into_iter().map(of).sum()
+        };
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        Account {
+            requests: asked(&self.requests),
+            errors: asked(&self.errors),
+            bytes_in: self.moved(node, IN).get(),
+            bytes_out: self.moved(node, OUT).get(),
+            last_error: last.get(node).cloned(),
+        }
+    }
+
+    /// Adds the accounts to what is told to Prometheus.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("node_requests", "Requests to a node", self.requests.clone());
+        registry.register("node_errors", "Requests to a node that failed", self.errors.clone());
+        registry.register("node_bytes", "Bytes of content sent to a node and from it", self.bytes.clone());
+        let help = "Time until a node answered; for get and put, until bytes could flow";
+        registry.register("node_latency_seconds", help, self.seconds.clone());
+    }
+
+    /// Returns the account of what a node is doing now.
+    fn busy(&self, node: &str) -> Arc<Busy> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(busy.entry(node.to_owned()).or_default())
+    }
+
+    fn moved(&self, node: &str, direction: &'static str) -> Counter {
+        self.bytes.get_or_create_owned(&Moved { node: node.to_owned(), direction })
+    }
+
+    fn failed(&self, node: &str, operation: &'static str, text: String) {
+        self.errors.get_or_create(&Asked { node: node.to_owned(), operation }).inc();
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.insert(node.to_owned(), LastError { text, at });
+    }
+
+    /// Counts a request and what became of it.
+    async fn count<T>(
+        &self,
+        node: &str,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, NodeError>>,
+    ) -> Result<T, NodeError> {
+        let asked = Asked { node: node.to_owned(), operation };
+        self.requests.get_or_create(&asked).inc();
+        let started = Instant::now();
+        let done = work.await;
+        self.seconds.get_or_create(&asked).observe(started.elapsed().as_secs_f64());
+        if let Err(error) = &done {
+            self.failed(node, operation, error.to_string());
+        }
+        done
+    }
+}
+
+/// A node that counts what is asked of it.
+pub struct Measured {
+    node: Arc<dyn Node>,
+    name: String,
+    meters: Meters,
+    busy: Arc<Busy>,
+}
+
+impl Measured {
+    /// Counts what is asked of the node that the site calls `name`.
+    pub fn new(node: Arc<dyn Node>, name: &str, meters: Meters) -> Self {
+        let busy = meters.busy(name);
+        Self { node, name: name.to_owned(), meters, busy }
+    }
+
+    fn upload(&self, upload: Box<dyn Upload>, moving: Moving) -> Box<dyn Upload> {
+        let (name, meters) = (self.name.clone(), self.meters.clone());
+        let bytes = meters.moved(&name, IN);
+        Box::new(MeasuredUpload { upload, name, meters, bytes, _moving: moving })
+    }
+}
+
+#[async_trait]
+impl Node for Measured {
+    async fn present(&self, key: &Key) -> Result<bool, NodeError> {
+        self.meters.count(&self.name, "present", self.node.present(key)).await
+    }
+
+    async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
+        let moving = self.busy.begin();
+        let content = self.meters.count(&self.name, "get", self.node.get(key, offset)).await?;
+        let (meters, name, bytes) = (self.meters.clone(), self.name.clone(), self.meters.moved(&self.name, OUT));
+        Ok(content.map(|Content { size, stream, verified }| {
+            let counted = stream.inspect(move |read| match read {
+                Ok(read) => {
+                    bytes.inc_by(read.len() as u64);
+                }
+                Err(error) => meters.failed(&name, "read", error.to_string()),
+            });
+            Content { size, stream: moving.timed(counted).boxed(), verified }
+        }))
+    }
+
+    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
+        self.put_as(key, &AssociatedFile::default()).await
+    }
+
+    async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
+        let moving = self.busy.begin();
+        let upload = self.meters.count(&self.name, "put", self.node.put_as(key, file)).await?;
+        Ok(self.upload(upload, moving))
+    }
+
+    async fn put_file(&self, key: &Key) -> Result<Option<Box<dyn FileUpload>>, NodeError> {
+        let put = self.node.put_file(key).await;
+        // A node that takes pieces is asked again, and counted then.
+        if let Ok(None) = put {
+            return Ok(None);
+        }
+        let upload = self.meters.count(&self.name, "put", async { put }).await?;
+        let (meters, name, moving) = (self.meters.clone(), self.name.clone(), self.busy.begin());
+        Ok(upload.map(|upload| Box::new(MeasuredFile { upload, name, meters, _moving: moving }) as Box<dyn FileUpload>))
+    }
+
+    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
+        self.meters.count(&self.name, "remove", self.node.remove(key)).await
+    }
+
+    async fn space(&self) -> Result<Option<Space>, NodeError> {
+        self.node.space().await
+    }
+
+    async fn held(&self) -> Result<Option<u64>, NodeError> {
+        self.node.held().await
+    }
+
+    fn load(&self) -> Load {
+        self.busy.load()
+    }
+
+    fn passed_over(&self, why: &NodeError) {
+        self.meters.failed(&self.name, "put", why.to_string());
+    }
+
+    async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+        self.meters.count(&self.name, "remove", self.node.remove_and_tell(key)).await
+    }
+
+    fn way(&self, gateways: &BTreeSet<Uuid>) -> Way {
+        match self.node.way(gateways) {
+            Way::Through(node) => Way::Through(Arc::new(Self::new(node, &self.name, self.meters.clone()))),
+            way => way,
+        }
+    }
+
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        self.meters.count(&self.name, "remove", self.node.set_aside(key)).await
+    }
+
+    async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
+        self.meters.count(&self.name, "lock", self.node.lock(key)).await
+    }
+}
+
+struct MeasuredUpload {
+    upload: Box<dyn Upload>,
+    name: String,
+    meters: Meters,
+    bytes: Counter,
+    _moving: Moving,
+}
+
+struct MeasuredFile {
+    upload: Box<dyn FileUpload>,
+    name: String,
+    meters: Meters,
+    _moving: Moving,
+}
+
+#[async_trait]
+impl FileUpload for MeasuredFile {
+    async fn store(self: Box<Self>, file: &Path, size: u64) -> Result<(), NodeError> {
+        self.meters.count(&self.name, "commit", self.upload.store(file, size)).await?;
+        self.meters.moved(&self.name, IN).inc_by(size);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Upload for MeasuredUpload {
+    fn offset(&self) -> u64 {
+        self.upload.offset()
+    }
+
+    async fn announce(&mut self, size: u64) -> Result<(), NodeError> {
+        self.upload.announce(size).await
+    }
+
+    async fn kept(&self) -> Result<ByteStream, NodeError> {
+        self.upload.kept().await
+    }
+
+    async fn restart(&mut self) -> Result<(), NodeError> {
+        self.upload.restart().await
+    }
+
+    fn takes_blocks(&self) -> bool {
+        self.upload.takes_blocks()
+    }
+
+    async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
+        if let Piece::Data(bytes) = &piece {
+            self.bytes.inc_by(bytes.len() as u64);
+        }
+        let taken = self.upload.piece(piece).await;
+        if let Err(error) = &taken {
+            self.meters.failed(&self.name, "put", error.to_string());
+        }
+        taken
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), NodeError> {
+        self.meters.count(&self.name, "commit", self.upload.commit()).await
+    }
+
+    async fn commit_and_tell(self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
+        self.meters.count(&self.name, "commit", self.upload.commit_and_tell()).await
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<(), NodeError> {
+        self.upload.suspend().await
+    }
+
+    async fn abort(self: Box<Self>) -> Result<(), NodeError> {
+        self.upload.abort().await
+    }
+}

@@ -1,0 +1,188 @@
+//! A node that is reached by the P2P protocol over HTTP: a server of git-annex, or another gateway.
+//!
+//! Source: spec `p2p-http.md`.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
+use annex_protocol::p2p_http::{encode_value, percent_encode};
+use annex_protocol::uuid::Uuid;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use reqwest::{Method, Response};
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use keep_store::base::http_client;
+
+use super::{
+    ByteStream, Content, Follower, Hold, Node, NodeError, Patience, Peer, Space, Turn, Turns, Upload, Way, probe_key,
+};
+
+mod body;
+mod client;
+mod encode;
+mod hold;
+mod upload;
+
+use client::Client;
+pub use client::{Password, Server};
+use hold::HttpHold;
+use upload::HttpUpload;
+
+/// How many bytes of content are meant to be in a body.
+const DATA_LENGTH: &str = "X-git-annex-data-length";
+
+/// A repository behind a P2P server on HTTP. Cloning is cheap.
+#[derive(Clone)]
+pub struct HttpNode {
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+}
+
+struct Shared {
+    server: Server,
+    patience: Patience,
+    /// Made when it is first needed, and again as long as that fails.
+    client: OnceCell<Client>,
+    uploads: Turns,
+}
+
+#[derive(Deserialize)]
+struct Present {
+    present: bool,
+}
+
+#[derive(Deserialize)]
+struct Removed {
+    removed: bool,
+    #[serde(default)]
+    plusuuids: Vec<String>,
+}
+
+impl HttpNode {
+    /// Makes the node; nothing is read or connected yet.
+    pub fn new(server: Server, peer: Peer, patience: Patience) -> Self {
+        let shared = Shared { server, patience, client: OnceCell::new(), uploads: Turns::default() };
+        Self { shared: Arc::new(shared), peer: Arc::new(peer) }
+    }
+
+    async fn client(&self) -> Result<&Client, NodeError> {
+        let Shared { server, patience, client, .. } = &*self.shared;
+        client.get_or_try_init(|| Client::new(server, *patience)).await
+    }
+}
+
+#[async_trait]
+impl Node for HttpNode {
+    async fn present(&self, key: &Key) -> Result<bool, NodeError> {
+        let answer: Present = self.client().await?.ask(&self.peer, "checkpresent", key).await?;
+        Ok(answer.present)
+    }
+
+    async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
+        let client = self.client().await?;
+        let call = format!("key/{}", percent_encode(encode_value(key.as_bytes()).as_bytes()));
+        let response = client.send(Method::GET, &self.peer, &call, &[("offset", offset.to_string())]).await?;
+        let expected = key.content_size();
+        if let Some(response) = response {
+            let length = announced(&response)?;
+            if length > 0 {
+                let size = offset.checked_add(length).filter(|size| expected.is_none_or(|expected| expected == *size));
+                let Some(size) = size else {
+                    return Err(NodeError::Failed(format!("its copy has {length} bytes after byte {offset}")));
+                };
+                return Ok(Some(Content {
+                    size,
+                    stream: stream_of(response, length, client.patience),
+                    verified: false,
+                }));
+            }
+        }
+        // Nothing is what comes of a key that is not there, too, and of one that ends at the offset.
+        let size = expected.unwrap_or(offset);
+        match self.present(key).await? {
+            true if size > offset => Err(NodeError::Failed(format!("its copy has no byte {offset}"))),
+            true => Ok(Some(Content { size, stream: stream::empty().boxed(), verified: false })),
+            false => Ok(None),
+        }
+    }
+
+    async fn space(&self) -> Result<Option<Space>, NodeError> {
+        self.present(&probe_key()?).await.map(|_present| None)
+    }
+
+    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
+        self.put_as(key, &AssociatedFile::default()).await
+    }
+
+    async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
+        match self.shared.uploads.take(key) {
+            Turn::First(turn) => Ok(Box::new(HttpUpload::start(self, key, file, turn).await?)),
+            Turn::After(first) => {
+                let (node, key, patience) = (Arc::new(self.clone()), key.clone(), self.shared.patience.answer);
+                Ok(Box::new(Follower { node, key, first, patience }))
+            }
+        }
+    }
+
+    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
+        self.remove_and_tell(key).await.map(|_others| ())
+    }
+
+    async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+        let kept = || NodeError::Failed("it did not remove the content, which may be locked there".to_owned());
+        match self.client().await?.ask::<Removed>(&self.peer, "remove", key).await {
+            Ok(answer) if answer.removed => Ok(uuids(&answer.plusuuids)),
+            Ok(_) => Err(kept()),
+            // All that git-annex says then.
+            Err(NodeError::Failed(text)) if text == "Something went wrong" => Err(kept()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
+        let hold = HttpHold::take(self, key).await?;
+        Ok(hold.map(|hold| Box::new(hold) as Box<dyn Hold>))
+    }
+
+    fn way(&self, gateways: &BTreeSet<Uuid>) -> Way {
+        let past = self.peer.past(gateways).map(|peer| Self { peer: Arc::new(peer), ..self.clone() });
+        past.map_or(Way::Back, |node| Way::Through(Arc::new(node)))
+    }
+}
+
+/// Reads UUIDs of an answer; what is none is left out.
+fn uuids(named: &[String]) -> Vec<Uuid> {
+    named.iter().filter_map(|uuid| Uuid::parse(uuid.as_bytes())).collect()
+}
+
+fn announced(response: &Response) -> Result<u64, NodeError> {
+    let length = response.headers().get(DATA_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    length.ok_or_else(|| NodeError::Failed(format!("it sends content without {DATA_LENGTH}")))
+}
+
+/// Returns a body's bytes. A body that is shorter than announced ends in an error: the server does not vouch for it.
+fn stream_of(response: Response, length: u64, patience: Patience) -> ByteStream {
+    let body = response.bytes_stream().boxed();
+    let step = move |(mut body, left): (futures_util::stream::BoxStream<'static, reqwest::Result<Bytes>>, u64)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        match timeout(patience.progress, body.next()).await {
+            Ok(Some(Ok(bytes))) => match left.checked_sub(bytes.len() as u64) {
+                Some(left) => Ok(Some((bytes, (body, left)))),
+                None => Err(io::Error::other("it sent more than it announced")),
+            },
+            Ok(Some(Err(error))) => Err(io::Error::other(http_client::innermost(error))),
+            Ok(None) => Err(io::Error::other("it did not send all that it announced")),
+            Err(_elapsed) => Err(io::Error::other("it sent no content for too long")),
+        }
+    };
+    stream::try_unfold((body, length), step).boxed()
+}

@@ -1,7 +1,7 @@
 //! What a keepstore does: several Keep stores as its volumes, signed locators, blocks that clients bring and fetch.
 //!
 //! A block that a client stored is kept for the lifetime of its signature by a lease, and after that as long as something
-//! refers to it. Source: spec `keep-blocks.md` §2 and §3.
+//! refers to it. Source: `docs/spec/keep-blocks.md` §2 and §3.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

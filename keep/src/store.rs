@@ -1,8 +1,8 @@
 //! The port `BlockStore`: blocks by hash.
 //!
-//! A block is at most 64 MiB; its name is the MD5 of its bytes (spec `keep-blocks.md` §1). Adapters: [`dir`], a directory
-//! in keepstore's own layout; [`s3`], a bucket in keepstore's own object layout; [`memory`]; [`remote`], Keep servers
-//! over HTTP; [`volumes`], several stores as one.
+//! A block is at most 64 MiB; its name is the MD5 of its bytes (`docs/spec/keep-blocks.md` §1). Adapters: [`dir`], a
+//! directory in keepstore's own layout; [`s3`], a bucket in keepstore's own object layout; [`memory`]; [`remote`], Keep
+//! servers over HTTP; [`volumes`], several stores as one.
 
 use std::path::PathBuf;
 use std::time::SystemTime;

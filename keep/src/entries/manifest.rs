@@ -1,10 +1,10 @@
 //! The manifest block of an entry, and the proof that the store wrote it.
 //!
 //! `./annex-keep/<owner> <locator…> 0:<size>:<name>`: a Keep manifest of one file. Each locator carries Keep's own permission
-//! signature (spec `keep-blocks.md` §2), made with the store's key, TTL 0, expiry `ffffffff`. The token that is signed
-//! is the SHA-256 of the manifest without signatures: a signature vouches for owner, name, size and all blocks in
-//! their order, and cannot be carried over to another manifest. Somebody who uploads a content that looks like a manifest
-//! can therefore never have it taken for an entry.
+//! signature (`docs/spec/keep-blocks.md` §2), made with the store's key, TTL 0, expiry `ffffffff`. The token that is
+//! signed is the SHA-256 of the manifest without signatures: a signature vouches for owner, name, size and all blocks
+//! in their order, and cannot be carried over to another manifest. Somebody who uploads a content that looks like a
+//! manifest can therefore never have it taken for an entry.
 
 use annex_protocol::keep::{BlockHash, Locator, Signer};
 use annex_protocol::manifest::{self, portable_data_hash, stripped};

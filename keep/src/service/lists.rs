@@ -1,6 +1,6 @@
 //! Trash and pull lists, as a balancer sends them.
 //!
-//! Source: spec `keep-blocks.md` §3.4.
+//! Source: `docs/spec/keep-blocks.md` §3.4.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

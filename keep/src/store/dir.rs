@@ -8,9 +8,9 @@
 //! <root>/.annex-keep/damaged/<md5>.<time>        blocks set aside
 //! ```
 //!
-//! Source: spec `keep-blocks.md` §7. A keepstore can serve the same directory, and what it writes is read here. Beyond
-//! keepstore's habits, files and directories are synced before a write is acknowledged, and a block that is in place is
-//! never overwritten. Many processes can use one directory.
+//! Source: `docs/spec/keep-blocks.md` §7. A keepstore can serve the same directory, and what it writes is read here.
+//! Beyond keepstore's habits, files and directories are synced before a write is acknowledged, and a block that is in
+//! place is never overwritten. Many processes can use one directory.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Blocks on Keep servers, over HTTP: keepstores, keepproxies, and whatever speaks like them.
 //!
-//! A client as Arvados's own ones are (spec `keep-blocks.md` §5 and §6): it asks the services in rendezvous order, makes
-//! as many copies as are wanted, repeats what may pass, and checks every block that it reads. The permission signatures
-//! that servers give are kept, and renewed by whoever can ([`Renew`]).
+//! A client as Arvados's own ones are (`docs/spec/keep-blocks.md` §5 and §6): it asks the services in rendezvous order,
+//! makes as many copies as are wanted, repeats what may pass, and checks every block that it reads. The permission
+//! signatures that servers give are kept, and renewed by whoever can ([`Renew`]).
 //!
 //! A client never removes blocks: it cannot know who else refers to them. The cluster's own collection of garbage does
 //! that. A block lives as long as its signature, and then while a collection refers to it.

@@ -9,9 +9,9 @@
 //! .annex-keep/signing-key, index-of            of the store as a whole
 //! ```
 //!
-//! Source: spec `keep-blocks.md` §8. A keepstore can serve the same bucket, and what it writes is read here. Beyond its
-//! habits a block that is in place is never overwritten. Processes of one machine can use a bucket together by a
-//! directory of lock files: whoever writes, touches, trashes or brings back a block holds its lock.
+//! Source: `docs/spec/keep-blocks.md` §8. A keepstore can serve the same bucket, and what it writes is read here.
+//! Beyond its habits a block that is in place is never overwritten. Processes of one machine can use a bucket together
+//! by a directory of lock files: whoever writes, touches, trashes or brings back a block holds its lock.
 
 use std::path::Path;
 use std::sync::Arc;

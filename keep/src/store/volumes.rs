@@ -1,6 +1,6 @@
 //! Many block stores as one: copies on several, storage classes, stores that are only read.
 //!
-//! Source: spec `keep-blocks.md` §3.1, §3.2 and §6.2, what a keepstore does with its volumes.
+//! Source: `docs/spec/keep-blocks.md` §3.1, §3.2 and §6.2, what a keepstore does with its volumes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Requests to an Arvados API server.
 //!
-//! Source: spec `keep-collections.md` §4.
+//! Source: `docs/spec/keep-collections.md` §4.
 
 use std::time::{Duration, Instant};
 

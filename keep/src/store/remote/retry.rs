@@ -1,6 +1,6 @@
 //! What an answer means, and when to ask again.
 //!
-//! Source: spec `keep-blocks.md` §5.2 and §5.3: what Arvados's clients repeat, all of them taken together.
+//! Source: `docs/spec/keep-blocks.md` §5.2 and §5.3: what Arvados's clients repeat, all of them taken together.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The git-annex branch of a hosted repository, read and written natively beside a running git-annex.
 //!
-//! Synchronous: callers on the runtime use `spawn_blocking`. Source: spec `git-annex-branch.md` §7 and §8.
+//! Synchronous: callers on the runtime use `spawn_blocking`. Source: `docs/spec/git-annex-branch.md` §7 and §8.
 
 use std::path::PathBuf;
 

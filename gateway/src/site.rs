@@ -1,6 +1,6 @@
 //! A site: one directory with configuration, users, hosted repositories and the stores that `init` made.
 //!
-//! Source: design `interface.md`, "Site directory".
+//! Source: `ARCHITECTURE.md`, "State on disk".
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

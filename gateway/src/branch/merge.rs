@@ -3,7 +3,7 @@
 //! Lines are never lost: both sides' are kept (union merge). Two kinds of lines are left out: cluster UUIDs in location
 //! logs, which old clients write as if a cluster were a copy, and changes of placement by those who may not make them.
 //!
-//! Source: spec `git-annex-branch.md` §7 to §9; design `architecture.md`, "What the gateway promises".
+//! Source: `docs/spec/git-annex-branch.md` §7 to §9; `docs/decisions/branch.md`.
 
 use std::collections::BTreeSet;
 

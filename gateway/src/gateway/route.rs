@@ -1,6 +1,6 @@
 //! Which nodes a key goes to.
 //!
-//! Source: spec `p2p-protocol.md` §11.2, `preferred-content.md` §9; design `architecture.md`, "What the gateway promises".
+//! Source: `docs/spec/p2p-protocol.md` §11.2, `docs/spec/preferred-content.md` §9; `docs/decisions/placement.md`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};

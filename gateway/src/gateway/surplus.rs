@@ -1,8 +1,8 @@
 //! Copies on nodes that do not want them, and how they go.
 //!
-//! Source: spec `preferred-content.md` §4 and §9. The gateway knows keys and not all of their file names, so a copy that some
-//! name could make wanted is none of these. Nor is required content, or a copy in a repository that is trusted (others
-//! count on it without asking), untrusted or dead.
+//! Source: `docs/spec/preferred-content.md` §4 and §9. The gateway knows keys and not all of their file names, so a
+//! copy that some name could make wanted is none of these. Nor is required content, or a copy in a repository that is
+//! trusted (others count on it without asking), untrusted or dead.
 
 use std::collections::BTreeSet;
 

@@ -11,8 +11,8 @@
 //!
 //! A real git-annex can work in the repository at the same time. What only git-annex can do right is left to one that is
 //! installed, or refused with a text that says so: repositories whose settings change how content is kept (see
-//! `annex/settings.rs`), and keys that an unlocked file of the work tree has for its content. Source: spec `git-annex-branch.md` §2 and §7, `p2p-protocol.md` §6,
-//! and what git-annex does.
+//! `annex/settings.rs`), and keys that an unlocked file of the work tree has for its content. Source:
+//! `docs/spec/git-annex-branch.md` §2 and §7, `docs/spec/p2p-protocol.md` §6, and what git-annex does.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! git-annex can use the same directory at the same time. It knows no locks there: what it removes itself, nobody can
-//! keep it from. Source: spec `git-annex-branch.md` §1 and §2, and git-annex's own files.
+//! keep it from. Source: `docs/spec/git-annex-branch.md` §1 and §2, and git-annex's own files.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,6 +1,6 @@
 //! A node that is an external special remote: any `git-annex-remote-TYPE` program, hosted here.
 //!
-//! Source: spec `external-special-remote.md`. Such a store has no owner a key, so the node serves one repository.
+//! Source: `docs/spec/external-special-remote.md`. Such a store has no owner a key, so the node serves one repository.
 //!
 //! | file | what |
 //! | --- | --- |

@@ -1,6 +1,6 @@
 //! A node that is reached by the P2P protocol: a git-annex repository, or another gateway, through ssh or any program.
 //!
-//! Source: spec `p2p-protocol.md`.
+//! Source: `docs/spec/p2p-protocol.md`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! A node that is reached by the P2P protocol over HTTP: a server of git-annex, or another gateway.
 //!
-//! Source: spec `p2p-http.md`.
+//! Source: `docs/spec/p2p-http.md`.
 
 use std::collections::BTreeSet;
 use std::io;

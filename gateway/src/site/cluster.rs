@@ -1,6 +1,6 @@
 //! What Arvados clients know a site by: the cluster's id, UUIDs of that cluster, and the key that signs locators.
 //!
-//! Source: spec `keep-federation.md` §1, `keep-blocks.md` §2.
+//! Source: `docs/spec/keep-federation.md` §1, `docs/spec/keep-blocks.md` §2.
 
 use annex_protocol::keep::ClusterId;
 use sha2::{Digest, Sha256};

@@ -3,7 +3,7 @@
 //! A lock holds until it is given back or its deadline passes. A removal announces itself before it starts, so that
 //! no lock is granted on content that is about to go. Both are rows of the site's database.
 //!
-//! Source: spec `p2p-protocol.md` §6; design `architecture.md`, "What the gateway promises".
+//! Source: `docs/spec/p2p-protocol.md` §6; `docs/decisions/order.md`.
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;

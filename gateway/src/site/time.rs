@@ -4,7 +4,7 @@
 //! included), from a base that is set anew after each boot, so that it neither jumps when the wall clock is set nor
 //! falls back when the machine is started again.
 //!
-//! Source: spec `p2p-protocol.md` §6.1 and §7.
+//! Source: `docs/spec/p2p-protocol.md` §6.1 and §7.
 
 use rusqlite::OptionalExtension;
 

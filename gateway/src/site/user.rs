@@ -1,6 +1,4 @@
 //! Users of a site: who may do what where.
-//!
-//! Source: design `interface.md`, "Commands".
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,6 @@
 //! One conversation with a P2P server, from the client's side.
 //!
-//! Source: spec `p2p-protocol.md` §3 and §4.
+//! Source: `docs/spec/p2p-protocol.md` §3 and §4.
 
 use std::time::Duration;
 

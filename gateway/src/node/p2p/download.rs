@@ -1,6 +1,6 @@
 //! GET: content from the server.
 //!
-//! Source: spec `p2p-protocol.md` §5.1.
+//! Source: `docs/spec/p2p-protocol.md` §5.1.
 
 use std::io;
 

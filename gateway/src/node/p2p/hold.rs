@@ -1,6 +1,6 @@
 //! LOCKCONTENT: content kept from being removed.
 //!
-//! Source: spec `p2p-protocol.md` §6.
+//! Source: `docs/spec/p2p-protocol.md` §6.
 
 use annex_protocol::key::Key;
 use annex_protocol::p2p::Message;

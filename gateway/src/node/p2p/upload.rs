@@ -1,6 +1,6 @@
 //! PUT: content to the server.
 //!
-//! Source: spec `p2p-protocol.md` §5.2.
+//! Source: `docs/spec/p2p-protocol.md` §5.2.
 
 use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;

@@ -1,6 +1,6 @@
 //! Requests to a P2P server on HTTP: their URLs, versions, credentials, deadlines and errors.
 //!
-//! Source: spec `p2p-http.md` §2 to §5.
+//! Source: `docs/spec/p2p-http.md` §2 to §5.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -1,6 +1,6 @@
 //! URLs of the P2P protocol over HTTP.
 //!
-//! Source: spec `p2p-http.md` §1 and §2.
+//! Source: `docs/spec/p2p-http.md` §1 and §2.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;

@@ -1,6 +1,6 @@
 //! lockcontent and keeplocked.
 //!
-//! Source: spec `p2p-http.md` §3.6.
+//! Source: `docs/spec/p2p-http.md` §3.6.
 
 use annex_protocol::key::Key;
 use async_trait::async_trait;

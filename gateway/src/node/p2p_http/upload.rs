@@ -1,6 +1,6 @@
 //! putoffset and put.
 //!
-//! Source: spec `p2p-http.md` §3.3 and §3.4.
+//! Source: `docs/spec/p2p-http.md` §3.3 and §3.4.
 
 use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;

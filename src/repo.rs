@@ -1,6 +1,6 @@
 //! Hosted repositories: bare git repositories that are cluster gateways from their first moment.
 //!
-//! Source: design `architecture.md`, "origin is the cluster".
+//! Source: `docs/decisions/cluster-identity.md`.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! Who may do what with a record: its owner everything, others what a link lets them.
 //!
-//! A right to a project is one to all that is in it, however deep. Source: spec `keep-collections.md` §3.
+//! A right to a project is one to all that is in it, however deep. Source: `docs/spec/keep-collections.md` §3.
 
 use super::{Catalogue, EVERYBODY};
 use crate::database::{DatabaseError, Statement, Value};

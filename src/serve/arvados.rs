@@ -3,7 +3,7 @@
 //! Users come with a token of the site. The role that a user has for the whole site says what the user may do at all: `read`
 //! fetches what may be seen, `append` makes collections and projects, `write` also changes and trashes them, `admin` does all
 //! of it with everybody's. What may be seen is one's own, and what others share by a permission link, for a project with
-//! all that is in it. Source: spec `keep-collections.md` §3 and §4.
+//! all that is in it. Source: `docs/spec/keep-collections.md` §3 and §4.
 
 use annex_protocol::keep::{ApiTime, ClusterId, ObjectKind};
 

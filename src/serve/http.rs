@@ -1,6 +1,6 @@
 //! The HTTP door: git, P2P over HTTP, plain downloads of keys, and Keep, on one port.
 //!
-//! Source: spec `p2p-http.md`; design `interface.md`, "Addresses on the HTTP port".
+//! Source: `docs/spec/p2p-http.md`.
 
 use axum::Router;
 

@@ -1,6 +1,6 @@
 //! Telling a client when branches change.
 //!
-//! Source: spec `git-annex-shell.md` §2.4.
+//! Source: `docs/spec/git-annex-shell.md` §2.4.
 
 use std::collections::BTreeMap;
 use std::io;

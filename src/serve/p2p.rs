@@ -1,6 +1,6 @@
 //! The server side of a P2P conversation, over any byte stream.
 //!
-//! Source: spec `p2p-protocol.md` §2 to §9, §12.
+//! Source: `docs/spec/p2p-protocol.md` §2 to §9, §12.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! The ssh door for one command: what git-annex-shell and git's own programs do on other servers.
 //!
-//! Source: spec `git-annex-shell.md` §2 and §3; design `architecture.md`, "Front doors".
+//! Source: `docs/spec/git-annex-shell.md` §2 and §3; `docs/decisions/doors.md`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -1,6 +1,6 @@
 //! What Arvados clients need of an API server, over HTTP: `/discovery/v1/…` and `/arvados/v1/…`.
 //!
-//! Source: spec `keep-collections.md` §4.
+//! Source: `docs/spec/keep-collections.md` §4.
 
 use axum::Router;
 use axum::extract::{Request, State};

@@ -1,6 +1,6 @@
 //! Who an HTTP request is from, and whether that is enough.
 //!
-//! Source: spec `p2p-http.md` §5.
+//! Source: `docs/spec/p2p-http.md` §5.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;

@@ -1,6 +1,6 @@
 //! The git configuration of a repository as clients may see it: from it git-annex learns UUID and annex URL.
 //!
-//! Source: spec `p2p-http.md` §1.
+//! Source: `docs/spec/p2p-http.md` §1.
 
 use axum::http::request::Parts;
 use axum::http::uri::{Authority, Uri};

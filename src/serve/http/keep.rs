@@ -1,7 +1,7 @@
 //! Keep's own protocol, as a keepstore speaks it.
 //!
 //! Beyond a keepstore's: nothing is stored without a token, HEAD reads no content, `X-Keep-Desired-Replicas` is
-//! obeyed, and POST takes a block whose name the client does not know. Source: spec `keep-blocks.md` §3.
+//! obeyed, and POST takes a block whose name the client does not know. Source: `docs/spec/keep-blocks.md` §3.
 
 use annex_protocol::keep::{BlockHash, BlockRequest, KeepCall};
 use annex_protocol::key::Key;

@@ -1,6 +1,6 @@
 //! Plain GET and HEAD of a key, for curl and browsers.
 //!
-//! Source: spec `p2p-http.md` §3.1; RFC 9110 for what HTTP adds.
+//! Source: `docs/spec/p2p-http.md` §3.1; RFC 9110 for what HTTP adds.
 
 use std::ops::Range;
 use std::time::Duration;

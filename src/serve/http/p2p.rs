@@ -1,6 +1,6 @@
 //! The P2P protocol over HTTP, versions 0 to 4, and plain downloads of keys.
 //!
-//! Source: spec `p2p-http.md`.
+//! Source: `docs/spec/p2p-http.md`.
 
 use std::sync::Arc;
 

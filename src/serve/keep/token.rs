@@ -1,6 +1,6 @@
 //! Where an Arvados client puts its token.
 //!
-//! Source: spec `keep-blocks.md` §3.1.
+//! Source: `docs/spec/keep-blocks.md` §3.1.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;

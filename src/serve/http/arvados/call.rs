@@ -1,7 +1,7 @@
 //! A request as Arvados clients write them: query, form or JSON, and methods in disguise.
 //!
 //! A client whose URL is too long sends a GET as a POST with its query in the body, and says so in a header: without that
-//! header it would make something instead of asking for it. Source: spec `keep-collections.md` §4.2.
+//! header it would make something instead of asking for it. Source: `docs/spec/keep-collections.md` §4.2.
 
 use annex_protocol::p2p_http::{decode_query, percent_decode};
 use axum::body::Body;

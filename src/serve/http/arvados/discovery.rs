@@ -1,6 +1,6 @@
 //! The discovery document: from it Arvados's Python client makes its methods.
 //!
-//! Source: spec `keep-collections.md` §4.3.
+//! Source: `docs/spec/keep-collections.md` §4.3.
 
 use axum::extract::{Request, State};
 use axum::http::header;

@@ -284,7 +284,8 @@ impl KeepStore {
     async fn found(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, KeepError> {
         let entry = self.inner.index.entry(owner, name).await?;
         if entry.is_none() {
-            // For a process that has it open an index outlives the place it stood in; asking for a block fails then.
+            // An open index can still be read after its disk was unmounted. So the store is asked for a block, too:
+            // that fails then.
             self.inner.blocks.missing(&[Block::EMPTY]).await?;
         }
         Ok(entry)
@@ -305,7 +306,8 @@ impl Inner {
 
     /// Removes an entry; false when there is none.
     async fn remove(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
-        // As in `present`: an index outlives the directory it stands in, and then nothing is known to be gone.
+        // As in `present`: an open index can still be read after its disk was unmounted, and then nobody knows what is
+        // gone.
         self.blocks.missing(&[Block::EMPTY]).await?;
         let deadline = self.deadline();
         let Some(unreferenced) = self.index.remove(owner, name, deadline).await? else { return Ok(false) };

@@ -72,7 +72,7 @@ pub trait Index: Send + Sync + 'static {
     /// Returns the blocks of an unfinished upload, first to last.
     async fn upload(&self, owner: &[u8], name: &[u8]) -> Result<Vec<Block>, IndexError>;
 
-    /// Records the blocks of an unfinished upload, all of them, in place of what was recorded; unless that is longer, of
+    /// Records all blocks of an unfinished upload, in place of what was recorded. A longer record stays: it is of
     /// another upload of the same content that came further.
     async fn record_upload(&self, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<(), IndexError>;
 

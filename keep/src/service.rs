@@ -51,7 +51,8 @@ pub struct Mount {
     pub store: Arc<dyn OpenStore>,
 }
 
-/// Opens a store when it is first asked for something: a disk that is away is no reason to do without the others.
+/// Opens a store when it is first asked for something, so that a disk that is away does not keep the other stores from
+/// being used.
 #[async_trait]
 pub trait OpenStore: Send + Sync {
     /// Returns the store's name for messages.
@@ -217,7 +218,7 @@ impl KeepService {
     /// Brings a block back that is in the trash though something refers to it.
     async fn revive(&self, hash: BlockHash) -> Result<bool, StoreError> {
         for mount in &self.0.mounts {
-            // A store that is away was the reason for an error before.
+            // A store that is away is skipped: an earlier question about the block has failed there already.
             let Ok(store) = mount.store.open().await else { continue };
             if store.revive(hash).await.map_err(lazy::store_error(&*mount.store))? {
                 return Ok(true);

@@ -1,4 +1,4 @@
-//! Time, passed in rather than read wherever a test wants to set it.
+//! The clocks: wall clock, time since boot, and what tells one boot from another.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,6 +1,6 @@
 //! Files as several programs use them: locked, read and written off the runtime, put in place whole and durably.
 //!
-//! What blocks says so; what is async gives up when the disk does not answer in time.
+//! Functions that block say so. Async ones give up when the disk does not answer in time.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};

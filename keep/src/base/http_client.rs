@@ -7,15 +7,15 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use reqwest::Response;
 
-/// Makes a client that follows nobody elsewhere and uses none of the user's proxies; `ca_file` holds certificates of
+/// Makes a client that follows no redirects and uses none of the user's proxies; `ca_file` holds certificates of
 /// authorities that are trusted besides the system's.
 ///
-/// It sets no time for a whole request: contents take as long as they take.
+/// It sets no deadline for a whole request, since content of any size may come.
 pub async fn client(connect: Duration, ca_file: Option<&Path>) -> Result<reqwest::Client, String> {
     builder(connect, ca_file).await?.build().map_err(innermost)
 }
 
-/// Returns what [`client`] makes a client of, for those who want something else besides.
+/// Returns the builder that [`client`] uses, for callers that set more.
 pub async fn builder(connect: Duration, ca_file: Option<&Path>) -> Result<reqwest::ClientBuilder, String> {
     let mut builder = reqwest::Client::builder()
         .connect_timeout(connect)

@@ -76,7 +76,7 @@ pub type Files = BTreeMap<Vec<u8>, Vec<Extent>>;
 struct Known {
     /// The cluster was asked at least once.
     looked: bool,
-    /// When the last look began that came to its end.
+    /// When the last completed look began.
     as_of: Option<Instant>,
     project: Option<String>,
     collections: HashMap<String, Collection>,
@@ -153,7 +153,7 @@ impl Collections {
         {
             tracing::debug!("collections cannot be looked at: {error}");
         }
-        // Who asks only wants to know, and offline at once: one try is enough.
+        // The caller only wants information, and wants it at once when the cluster is away: one try is enough.
         known.looked = true;
         let holders = known.collections.iter().filter(|(_, collection)| collection.files.contains_key(path));
         holders.map(|(uuid, _)| uuid.clone()).collect()

@@ -2,8 +2,8 @@
 //!
 //! A small content would wait for the disk several times: for its block, for its manifest, for the folders of both, for
 //! the index. So the bytes of small blocks go into the index with the record of the entry, in one transaction: once that
-//! is durable, so are they. Then the blocks are put in place, unsynced, and the upload is done. A second later, or when
-//! the store is closed, one sync makes all of them durable in their places, and the index forgets their bytes.
+//! is durable, so are they. Then the blocks are put in place, unsynced, and the upload is done. Half a second later, or
+//! when the store is closed, one sync makes all of them durable in their places, and the index forgets their bytes.
 //!
 //! When the machine dies in between, a block may be missing or torn, and its bytes are in the index. When the
 //! process dies, the block may not have been put in place at all. Whoever opens the store next, or misses the block
@@ -172,7 +172,7 @@ impl Thread {
                 // Ends early when the store is closed.
                 let closed = gather(&woken);
                 if let Err(error) = runtime.block_on(settle(&*blocks, &*index, &placed)) {
-                    // Nothing is lost: the index has the bytes on, and they are looked after when the store is opened.
+                    // Nothing is lost: the index still has the bytes, and puts them in place when the store is opened.
                     tracing::error!(store = blocks.name(), %error, "blocks could not be made durable in their places");
                 }
                 if closed {

@@ -11,7 +11,7 @@ use crate::store::Block;
 pub(super) enum Look {
     /// The entry, with all its blocks in place, and its verified bytes if they were asked for and are few.
     Whole(Entry, Option<Vec<Bytes>>),
-    /// No entry, and the place is there that would have it.
+    /// The store is there, and has no such entry.
     Absent,
 }
 
@@ -25,7 +25,8 @@ pub(super) enum For {
 /// Bytes that are read by the look.
 const FEW: u64 = 64 << 10;
 
-/// Looks once; `None` where that is not possible, or more has to be done: blocks brought back, an error told.
+/// Looks once. `None` where that is not possible, or where more has to be done, such as bringing blocks back or
+/// reporting an error.
 pub(super) async fn look(inner: &Arc<Inner>, owner: &[u8], name: &[u8], wanted: For) -> Option<Look> {
     if inner.index.here().is_none() || inner.blocks.here().is_none() {
         return None;
@@ -41,7 +42,7 @@ pub(super) async fn look(inner: &Arc<Inner>, owner: &[u8], name: &[u8], wanted: 
                 }
                 all => blocks.lacking(all).ok()?.is_empty().then_some(Look::Whole(entry, None)),
             },
-            // An index outlives the place it stood in: the place is asked, too.
+            // An open index can still be read after its disk was unmounted, so the store is asked, too.
             None => blocks.lacking(&[Block::EMPTY]).is_ok().then_some(Look::Absent),
         }
     };

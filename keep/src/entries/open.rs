@@ -190,7 +190,7 @@ async fn open(dir: &Path, create: Create, options: Options, rebuild: bool) -> Re
     Ok(opened(KeepStore::new(Arc::new(blocks), Arc::new(index), Sealer::new(&key), options)).await)
 }
 
-/// Settles what processes that died have left to be done.
+/// Completes what processes that died have left undone.
 async fn opened(store: KeepStore) -> KeepStore {
     if let Err(error) = store.inner.settle_left().await {
         // Each of these blocks is put in place when somebody misses it, too.

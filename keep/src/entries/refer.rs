@@ -9,7 +9,7 @@ use super::upload::put;
 use super::{Entry, Inner, KeepError, KeepStore, manifest};
 use crate::store::{Block, StoreError};
 
-/// How often an entry is made anew of what is left when blocks go while it is made.
+/// How often an entry is made again, of the blocks that are left, when some of its blocks go meanwhile.
 const TRIES: usize = 3;
 
 impl KeepStore {

@@ -139,7 +139,8 @@ impl Inner {
             return Ok(());
         }
         let mut hashes: Vec<_> = blocks.iter().map(|block| block.hash).collect();
-        // Those that are needed again already need not be moved back and forth under their readers' eyes.
+        // Blocks that are needed again by now stay where they are: moving them to the trash and back would disturb
+        // their readers.
         let needed = self.index.referenced(&hashes).await?;
         hashes.retain(|hash| !needed.contains(hash));
         for hash in &hashes {

@@ -12,7 +12,7 @@ use crate::store::Block;
 /// Remembers no entries, and takes every block for one that somebody refers to.
 #[derive(Default)]
 pub struct NoIndex {
-    /// Who remembers unfinished uploads; nobody: each begins anew.
+    /// The index that remembers unfinished uploads. Without one, each upload starts from the beginning.
     uploads: Option<Arc<dyn Index>>,
 }
 

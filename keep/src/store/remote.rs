@@ -127,7 +127,7 @@ impl RemoteStore {
         Self(Arc::new(Inner { http, services, options, signed, renew, cache, writing }))
     }
 
-    /// Names somebody more who renews signatures, as long as it lives.
+    /// Adds a renewer of signatures, which is asked for as long as it lives.
     pub fn renew_by(&self, renew: &Arc<dyn Renew>) {
         let mut known = self.0.renew.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|renew| renew.strong_count() > 0);
@@ -211,7 +211,7 @@ impl BlockStore for RemoteStore {
         Err(StoreError::Failed { store: self.name(), reason: "its blocks are not ours to list".into() })
     }
 
-    /// Servers do not tell: as much as can be counted.
+    /// Servers do not tell how much room they have, so it counts as unlimited.
     async fn space(&self) -> Result<Space, StoreError> {
         Ok(Space { total: u64::MAX, free: u64::MAX })
     }
@@ -281,7 +281,7 @@ impl Inner {
         self.unfinished(format!("{operation} block {block}: {failures}"), failures)
     }
 
-    /// Returns the error that failures stand for: what may pass is no more than a place that is away.
+    /// Returns the error for these failures. If one of them may pass by itself, the store only counts as unreachable.
     fn unfinished(&self, reason: String, failures: &Failures) -> StoreError {
         match failures.any_may_pass() {
             true => StoreError::Away { store: self.services.name(), reason },
@@ -289,7 +289,7 @@ impl Inner {
         }
     }
 
-    /// Returns the error of an API server as that of the place.
+    /// Returns the error of an API server as an error of the store.
     fn not_asked(&self, error: ApiError) -> StoreError {
         match error {
             ApiError::Away { reason, .. } => StoreError::Away { store: self.services.name(), reason },

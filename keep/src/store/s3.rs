@@ -40,7 +40,7 @@ pub struct S3Store(Arc<Volume>);
 
 struct Volume {
     bucket: Bucket,
-    /// Digits of a block's name that stand before it once more: keepstore's PrefixLength.
+    /// How many first digits of a block's name are the folder that it is in: keepstore's PrefixLength.
     digits: usize,
     locks: Locks,
     /// Room for blocks that are gathered in memory.
@@ -50,7 +50,7 @@ struct Volume {
 /// Objects of the store as a whole.
 const OWN: &str = ".annex-keep/";
 
-/// By this object the store is known to be there.
+/// The store is there if this object is.
 const MARK: &str = "signing-key";
 
 /// Large blocks that are gathered in memory at once: their name is known at their end only.

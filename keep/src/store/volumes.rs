@@ -178,7 +178,7 @@ impl BlockStore for Volumes {
                 Ok(still) => missing = still,
                 Err(error) => failed = Some(error),
             }
-            // An empty question still tells whether the place is there.
+            // The store is asked even about no blocks: the answer tells whether it is there.
             if missing.is_empty() && !blocks.is_empty() {
                 return Ok(missing);
             }

@@ -9,8 +9,8 @@ use crate::entries::file::Extent;
 #[derive(Default)]
 pub(super) struct Waiting(Mutex<Files>);
 
-/// One that waits. Whoever no longer waits for it, since the call was cancelled, does not want it done any more: it would
-/// be done at some time later, when others may have relied on the contrary.
+/// A piece of work that waits. If its call was cancelled, it is not done any more: done later, it could undo what
+/// others rely on by then.
 pub(super) struct Ticket<'a> {
     list: &'a Waiting,
     path: &'a [u8],

@@ -40,7 +40,7 @@ impl Signatures for SqliteIndex {
             });
             found.collect::<rusqlite::Result<Vec<_>>>()
         });
-        // What another version wrote is as good as nothing.
+        // What another version of the program wrote is ignored.
         Ok(texts.await?.iter().filter_map(|text| Locator::parse(text.as_bytes()).ok()).collect())
     }
 

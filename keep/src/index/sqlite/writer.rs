@@ -26,7 +26,7 @@ struct Job {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Durable {
     Now,
-    /// With the next write that is durable, or as the system has it. Writes never become durable out of their order.
+    /// Durable with the next synced write, or when the system writes it. Writes become durable in their order.
     Soon,
 }
 

@@ -89,7 +89,7 @@ fn standing(volume: &Volume, body: &mut Body, block: Block, durable: Durable) ->
         let size = file.metadata().map_err(fail("look at"))?.len();
         if size == u64::from(block.size) && body.equals(&mut file).map_err(fail("compare with"))? {
             file.set_modified(SystemTime::now()).map_err(fail("touch"))?;
-            // It may stem from somebody who did not sync, or has not yet.
+            // Whoever wrote it may not have synced it.
             if durable == Durable::Now {
                 file.sync_data().map_err(fail("sync"))?;
                 volume.sync_folder(&volume.folder(block.hash))?;

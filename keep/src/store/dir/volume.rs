@@ -18,7 +18,7 @@ use super::{Create, OWN};
 pub(super) struct Volume {
     root: PathBuf,
     reserve: u64,
-    /// The root, open for as long as the volume: what the disk failed to write is told to those who had it open then.
+    /// The root, kept open: the system reports a failed write only to those who had a file open at that time.
     opened: File,
 }
 
@@ -125,7 +125,7 @@ impl Volume {
         if self.space()?.free < size { Err(StoreError::Full { store: self.name() }) } else { Ok(()) }
     }
 
-    /// Makes what happened an error that says who must act.
+    /// Turns what happened into an error that says who must act.
     pub(super) fn fail(&self, operation: &'static str, path: &Path, source: io::Error) -> StoreError {
         failure(self.name(), operation, path.to_path_buf(), source)
     }
@@ -134,7 +134,7 @@ impl Volume {
         StoreError::Lost { store: self.name() }
     }
 
-    /// Makes the folder of a block. A volume that has gone is not begun anew where it was.
+    /// Makes the folder of a block, but never the root: an unmounted root is never recreated.
     pub(super) fn make_folder(&self, hash: BlockHash) -> Result<(), StoreError> {
         self.make(&self.folder(hash), 0o755)
     }
@@ -168,7 +168,8 @@ impl Volume {
         make(path, mode).map_err(|e| self.fail("make directory", path, e))
     }
 
-    /// Removes temporary files that nobody can be writing any more. What fails is left for next time.
+    /// Removes temporary files that nobody can be writing any more. Those that cannot be removed stay until the next
+    /// time.
     fn clean(&self) {
         let Ok(entries) = fs::read_dir(self.temporary()) else { return };
         for entry in entries.flatten() {

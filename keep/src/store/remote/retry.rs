@@ -33,7 +33,7 @@ pub(super) struct Failures(Vec<(String, Verdict, String)>);
 /// Longer answers are cut in messages.
 const LONGEST: usize = 200;
 
-/// Returns what it means that there is no answer.
+/// Returns what a request without an answer means.
 pub(super) fn unanswered(error: reqwest::Error) -> (Verdict, String) {
     let verdict = if http_client::is_distrust(&error) { Verdict::Never } else { Verdict::Again };
     (verdict, http_client::innermost(error))
@@ -90,7 +90,7 @@ impl Failures {
         self.0.iter().any(|(_, verdict, _)| *verdict == Verdict::Again)
     }
 
-    /// Tells whether nobody has the block, and somebody something else in its place.
+    /// Tells whether no service has the block, and at least one has other bytes under its name.
     pub(super) fn all_absent_or_bad(&self) -> bool {
         self.0.iter().all(|(_, verdict, _)| matches!(verdict, Verdict::Absent | Verdict::Bad)) && !self.all_absent()
     }

@@ -60,7 +60,8 @@ fn damaged(volume: &Arc<Volume>, start: &str) -> Listing {
         .boxed()
 }
 
-/// Two listings in the order of the blocks' names, read beside each other: objects, and what else there is of their blocks.
+/// Two listings in the order of the blocks' names, read side by side: the objects, and what else the bucket has about
+/// the same blocks.
 struct Joined {
     volume: Arc<Volume>,
     /// What the names in `objects` begin with before the block's own.

@@ -28,7 +28,7 @@ impl Locks {
         let name = hash.to_string().get(..2).unwrap_or_default().to_owned();
         let lost = || StoreError::Lost { store: store.to_owned() };
         let own = usize::from_str_radix(&name, 16).ok().and_then(|byte| self.own.get(byte)).ok_or_else(lost)?;
-        // Only one task of this process waits on a thread for others.
+        // Only one task of this process at a time waits for other processes, since waiting takes a thread.
         let own = Arc::clone(own).lock_owned().await;
         let path = self.folder.join(format!("{name}.lock"));
         let file = path.clone();

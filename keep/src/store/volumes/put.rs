@@ -60,7 +60,8 @@ impl Put {
         }
         loop {
             let active = std::mem::take(&mut self.active);
-            // Those that have the block first: if it is another content there, nothing is stored anywhere.
+            // Volumes that have a block of this name come first: if its content differs there, nothing is stored
+            // anywhere.
             let (had, new): (Vec<_>, Vec<_>) = active.into_iter().partition(|(at, _)| self.had.contains(at));
             for active in [had, new] {
                 let finishing = active.into_iter().map(async |(at, writer)| (at, writer.finish(block).await));

@@ -67,7 +67,7 @@ pub use silence::Silence;
 #[derive(Clone)]
 pub struct Gateway(Arc<Inner>, Arc<[Member]>);
 
-/// A node that has not said for so long whether it has a key is late.
+/// A node that has not answered for this long whether it has a key is late.
 const LATE: Duration = Duration::from_millis(500);
 
 struct Inner {
@@ -188,7 +188,8 @@ impl Gateway {
         )
     }
 
-    /// Returns the gateway for somebody who came through other gateways: their UUIDs, and those of clusters.
+    /// Returns the gateway as it serves a request that came through other gateways, given by their UUIDs and those of
+    /// clusters.
     ///
     /// Of the cluster, nodes that lead back to one of them are left out, and the others pass the list on.
     pub fn past(&self, gateways: &BTreeSet<Uuid>) -> Self {
@@ -219,8 +220,9 @@ impl Gateway {
     /// Tells whether the target has a key: for a cluster, whether a node has it. If other nodes should have it too, it comes
     /// into the repair queue.
     ///
-    /// No node having it while one could not be asked is an error that names the node: unknown is not absent. Of a
-    /// cluster only a node that the location log names counts as such, so that the others can be stored to.
+    /// No node having it while one could not be asked is an error that names the node: unknown is not absent. For a
+    /// cluster, only a node that the location log names makes the answer unknown, so that clients can still store to
+    /// the others.
     pub async fn present(&self, target: Target, key: &Key) -> Result<bool, GatewayError> {
         let mut unknown = Vec::new();
         if let Some(holder) = self.holder(self.members(target), key, &mut unknown).await {
@@ -303,7 +305,7 @@ impl Gateway {
         Ok(facts::logged(&content))
     }
 
-    /// Sees to it that the location log does not name a node that has to say itself that the content is not there.
+    /// Takes a node out of the location log if the node itself says that the content is not there.
     async fn record_lost(&self, member: &Member, key: &Key) {
         let lost = async {
             if self.logged(key).await?.contains(&member.uuid) && !member.present(key).await.unwrap_or(true) {
@@ -324,7 +326,8 @@ impl Gateway {
         }
     }
 
-    /// Records in the location log where a key now is, and is no more. A cluster is no place: its nodes are.
+    /// Records in the location log where a key now is, and is no more. The cluster itself is never recorded, only its
+    /// nodes.
     async fn record(&self, key: &Key, changes: Vec<(Uuid, Status)>) -> Result<(), GatewayError> {
         if changes.is_empty() {
             return Ok(());
@@ -348,7 +351,7 @@ impl Gateway {
 }
 
 impl Gateway {
-    /// Returns those of the repositories that a node has named, after itself, that it may speak for.
+    /// Returns those of the repositories named by a node that the node may speak for.
     ///
     /// Only another gateway's cluster has nodes behind it; of this gateway's own nodes nobody else knows better.
     fn behind(&self, member: &Member, named: Vec<Uuid>) -> Vec<Uuid> {

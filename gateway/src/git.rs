@@ -158,8 +158,8 @@ impl Git {
     ///
     /// All objects are on disk before the reference moves, and the reference is when this returns.
     ///
-    /// Missing folders on the way to a reference are made. So that a repository that goes away just then (its disk is
-    /// unmounted) is not begun anew where it was, the reference is looked for from the directory that is open here.
+    /// Missing folders on the way to a reference are made. The reference is reached from the directory that is open
+    /// here. So a repository whose disk is unmounted at that moment is not recreated below the mount point.
     pub fn move_ref(&self, name: &str, old: Option<ObjectId>, new: ObjectId) -> Result<(), GitError> {
         let dir = File::open(&self.dir).map_err(|error| self.fail("opening the repository", &error))?;
         self.sync(&dir, "writing objects")?;

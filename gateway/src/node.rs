@@ -143,17 +143,17 @@ impl From<io::Error> for NodeError {
     }
 }
 
-/// How a node is asked for somebody who came through other gateways.
+/// How a node is asked on behalf of a request that came through other gateways.
 pub enum Way {
     /// As always.
     Same,
     /// As this node, which passes on where the request came from.
     Through(Arc<dyn Node>),
-    /// Not at all: it leads back to one of these gateways.
+    /// Not at all: the node leads back to one of these gateways.
     Back,
 }
 
-/// Returns a key to ask a node about that can do nothing but answer; it is that of empty content.
+/// Returns a harmless key for asking a node whether it answers: the key of empty content.
 fn probe_key() -> Result<Key, NodeError> {
     let text = b"SHA256-s0--e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     Key::parse(text).map_err(|error| NodeError::Failed(error.to_string()))
@@ -168,7 +168,7 @@ pub trait Node: Send + Sync {
     /// Returns a key's content from `offset` on, or `None` if the node does not have it.
     async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError>;
 
-    /// Starts an upload, going on where an earlier one that broke off left. Several at once for one key are no error.
+    /// Starts an upload, and resumes an earlier one that broke off. Several uploads of one key at once are no error.
     async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError>;
 
     /// The same, of a key that is the content of `file`: for nodes that decide by names in turn, as another cluster does.
@@ -202,7 +202,7 @@ pub trait Node: Send + Sync {
         Load::default()
     }
 
-    /// Is told why an upload does without this node though it was not asked, so that it can be counted.
+    /// Takes note of why an upload skips this node without asking it, for the metrics.
     fn passed_over(&self, why: &NodeError) {
         let _ = why;
     }
@@ -257,7 +257,7 @@ impl Hold for OnlyOurs {
     }
 }
 
-/// An upload to a node. Dropped without an end, it may be gone on with later or not.
+/// An upload to a node. If it is dropped without an end, a later upload may be able to resume it, or not.
 #[async_trait]
 pub trait Upload: Send + Sync {
     /// Returns how many bytes from the start the node kept of an earlier upload.

@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A cap: bytes take their time one after the other, in the order in which they were asked for.
+/// A limit: bytes pass one after the other, in the order in which they were asked for.
 pub struct Cap {
     rate: NonZeroU32,
-    /// When the bytes asked for so far have had their time.
+    /// When all bytes that were asked for so far may have passed.
     free_at: Mutex<Instant>,
 }
 
@@ -30,7 +30,7 @@ impl Cap {
         Self { rate, free_at: Mutex::new(Instant::now()) }
     }
 
-    /// Returns when so many bytes have had their time, after all that were asked for before.
+    /// Returns when so many bytes may pass, after all that were asked for before.
     fn reserve(&self, bytes: usize) -> Instant {
         let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

@@ -96,7 +96,7 @@ impl Site {
         };
         let text = config::initial(nodes)?;
         Config::parse(&text).map_err(|cause| SiteError::Config { path: config_file.clone(), cause })?;
-        // The database first: a directory counts as a site once its configuration stands there.
+        // The database is made first, since a directory counts as a site as soon as it has a configuration.
         Database::open(&root)?;
         let temporary = root.join(".annex-keep.toml.new");
         std::fs::write(&temporary, text).map_err(file_error(&temporary))?;

@@ -222,7 +222,8 @@ impl From<&SpoolError> for ErrorKind {
     }
 }
 
-/// Removes what processes left that are gone, and what was kept for too long. What fails is left for next time.
+/// Removes what processes left that are gone, and what was kept for too long. Those that cannot be removed stay until
+/// the next time.
 fn clean(dir: &Path) {
     for path in entries(dir) {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();

@@ -17,7 +17,7 @@ use crate::git::{GitError, ObjectId};
 pub enum Policy {
     /// Everything.
     Everything,
-    /// Everything but the logs that decide where content goes and what counts as a copy.
+    /// Everything except the logs that decide where content goes and what counts as a copy.
     NoPlacement,
 }
 
@@ -100,7 +100,8 @@ impl Branch {
             self.git.move_ref(REF, ours, theirs)?;
             return Ok(Merged { tip: theirs, refused });
         }
-        // With a refusal their commit is not merged, and so no parent: it is looked at again when it comes again.
+        // If lines were refused, the pushed commit is no parent of the merge: when it is pushed again, it is looked at
+        // again.
         let mut parents: Vec<ObjectId> = ours.into_iter().collect();
         if refused.is_empty() {
             parents.push(theirs);
@@ -144,7 +145,8 @@ fn is_graft(path: &[u8]) -> bool {
 
 /// Tells whether a newer version of a file leaves out no line that it does not replace.
 ///
-/// git-annex drops lines that a newer one stands for when it rewrites a file; a push may do that, but no more.
+/// When git-annex rewrites a file, it drops lines that a newer line supersedes. A push may drop those lines, and no
+/// others.
 fn supersedes(kind: &LogKind, newer: &[u8], older: &[u8]) -> bool {
     match kind {
         LogKind::Location(_) => {

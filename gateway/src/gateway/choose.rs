@@ -44,8 +44,9 @@ fn order(offers: &[Offer]) -> Vec<usize> {
     positions
 }
 
-/// How long a node will be busy, in no unit: its transfers and the one to come, by its speed. One whose speed is not known
-/// counts as fast as the fastest, so that it becomes known.
+/// Estimates how long a node will be busy, relative to other nodes (dimensionless): its transfers and the one to come,
+/// by its speed. A node whose speed is not known counts as fast as the fastest, so that it is used and its speed
+/// becomes known.
 fn wait(load: Load, fastest: Option<i32>) -> u64 {
     let slower = match (step(load.rate), fastest) {
         (Some(own), Some(fastest)) => fastest.saturating_sub(own).clamp(0, 20),

@@ -23,7 +23,7 @@ pub struct OnNode {
     pub wants: bool,
     /// Whether the key should be stored there now: wanted and missing, or chosen for want of copies.
     pub missing: bool,
-    /// Whether the node has a copy that it does not want, and that nobody would miss.
+    /// Whether the node has a surplus copy: it does not want the key, and enough others have it.
     pub surplus: bool,
 }
 

@@ -1,8 +1,8 @@
 //! One node's side of an upload: a bounded queue in front of the node, worked off by a task of its own.
 //!
-//! So a node that is slow for a moment holds nobody up, and one that stands still is left behind. Nodes that can only
-//! take a complete file share one such side: the file is written once. A content of few bytes needs no task: it waits in
-//! the queue for the upload's end.
+//! So a node that is slow for a moment delays nobody, and one that stands still is given up. Nodes that can only take a
+//! complete file share one such side: the file is written once. A content of few bytes needs no task: it waits in the
+//! queue for the upload's end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,7 +136,7 @@ impl Feed {
         self.queue(order).await
     }
 
-    /// Gives what waits to a task, and what comes from now on.
+    /// Starts a task that works off what waits and what comes from now on.
     async fn work(&mut self) -> Result<(), NodeError> {
         if let Line::Waiting { upload, orders, .. } = std::mem::replace(&mut self.line, Line::Over) {
             let (queue, waiting) = mpsc::channel(QUEUE_PIECES);
@@ -255,7 +255,7 @@ impl Order {
     async fn carry_out(self, upload: &mut dyn Upload) -> Result<(), NodeError> {
         match self {
             Self::Announce(size) => upload.announce(size).await,
-            // What is counted stays so until the node has taken it.
+            // Its bytes stay counted until the node has taken them.
             Self::Data(counted) => upload.piece(Piece::Data(counted.bytes.clone())).await,
             Self::Cut(cut) => upload.piece(cut).await,
         }

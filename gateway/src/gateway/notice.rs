@@ -21,10 +21,10 @@ struct State {
     attended: bool,
 }
 
-/// More than so many do not wait. A survey finds what is not looked at here.
+/// At most so many keys wait. A survey finds those that are not looked at here.
 const MOST: usize = 10_000;
 
-/// Keys come together for so long: one after the other, the looks would take as long as the answers do.
+/// Keys are gathered for this long and checked together: one by one, the checks would take as long as the answers.
 const PAUSE: Duration = Duration::from_millis(5);
 
 impl Noticed {

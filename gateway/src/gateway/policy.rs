@@ -17,14 +17,14 @@ pub(super) struct Admission {
     room: Option<Box<Reserved>>,
 }
 
-/// Room under the quota and on nodes, held while an upload lasts. Dropped, it is given back soon.
+/// A reservation of room under the quota and on nodes, for as long as an upload lasts. Dropped, it is given back soon.
 struct Reserved {
     site: Site,
     room: Option<Room>,
     renewed: Instant,
 }
 
-/// How often it is told how much of an upload has still to come; room is held for much longer.
+/// How often the remaining size of an upload is updated; the reservation itself lasts much longer.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a quota is looked at before an upload is refused.
@@ -69,7 +69,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// Holds room for a key on these nodes, if the quota has it.
+    /// Reserves room for a key on these nodes, if the quota allows it.
     async fn reserve(&self, key: &Key, nodes: &[Member], quota: u64) -> Result<Reserved, GatewayError> {
         let Some(size) = key.content_size() else {
             let text = "this repository has a quota, and the key has no size: \
@@ -82,7 +82,8 @@ impl Gateway {
             let needed = size.saturating_mul(nodes.len() as u64);
             let (room, _) = site.hold_room(&gateway.0.identity.gateway, &key, size, &nodes, None)?;
             let reserved = Reserved::new(&site, room.clone());
-            // In this order, an upload that ends in between counts twice, and never not at all. So a few looks.
+            // In this order, an upload that ends in between may be counted twice, never missed. So it is looked at a
+            // few times.
             let mut refusal = None;
             for _ in 0..LOOKS {
                 let coming = reserved.site.room_before(&room)?;
@@ -117,7 +118,7 @@ impl Admission {
         self.room.as_ref().and_then(|reserved| reserved.room.clone())
     }
 
-    /// Holds this room from now on, of which the present one is a part.
+    /// Holds this reservation from now on; it includes the present one.
     pub(super) fn hold(&mut self, site: &Site, room: Room) {
         match &mut self.room {
             Some(reserved) => reserved.room = Some(room),
@@ -125,8 +126,8 @@ impl Admission {
         }
     }
 
-    /// Tells whether content of `size` bytes in all may come as far as `position`, and holds its room on; the text says
-    /// why not.
+    /// Tells whether content of `size` bytes in all may come as far as `position`, and renews its reservation; the text
+    /// says why not.
     pub(super) async fn allows(&mut self, position: u64, size: u64) -> Result<(), String> {
         if let Some(ceiling) = self.ceiling
             && position > ceiling
@@ -139,7 +140,7 @@ impl Admission {
         Ok(())
     }
 
-    /// Gives back what was held. What is stored is to be recorded by now.
+    /// Gives the reservation back. What was stored must be in the location log by now.
     pub(super) async fn end(mut self) {
         if let Some(mut reserved) = self.room.take()
             && let Some(room) = reserved.room.take()

@@ -47,7 +47,7 @@ pub struct Receiving {
     /// The size of the whole content, as the client says.
     announced: Option<u64>,
     admission: Admission,
-    /// Why the content is not taken any more, though it still comes.
+    /// Why the rest of the content is ignored, although the client still sends it.
     cut_off: Option<String>,
     checker: Box<Checker>,
     /// Nodes that go on from the same offset share one cutter, and so one pass of hashing.
@@ -160,14 +160,14 @@ impl Receiving {
         &self.failures
     }
 
-    /// Is told, before the first bytes, how many come from the offset on.
+    /// Takes note, before the first bytes, of how many bytes follow the offset.
     pub async fn announce(&mut self, length: u64) {
         let size = self.offset + length;
         self.announced = Some(size);
         if self.key.content_size().is_none()
             && let Err(error) = self.hold_space(size).await
         {
-            // What is full is found out while it is written to.
+            // A node that is full fails while it is written to.
             tracing::warn!("{}: {error}", self.key);
         }
         for group in &mut self.groups {
@@ -230,7 +230,7 @@ impl Receiving {
     /// Ends the upload when all that was announced has come; `valid` is what the client says of it.
     ///
     /// `None` if it was not stored since the client does not vouch for it, or it is short of the key's size: a probe for
-    /// the offset, or a client that has lost its end. What came of a good one stays for the next upload.
+    /// the offset, or a client that has lost its end. What came so far stays for the next upload.
     pub async fn finish(self, valid: bool) -> Result<Option<Stored>, GatewayError> {
         let short = self.key.content_size().is_some_and(|size| self.offset + self.received < size);
         if !valid && self.received > 0 {

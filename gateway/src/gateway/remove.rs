@@ -64,7 +64,7 @@ impl Gateway {
         Ok(removed)
     }
 
-    /// Removes a key from a node, so that nobody takes it for known to be there, whatever happens in between.
+    /// Removes a key from a node, and makes sure that nobody remembers it as present, whatever happens in between.
     async fn remove_forgotten(&self, member: &Member, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
         self.forget(member, key).await?;
         let removed = member.remove_and_tell(key).await.map_err(|source| member.failed(source));
@@ -72,7 +72,7 @@ impl Gateway {
         Ok(self.behind(member, removed?))
     }
 
-    /// Removes a key from a node, where that was `announced`: it is locked otherwise.
+    /// Removes a key from a node. If the removal was not `announced`, the key is locked there.
     async fn remove_from(
         &self,
         member: &Member,
@@ -80,7 +80,7 @@ impl Gateway {
         before: Option<u64>,
         announced: bool,
     ) -> Result<Vec<Uuid>, Kept> {
-        // Presence comes before time and locks: what is not there is gone, whenever that is asked.
+        // Presence is looked at before time and locks: content that is not there is gone, whatever the deadline.
         match member.present(key).await {
             Ok(false) => return self.forget(member, key).await.map(|()| Vec::new()).map_err(Kept::Failed),
             Ok(true) if !announced => return Err(Kept::Locked),
@@ -99,7 +99,7 @@ impl Gateway {
     async fn end(&self, key: &Key, removals: Vec<Removal>, gone: Vec<Uuid>) -> Result<(), GatewayError> {
         let (gateway, path) = (self.clone(), key.branch_path(".log"));
         let ending = move || {
-            // What is gone is gone, also if this fails: locks are refused then, up to the deadline.
+            // The content is gone even if this fails. Then locks are refused until the removal's deadline.
             if let Err(error) = gateway.0.site.end_removals(&removals) {
                 tracing::error!("ending removals: {error}");
             }

@@ -114,7 +114,7 @@ impl Gateway {
         absent: &[Uuid],
         present: &[Uuid],
     ) -> Result<(Vec<Uuid>, u64), BranchError> {
-        // The log as it should be: what nodes say of themselves is newer than what was recorded of them.
+        // The log as it should be: the nodes' own answers are newer than the log.
         let mut locations = logged(&self.0.branch.read(&key.branch_path(".log"))?);
         locations.retain(|uuid| !absent.contains(uuid));
         locations.extend(present.iter().cloned());
@@ -141,8 +141,8 @@ impl Gateway {
         Ok(usize::try_from(numcopies.max(mincopies)).unwrap_or(usize::MAX).max(1))
     }
 
-    /// Returns what tells one state of all that decides where keys go from another: the placement logs, the nodes, which
-    /// of them are to become empty, and what the site says. Blocks.
+    /// Returns a fingerprint of all that decides where keys go: the placement logs, the nodes, which of them are
+    /// drained, and the site's settings. Blocks.
     pub fn placement_fingerprint(&self) -> Result<[u8; 32], GatewayError> {
         let mut hash = Sha256::new_with_prefix(self.placement()?.fingerprint);
         for member in self.0.nodes.iter() {

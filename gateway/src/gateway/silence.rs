@@ -1,4 +1,4 @@
-//! Nodes that gave no answer: whoever asks one again waits for it less long, so that a node that hangs costs its deadline
+//! Nodes that gave no answer: later questions wait for them less long, so that a node that hangs costs its deadline
 //! once and not for every key.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ pub struct Silence(Mutex<Option<Instant>>);
 const PART: u32 = 20;
 const LEAST: Duration = Duration::from_secs(1);
 
-/// A node that is slow but not dead has all of its time again after so many times that long.
+/// After this multiple of that time a node gets its full time again: it may only be slow.
 const AGAIN: u32 = 10;
 
 impl Silence {
@@ -38,7 +38,7 @@ impl Silence {
         answer
     }
 
-    /// Notes how a question ended that was asked at `began`. One who cannot be reached, which it took long to find out, is
+    /// Notes how a question ended that was asked at `began`. A node that could not be reached after a long wait is
     /// silent, too: connections have deadlines of their own.
     pub(super) fn note(&self, patience: Duration, began: Instant, error: Option<&NodeError>) {
         let silent = matches!(error, Some(NodeError::Unreachable(_))) && began.elapsed() >= short(patience);

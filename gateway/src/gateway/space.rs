@@ -19,7 +19,7 @@ use crate::site::room::{Share, Under};
 use crate::site::{Site, SiteError};
 use keep_store::base::task::blocking;
 
-/// What is known about the room of one node for one upload.
+/// How much room one node has for one upload, as far as that is known.
 struct Room {
     /// Nothing is known about those that are not on this machine.
     space: Option<Space>,
@@ -35,10 +35,11 @@ const MANY: u64 = 1000;
 /// No content is small that is larger.
 const SMALL: u64 = 1 << 20;
 
-/// How long small content is stored without another look at the room for it.
+/// How long small uploads go on without another look at the free room.
 const LATELY: Duration = Duration::from_secs(1);
 
-/// Where many small contents fitted when it was looked at last: when, and how large each could have been.
+/// Nodes that had room for many small uploads when they were looked at last: when that was, and how large each upload
+/// could have been.
 #[derive(Default)]
 pub(super) struct Plenty(Mutex<HashMap<Uuid, (Instant, u64)>>);
 
@@ -56,7 +57,7 @@ impl Plenty {
 }
 
 impl Gateway {
-    /// Looks how much room a node has. One that cannot say is asked no further: storing there will tell.
+    /// Looks how much room a node has. If the node cannot tell, the upload itself finds out.
     async fn look(&self, member: &Member, rest: u64) -> Room {
         let space = match member.terms.local {
             true => member.space().await.ok().flatten(),
@@ -69,9 +70,9 @@ impl Gateway {
         Room { space: space.map(|space| space.above(member.terms.reserve)), held, rest }
     }
 
-    /// Tells whether content of `size` bytes needs no room held where many like it fit.
+    /// Tells whether an upload of `size` bytes can skip the reservation, since there is room for many like it.
     fn is_small(&self, size: u64, nodes: &[(Member, u64)]) -> bool {
-        // Where sizes decide, the next upload has to know of this one.
+        // Where placement depends on sizes, the next upload has to know of this one.
         let sizes_decide = self.places_by_size() || nodes.iter().any(|(member, _)| member.terms.max_size.is_some());
         size <= SMALL && !sizes_decide
     }
@@ -98,9 +99,10 @@ impl Gateway {
 }
 
 impl Admission {
-    /// Holds room for `size` bytes on nodes, of which each has the first ones already; returns those without room.
+    /// Reserves room for `size` bytes on nodes, each of which has the first bytes already. Returns the nodes without
+    /// room.
     ///
-    /// Small content holds none: telling all processes of it takes a tenth of the time that its upload does.
+    /// Small uploads skip the reservation, which would take a tenth of their time.
     pub(super) async fn hold_space(
         &mut self,
         gateway: &Gateway,
@@ -187,8 +189,8 @@ impl Room {
     }
 }
 
-/// Returns how large contents may be of which many fit at each of these beside uploads under way, as far as that is
-/// known. Blocks.
+/// Returns how large uploads may be so that many of them fit on each of these nodes beside the uploads under way, as
+/// far as that is known. Blocks.
 fn fitting(site: &Site, shares: &[Share], frees: &[Option<u64>]) -> Result<Vec<u64>, SiteError> {
     let most = |(share, free): (&Share, &Option<u64>)| match free {
         Some(free) => Ok(free.saturating_sub(site.room_held_at(&share.place)?) / MANY),
@@ -197,7 +199,7 @@ fn fitting(site: &Site, shares: &[Share], frees: &[Option<u64>]) -> Result<Vec<u
     shares.iter().zip(frees).map(most).collect()
 }
 
-/// Returns a name for what shares its room: a file system, or else the node by itself.
+/// Returns a name for the thing whose room is counted: a file system that nodes may share, or else the node by itself.
 fn place(member: &Member, space: Option<Space>) -> String {
     match space.and_then(|space| space.device) {
         Some(device) => format!("device {device}"),

@@ -17,8 +17,8 @@ use crate::branch::BranchError;
 use keep_store::base::task::blocking;
 
 impl Gateway {
-    /// Returns the nodes whose copy of a key nobody would miss, given who has it: they do not want it, and without it as
-    /// many others as numcopies and mincopies ask for have it still. Blocks.
+    /// Returns the nodes whose copy of a key is surplus, given who has the key: they do not want it, and enough others
+    /// (by numcopies and mincopies) have it. Blocks.
     pub(super) fn surplus(&self, key: &Key, locations: &BTreeSet<Uuid>) -> Result<Vec<Uuid>, BranchError> {
         let holders = self.0.nodes.iter().filter(|member| locations.contains(&member.uuid));
         let holders: Vec<_> = holders.collect();

@@ -56,7 +56,7 @@ impl Git {
     }
 }
 
-/// Returns a git that is led by no variable of the environment to another repository.
+/// Returns a git command that no environment variable can point to another repository.
 pub fn command() -> Command {
     let mut git = Command::new("git");
     for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH"] {

@@ -39,7 +39,7 @@ impl Recent {
 }
 
 impl State {
-    /// Forgets everything rather than to grow: the trees of the branch's tip are soon back.
+    /// When it is full, everything is forgotten: the trees of the branch's tip are soon read again.
     fn make_room(&mut self, entries: usize) {
         if self.entries + entries > MOST || self.roots.len() > MOST {
             *self = Self::default();

@@ -217,7 +217,7 @@ impl Node for AnnexNode {
         Ok(())
     }
 
-    /// What git-annex itself takes out of use is gone: it has no way to keep it for somebody else.
+    /// Content that git-annex itself takes out of use is gone: it cannot keep it aside.
     async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
         let asked = key.clone();
         let condemned = self.ask(move |repository| repository.condemn(&asked)).await;

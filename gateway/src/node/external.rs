@@ -120,7 +120,7 @@ impl Default for Times {
 }
 
 impl Times {
-    /// Returns the same with this for the longest silence.
+    /// Returns these times with this as the longest silence.
     #[must_use]
     pub fn with_silence(self, silence: Duration) -> Self {
         Self { start: self.start.min(silence), answer: silence, progress: silence, ..self }
@@ -166,7 +166,7 @@ impl Inner {
         }
     }
 
-    /// Remembers that what a key's content should be is not: it counts as gone until it is stored again.
+    /// Remembers that a key's content came back wrong: it counts as gone until it is stored again.
     async fn condemn(&self, key: &Key, reason: &str) -> Result<(), NodeError> {
         tracing::error!("node {}: {key}: {reason}; it counts as gone", self.pool.host.name);
         self.state.set(Kind::Bad, key.as_bytes(), reason).await

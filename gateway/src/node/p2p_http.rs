@@ -104,7 +104,7 @@ impl Node for HttpNode {
                 }));
             }
         }
-        // Nothing is what comes of a key that is not there, too, and of one that ends at the offset.
+        // An empty body may mean a key that is not there, or content that ends at the offset.
         let size = expected.unwrap_or(offset);
         match self.present(key).await? {
             true if size > offset => Err(NodeError::Failed(format!("its copy has no byte {offset}"))),
@@ -157,7 +157,7 @@ impl Node for HttpNode {
     }
 }
 
-/// Reads UUIDs of an answer; what is none is left out.
+/// Reads the UUIDs of an answer, and leaves out what is not a UUID.
 fn uuids(named: &[String]) -> Vec<Uuid> {
     named.iter().filter_map(|uuid| Uuid::parse(uuid.as_bytes())).collect()
 }

@@ -18,7 +18,7 @@ pub struct Patience {
 const SLOWEST_CHECK: u64 = 20_000_000;
 
 impl Patience {
-    /// Returns the patience of somebody who waits so long for an answer, and no longer for anything else.
+    /// Returns a patience with this limit for an answer, and for everything else.
     pub fn of(answer: Duration) -> Self {
         Self { connect: answer.min(Duration::from_secs(20)), answer, progress: answer }
     }

@@ -67,7 +67,7 @@ impl Node for S3Node {
         let Some(found) = layout::find(bucket, key).await? else { return Ok(None) };
         let size = found.size();
         let mut parts = found.from(offset).into_iter();
-        // What goes away just now is not there; what goes away later breaks the stream off.
+        // An object that is removed just now counts as absent; one that is removed later ends the stream with an error.
         let first = match parts.next() {
             None => return Ok(Some(Content { size, stream: stream::empty().boxed(), verified: false })),
             Some((name, from)) => bucket.get(&name, from).await?,

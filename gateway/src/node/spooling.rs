@@ -128,8 +128,8 @@ pub(super) fn file_name(key: &Key) -> OsString {
     OsString::from_vec(key.file_name())
 }
 
-/// Returns the name under which the spool keeps what came of a transfer that broke off. The owner's own: what one
-/// repository got is nothing to another.
+/// Returns the name under which the spool keeps what came of a transfer that broke off. The name belongs to the owner,
+/// since one repository must not get what another one received.
 pub(super) fn kept_name(direction: &str, owner: &Uuid, key: &Key) -> String {
     let hex: String = Md5::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{direction}-{owner}-{hex}")

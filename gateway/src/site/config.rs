@@ -37,7 +37,7 @@ pub use upkeep::{Repair, Scrub, Surplus};
 /// The configuration's file name in the site directory.
 pub const FILE: &str = "annex-keep.toml";
 
-/// What fetching from a node costs if nobody says anything else.
+/// The default cost of fetching from a node.
 const DEFAULT_COST: u32 = 100;
 
 /// A site's configuration, checked.
@@ -86,9 +86,10 @@ pub struct NodeConfig {
     pub drain: bool,
     /// Whether the daemon reads its copies again.
     pub scrub: bool,
-    /// For so many seconds what the node was seen to have is taken for present: nobody but this site changes it.
+    /// How many seconds a key that the node was seen to have counts as present without asking: only for nodes that
+    /// nobody but this site changes.
     pub known_seconds: Option<u64>,
-    /// Bytes that stay free on its disk; `None` is what its kind does by itself.
+    /// Bytes that stay free on its disk; `None`: the default of its kind.
     pub reserve: Option<u64>,
     /// The most bytes that it should hold.
     pub max_size: Option<u64>,
@@ -249,7 +250,8 @@ impl RawNode {
         let store = self.external.complete(NodeSpec::parse(&self.store)?.with(access, gateway)?)?;
         let node = NodeConfig {
             id: self.id,
-            // What is read over a network, or from somebody who sends a bill, is read only if that is asked for.
+            // Copies on nodes over a network, where reading may cost money, are scrubbed only if the configuration asks
+            // for it.
             scrub: self.scrub.unwrap_or(!is_far(&store)),
             store,
             repo: repo.transpose()?,
@@ -283,7 +285,8 @@ impl RawNode {
         if matches!(node.store, NodeSpec::Annex(_)) && node.uuid.is_none() {
             return Err("a git-annex repository is known by its own UUID: set uuid to its annex.uuid".to_owned());
         }
-        // Its files do not say whose they are: two repositories would take each other's content for their own.
+        // Its files do not say which repository they belong to: two repositories would take each other's content for
+        // their own.
         if matches!(node.store, NodeSpec::Directory(_)) && node.repo.is_none() {
             return Err("a directory special remote belongs to one repository: set repo".to_owned());
         }

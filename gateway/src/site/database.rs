@@ -11,7 +11,7 @@ use super::SiteError;
 pub(super) struct Database {
     path: PathBuf,
     writer: Mutex<Connection>,
-    /// Of its own, so that who only looks something up does not wait for the disk with those who write.
+    /// A connection of its own, so that reads do not wait for writes that wait for the disk.
     reader: Mutex<Connection>,
 }
 
@@ -83,8 +83,8 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (node, key)) WITHOUT ROWID;
     CREATE INDEX known_removed ON known (at) WHERE removed = 1;
 ",
-    // What is under way is summed up as it changes: looking through all of it at each upload took longer than the upload.
-    // The sums are looked through, so there are none of what is over.
+    // The sums of reserved room are kept up to date by triggers: adding up all rows for each upload took longer than
+    // the upload. Sums that reach zero are removed, since all sums are read.
     "
     DROP TABLE room;
     CREATE TABLE room (
@@ -152,7 +152,8 @@ impl Database {
         self.try_write(|transaction| work(transaction).map(Ok))
     }
 
-    /// Runs `work` in a write transaction that a crash of the machine may undo: for what is of no use after one.
+    /// Runs `work` in a write transaction that a crash of the machine may undo: for rows that mean nothing after a
+    /// crash.
     pub(super) fn write_fleeting<T>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,

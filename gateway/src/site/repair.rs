@@ -1,6 +1,6 @@
 //! The repair queue: keys that lack copies which some node should have.
 //!
-//! Rows of the site's database, so that what one process notices another one mends, and a crash forgets nothing.
+//! Rows of the site's database, so that one process can repair what another one noticed, and a crash loses nothing.
 
 use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;

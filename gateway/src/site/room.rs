@@ -1,4 +1,4 @@
-//! Room that uploads under way will need, so that several at once do not pass a quota or fill a disk together.
+//! Reservations of room for uploads under way, so that several at once do not exceed a quota or fill a disk together.
 //!
 //! Rows of the site's database, since uploads come through several processes. One that dies leaves its rows until their
 //! deadline, or until the same content comes to the same node again. A crash of the machine ends all uploads, so the rows
@@ -142,7 +142,7 @@ impl Site {
         })
     }
 
-    /// Holds room on; `rest` bytes have still to come.
+    /// Renews a reservation; `rest` bytes have still to come.
     pub fn renew_room(&self, room: &Room, rest: u64) -> Result<(), SiteError> {
         let (deadline, rest) = (self.now()? + HELD_SECONDS, rest.min(MOST));
         // A node that had some bytes already has fewer to come.
@@ -210,7 +210,8 @@ mod tests {
         assert_eq!(site.room_before(&second).unwrap(), 20);
         assert_eq!(site.room_before(&elsewhere).unwrap(), 0);
         site.renew_room(&first, 3).unwrap();
-        // The same content comes again, to one of the two nodes: it takes that room over, and no room twice.
+        // The same content comes again, to one of the two nodes: it takes over the earlier reservation instead of
+        // adding one.
         let again = hold(&repo, "WORM-s10--x", 10, &nodes[..1]);
         assert_eq!(site.room_before(&again).unwrap(), 15);
         site.release_room(&first).unwrap();
@@ -251,7 +252,7 @@ mod tests {
         assert_eq!(["device 1", "device 2"].map(|place| site.room_held_at(place).unwrap()), [147, 0]);
         let coming = site.uploads_under_way(&key("WORM-s7--y")).unwrap();
         assert_eq!(coming, HashMap::from([(uuid("one"), 100), (uuid("two"), 100)]));
-        // Under a quota first, and on a disk later: each time in its order.
+        // First reserved under a quota, later on a disk; each keeps its place in the order.
         let (quota, _) = hold("repo", "WORM-s5--z", 5, &[Share::of_quota(uuid("one"))], None);
         let (fourth, _) = hold("repo", "WORM-s9--w", 9, &[Share::of_quota(uuid("one"))], None);
         let (third, under) = hold("repo", "WORM-s5--z", 5, &[share("one", "a", "device 1", 5)], Some(&quota));

@@ -1,7 +1,7 @@
 //! When copies were last scrubbed: read from start to end and compared with their key.
 //!
-//! Rows of the site's database, so that a scrub goes on where it was after a restart. A row that is missing costs nothing
-//! but an earlier look: what the location log says stands in for it.
+//! Rows of the site's database, so that a scrub goes on where it was after a restart. If a row is missing, the time in
+//! the location log is used instead, so the copy is only read earlier.
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;

@@ -87,7 +87,8 @@ pub enum Password {
     Remove,
 }
 
-/// Names that mean somebody else: the common login of the ssh door, and who is no user in logs and messages.
+/// Names that users cannot have: the common login of the ssh door, and the words for anonymous callers in logs and
+/// messages.
 const TAKEN_NAMES: [&str; 3] = ["git", "anonymous", "owner"];
 
 impl Site {

@@ -188,7 +188,7 @@ impl Held {
             alone.release();
             return Ok(());
         }
-        // Of two who hold the content only the later time is written down: the other one's comes back.
+        // Only the later time of two holders is in the file: when that one ends, the other one's time is written again.
         let done = match others.filter(|time| is_to_come(*time) && !is_over(*time)) {
             Some(time) => modify(lockable.folder(), || lockable.write_retention(&repository.temporary(), time)),
             None => modify(lockable.folder(), || lockable.clear()),

@@ -44,7 +44,8 @@ impl Repository {
         self.annex().join("annex-keep-tmp").join(uuid::Uuid::new_v4().simple().to_string())
     }
 
-    /// Removes temporary files that nobody can be writing any more. What fails is left for next time. Blocks.
+    /// Removes temporary files that nobody can be writing any more. Those that cannot be removed stay until the next
+    /// time. Blocks.
     pub(super) fn clean(&self) {
         let Ok(entries) = std::fs::read_dir(self.annex().join("annex-keep-tmp")) else { return };
         for entry in entries.flatten().filter(|entry| disk::is_older(&entry.path(), STALE)) {

@@ -232,7 +232,7 @@ fn take(root: &Path, folder: &Path) -> Result<Option<FileLock>, NodeError> {
     }
 }
 
-/// Removes what uploads left that nobody goes on with. What fails is left for next time.
+/// Removes what uploads left that nobody goes on with. Those that cannot be removed stay until the next time.
 pub(super) fn clean(root: &Path) {
     let Ok(entries) = fs::read_dir(root.join("tmp")) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())) {

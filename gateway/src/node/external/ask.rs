@@ -141,7 +141,7 @@ impl Channel {
         match timeout(times.answer, self.send(message)).await {
             Ok(sent) => sent,
             Err(_) => {
-                // A part of the line may have gone through, so nothing more can be said to this program.
+                // A part of the line may have been written, so nothing more can be sent to this program.
                 self.process.kill("it does not read what it is told");
                 Err(Trouble::hung("did not read what it was told", times.answer))
             }

@@ -179,7 +179,7 @@ impl Retrieval {
         Ok(bytes.boxed())
     }
 
-    /// Counts the key as gone, unless what was there before the program began may be to blame.
+    /// Counts the key as gone, unless the bytes that were in the file before the program began may be at fault.
     async fn bad(&self, reason: &'static str) -> Result<(), NodeError> {
         self.landing.use_up();
         if self.resumed { Ok(()) } else { self.node.condemn(&self.key, reason).await }

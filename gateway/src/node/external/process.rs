@@ -249,7 +249,7 @@ impl Shared {
         let mut line = Vec::new();
         loop {
             let read = next_line(output, &mut line, LONGEST_LINE).await;
-            // What has no line feed at the end of output was broken off.
+            // A last line without a line feed is incomplete.
             match (read, line.pop()) {
                 (Ok(true), Some(b'\n')) => {}
                 (Ok(true), _) if line.len() + 1 >= LONGEST_LINE => {
@@ -271,7 +271,7 @@ impl Shared {
                     return Some(format!("it says: {text}"));
                 }
                 (Ok(message), _) => Ok(message),
-                // What has a job number is that job's own trouble.
+                // A bad line with a job number ends only that job.
                 (Err(error), Some(_)) => Err(unreadable(&format!("what is no message ({error})"))),
                 (Err(error), None) => return Some(unreadable(&format!("what is no message ({error})"))),
             };

@@ -28,7 +28,7 @@ struct Rate {
 /// After this long a rate says nothing any more, and the node is tried again.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// What is smaller tells how long a node takes to answer, not how fast it is.
+/// Smaller transfers measure how long a node takes to answer, not how fast it is.
 const ENOUGH: u64 = 256 << 10;
 
 /// How much a new measurement counts, against all before.

@@ -95,7 +95,7 @@ impl P2pUpload {
             lease.connection.close().await;
             return Ok(());
         }
-        // Announced was nothing yet: no data, and nobody vouches for it.
+        // DATA was not announced yet: announce none, and do not vouch for it.
         lease.connection.queue(&Message::Data(0));
         lease.connection.ask(&Message::Invalid).await?;
         lease.give_back();

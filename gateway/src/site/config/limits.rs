@@ -18,7 +18,7 @@ pub struct Limits {
     pub waiting: usize,
     /// After this long without a byte a transfer is broken off.
     pub stalled: Duration,
-    /// After this long without a byte a transfer gives its turn to one that waits.
+    /// After this long without a byte a transfer loses its slot to one that waits.
     pub turn: Duration,
     /// After this long without an answer, or a byte, a node counts as not reachable.
     pub answer: Duration,

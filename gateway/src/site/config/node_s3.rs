@@ -40,7 +40,7 @@ pub struct S3Spec {
 pub struct KeepS3Spec {
     /// Where the bucket is, and who asks. Nothing is cut into chunks here.
     pub place: S3Spec,
-    /// Digits of a block's name that stand before it once more, as keepstore's PrefixLength says.
+    /// How many first digits of a block's name are the folder that it is in: keepstore's PrefixLength.
     pub digits: usize,
     /// The directory of its index, if not the usual one in the site; a relative one stands in the site directory.
     pub index: Option<PathBuf>,

@@ -52,7 +52,7 @@ pub struct Stores {
     open: Arc<Mutex<HashMap<PathBuf, Arc<OnceCell<KeepStore>>>>>,
     /// Clusters, each once for all repositories.
     clusters: Arc<Mutex<HashMap<String, Arc<OnceCell<Cluster>>>>>,
-    /// Nodes that serve one repository, by name: whoever asks after them asks the one that works.
+    /// Nodes that serve one repository, by name, so that status questions reach the node that is in use.
     single: Arc<std::sync::Mutex<HashMap<String, Arc<dyn Node>>>>,
     /// Temporary files for external programs.
     spool: Arc<OnceLock<LazySpool>>,
@@ -136,7 +136,7 @@ impl Assemble for Stores {
 }
 
 impl Stores {
-    /// A node that cannot be opened now is no reason to do without the others: it fails when it is asked.
+    /// A node that cannot be opened now does not stop the others: it fails when it is asked.
     fn node(&self, site: &Site, name: &str, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
         let (options, patience) = (keep_options(site, name), patience(site));
         match self.plain(store, uuid, identity, options, patience, Some(site.root())) {

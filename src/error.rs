@@ -1,4 +1,4 @@
-//! What an error means for the one who asked: exit code, protocol reply.
+//! What an error means for the caller: exit code, protocol reply.
 
 use std::process::ExitCode;
 

@@ -146,7 +146,8 @@ async fn client(spec: &KeepServersSpec, patience: Patience) -> Result<Http, Stri
     Http::new(&Access { token, ca_file, insecure, connect: patience.connect }).await
 }
 
-/// Whoever asks a node waits no longer than its patience: within that time servers are asked again, and others instead.
+/// A request to a node ends within the node's patience. Within that time servers are asked again, and other servers
+/// instead.
 fn remote_options(spec: &KeepServersSpec, patience: Patience) -> RemoteOptions {
     let Patience { answer, .. } = patience;
     RemoteOptions {
@@ -164,7 +165,7 @@ fn remote_options(spec: &KeepServersSpec, patience: Patience) -> RemoteOptions {
         writing: 16,
         // What the node says of a block is what the servers say now.
         trusted: Duration::ZERO,
-        // And what it reads is what they have: a scrub looks at them, not at our memory.
+        // It reads from the servers each time: a scrub checks the servers, not this program's memory.
         cache: 0,
     }
 }

@@ -27,7 +27,7 @@ impl Gc {
         let hub = Hub::new(self.site.open()?, Box::new(Stores::default()), Shutdown::default());
         let mut out = Lines::new();
         let mut code = ExitCode::SUCCESS;
-        // Removed first, since then their blocks can go.
+        // Removed first, so that their blocks can go, too.
         if let Err(error) = sweep_now(&hub).await {
             eprintln!("annex-keep: collections: {error}");
             code = Kind::Partly.into();

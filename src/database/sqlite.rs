@@ -18,7 +18,7 @@ pub struct Sqlite(Arc<Inner>);
 struct Inner {
     name: String,
     writer: Mutex<Connection>,
-    /// Of its own, so that who only looks something up does not wait for the disk with those who write.
+    /// A connection of its own, so that reads do not wait for writes that wait for the disk.
     reader: Mutex<Connection>,
 }
 

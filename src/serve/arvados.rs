@@ -71,7 +71,7 @@ pub enum ApiError {
     Failed(String),
 }
 
-/// How often a change is tried again when another one came between.
+/// How often a change is tried again when another one was made meanwhile.
 const TRIES: usize = 5;
 
 impl Api {

@@ -11,7 +11,7 @@ use annex_gateway::site::{RepoName, Site, SiteError};
 /// Who somebody is to the site.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Who {
-    /// Somebody who has the site's files in hand and may do everything.
+    /// Somebody with access to the site's files, who may do everything.
     Owner,
     /// A user of the site.
     User(String),

@@ -13,7 +13,7 @@ use keep_store::base::task::blocking;
 
 /// The environment variable by which a door tells the hook what the pusher may do; without it, everything.
 ///
-/// Whoever pushes past the doors has the repository's files in hand anyway.
+/// Somebody who pushes without a door has access to the repository's files anyway.
 pub const POLICY: &str = "ANNEX_KEEP_PUSH";
 
 /// The value of [`POLICY`] for those who may not change placement.

@@ -64,7 +64,7 @@ struct Inner {
     reloads: watch::Sender<()>,
 }
 
-/// How fast what is done in the background may go.
+/// How fast background work may go.
 #[derive(Default)]
 pub struct Paces {
     /// Bytes of repairs, of all of them together.
@@ -144,7 +144,7 @@ impl Hub {
         &self.0.traffic
     }
 
-    /// Returns how fast what is done in the background may go.
+    /// Returns how fast background work may go.
     pub fn paces(&self) -> &Paces {
         &self.0.paces
     }
@@ -164,7 +164,7 @@ impl Hub {
         &*self.0.assemble
     }
 
-    /// Does something that nobody waits for, until it is done or the program ends.
+    /// Runs work in the background, until it is done or the program ends.
     pub fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
         let drain = self.0.shutdown.drain.clone();
         self.0.shutdown.running.spawn(async move { drain.run_until_cancelled(work).await });

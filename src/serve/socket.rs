@@ -126,7 +126,7 @@ impl Door {
                 }
             }
         }
-        // From here on clients do by themselves what they want done.
+        // From here on shells serve their clients by themselves.
         let _ = std::fs::remove_file(self.path());
     }
 }

@@ -112,7 +112,8 @@ fn accept(stream: TcpStream, peer: SocketAddr, door: &Door) {
     });
 }
 
-/// Says that there are too many. To close while the client still sends would take that from it again.
+/// Says that there are too many connections. If the connection was closed while the client still sends, the client
+/// would not see the text.
 async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(TOO_MANY).await?;
     stream.shutdown().await?;

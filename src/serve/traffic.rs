@@ -142,7 +142,7 @@ pub struct Busy;
 #[error("the server is busy: too many connections are open; try again later")]
 pub struct Crowded;
 
-/// Returns the limits of whoever asks. Who has the site's files in hand has none of their own.
+/// Returns the limits of the caller. Somebody with access to the site's files has none.
 fn user_limits(limits: &Limits, who: &Who) -> UserLimits {
     match who {
         Who::Owner => UserLimits::default(),

@@ -101,7 +101,7 @@ impl Session {
             self.running.spawn(job::run(job, receive, self.output.clone(), Arc::clone(&self.shared)));
             send
         });
-        // A job that ended says why by itself; a full queue means that the host does not wait for answers.
+        // A job that ended reports its reason itself. A full queue means that the host does not wait for answers.
         match messages.try_send(message) {
             Err(mpsc::error::TrySendError::Full(_)) => Err(Ended::Broken("too many requests at once".into())),
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),

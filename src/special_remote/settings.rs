@@ -273,7 +273,7 @@ fn lifetime(text: &str) -> Option<Duration> {
         "" if number == 0 => 0,
         _ => return None,
     };
-    // More than the calendar holds would mean for ever.
+    // A time beyond the calendar would mean for ever.
     number.checked_mul(seconds).filter(|seconds| *seconds < 1 << 40).map(Duration::from_secs)
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Opened {
 pub(super) enum Record {
     /// In the store's own index.
     Index,
-    /// In git-annex's state of each key: servers know blocks and nothing of keys.
+    /// In git-annex's state of each key, since the servers know only blocks.
     State,
     /// In collections of the cluster.
     Collections(Arc<Collections>),

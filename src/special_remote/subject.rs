@@ -118,7 +118,8 @@ impl Place<'_> {
         match self.find(subject, host).await? {
             Some(found) => Ok(self.store.has_file(&found.extents).await?),
             None => {
-                // An index outlives the disk that the store is on; the store itself says what is the matter then.
+                // The index can still be read after the store's disk was unmounted, so the store itself is asked what
+                // is wrong.
                 let (owner, name) = self.entry_name(subject);
                 Ok(matches!(self.record, Record::Index) && self.store.present(&owner, &name).await?)
             }
@@ -154,8 +155,7 @@ impl Place<'_> {
             }
             Record::Index => {
                 let (owner, name) = self.entry_name(subject);
-                // The index stays open when the store's disk goes away; what it says then is not to be relied on, nor
-                // to be changed.
+                // The index stays open when the store's disk is unmounted. It must not be believed or changed then.
                 self.store.present(&owner, &name).await?;
                 self.store.remove(&owner, &name).await?;
                 Ok(())

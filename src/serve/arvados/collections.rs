@@ -16,7 +16,7 @@ use keep_store::base::clock;
 /// How something is made or changed, beside what it becomes.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// A name that is taken gets the time behind it, instead of being refused.
+    /// If the name is taken, the time is put behind it, instead of refusing the request.
     pub ensure_unique_name: bool,
     /// Paths of a collection, and what is put there.
     pub replace_files: Option<Replace>,

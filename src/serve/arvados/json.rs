@@ -141,7 +141,7 @@ impl Api {
         }))
     }
 
-    /// Returns the UUID of who owns what nobody owns.
+    /// Returns the UUID of the system user, who owns what no user owns.
     fn system_user(&self) -> String {
         format!("{}-tpzed-000000000000000", self.cluster())
     }

@@ -43,7 +43,7 @@ impl Api {
     /// Lets blocks go that were kept for a collection that is not there, as a process that died left them; returns for how
     /// many.
     ///
-    /// Nothing is let go while the catalogue is empty: then it may be the wrong one.
+    /// No block is let go while the catalogue is empty: it may be the wrong database.
     pub async fn release_orphans(&self) -> Result<u64, ApiError> {
         if self.catalogue.is_empty().await? {
             return Ok(0);

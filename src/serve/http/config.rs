@@ -28,7 +28,7 @@ pub(super) fn public_url(hub: &Hub, parts: &Parts) -> Option<Uri> {
 
 /// Returns the URL, without a path, by which the client came here.
 ///
-/// The word of a proxy is taken only from this machine. Nobody but the one who asks sees what comes of it.
+/// The headers of a proxy count only if it runs on this machine. Only the client that asks sees the result.
 fn seen_url(via: Via, headers: &HeaderMap, uri: &Uri) -> Option<Uri> {
     let forwarded = |name: &str| {
         let value = headers.get(name).filter(|_| via.local)?.to_str().ok()?;
@@ -57,7 +57,7 @@ fn annex_url(url: &Uri) -> Option<String> {
         Some("https") => ("https", 443),
         _ => ("http", 80),
     };
-    // What git's configuration would take for its own syntax is in no host's name.
+    // No host name contains characters that git's configuration would read as its own syntax.
     let legal = |b: u8| b.is_ascii_alphanumeric() || b".-_[]:".contains(&b);
     let host = url.host().filter(|host| !host.is_empty() && host.bytes().all(legal))?;
     let port = url.port_u16().unwrap_or(usual);

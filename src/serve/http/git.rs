@@ -44,7 +44,7 @@ enum Asked {
 /// git's version of its protocol is a short text.
 const MAX_PROTOCOL: usize = 200;
 
-/// Answers at all addresses that are nothing else's.
+/// Answers at all addresses that nothing else answers at.
 pub(super) async fn answer(State(hub): State<Hub>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     match answer_or_refuse(&hub, &parts, body).await {
@@ -59,7 +59,7 @@ async fn answer_or_refuse(hub: &Hub, parts: &Parts, body: Body) -> Result<Respon
         find(&parts.method, parts.uri.path(), parts.uri.query().unwrap_or_default())?.ok_or_else(nothing)?;
     let name = RepoName::from_client(name.as_bytes(), &hub.site().root().join("repos")).map_err(|_| nothing())?;
     let who = auth::who(hub, &parts.headers).await?;
-    // A link on somebody's page must make nothing; and browsers say that they are browsers.
+    // A link on a web page must not make a repository. Browsers say that they are browsers.
     let create = who != Who::Anonymous && !parts.headers.contains_key("sec-fetch-mode");
     let service = match asked {
         Asked::References(service) | Asked::Exchange(service) => service,
@@ -90,7 +90,7 @@ async fn answer_or_refuse(hub: &Hub, parts: &Parts, body: Body) -> Result<Respon
 
 /// Opens the repository, or says what would help.
 ///
-/// To somebody without a name a repository that does not exist looks as one that may not be read.
+/// An anonymous caller cannot tell a repository that does not exist from one that may not be read.
 async fn opened<T: Send + 'static>(
     hub: &Hub,
     who: &Who,

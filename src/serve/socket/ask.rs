@@ -18,7 +18,7 @@ pub enum Ask {
 /// What `annex-keep shell` was told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Told {
-    /// The user of the site; without one, whoever has the site's files in hand.
+    /// The user of the site; without one, somebody with access to the site's files.
     pub user: Option<String>,
     /// The client's command line.
     pub line: Option<Vec<u8>>,
@@ -103,7 +103,7 @@ impl Ask {
                             let (name, value) = split(value)?;
                             told.variables.push((String::from_utf8(name.to_vec()).ok()?, value.to_vec()));
                         }
-                        // What is not understood may be a limit: not to be taken over.
+                        // A field that is not understood may be a limit, so the conversation is not taken over.
                         _ => return None,
                     }
                 }

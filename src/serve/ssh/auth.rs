@@ -31,7 +31,7 @@ pub(super) enum Finding {
     Unknown,
 }
 
-/// Tells whether it is worth the client's while to sign with a key: some user has it, or it may be a certificate's.
+/// Tells whether the client should sign with a key: a user has it, or it may be that of a certificate.
 pub(super) async fn may_fit(hub: &Hub, key: &PublicKey) -> Result<bool, Failure> {
     if !hub.site().config().ssh.user_ca.is_empty() {
         return Ok(true);

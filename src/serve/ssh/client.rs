@@ -107,7 +107,7 @@ impl Handler for Client {
         Ok(self.judge(found))
     }
 
-    /// Nobody gets in by this: it is the only way to have OpenSSH show a text to somebody who is not let in.
+    /// This lets nobody in. It is the only way to make OpenSSH show a text to somebody who is refused.
     async fn auth_keyboard_interactive<'a>(
         &'a mut self,
         user: &str,

@@ -28,7 +28,7 @@ pub(super) enum Ask {
     Subsystem(String),
 }
 
-/// What those are told who ask for something else.
+/// The text for clients that ask for anything else.
 const SERVED: &str = "this is annex-keep, for git and git-annex: it serves git-upload-pack, git-receive-pack, \
     git-upload-archive and git-annex-shell, no shell and no files; ssh without a command says what you may use";
 
@@ -56,7 +56,7 @@ pub(super) async fn run(
     let errors = Answers::new(writing.make_writer_ext(Some(ERRORS)), gone, patience);
     let caller = Caller::new(Who::User(identity.user));
     let line_end = if terminal { "\r\n" } else { "\n" };
-    // What the certificate forces stands in the place of everything.
+    // A command that the certificate forces replaces the one that was asked for.
     let ask = identity.forced.map_or(ask, Ask::Command);
     let code = match asked(ask) {
         Ok(Some(command)) => {

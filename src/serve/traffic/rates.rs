@@ -26,7 +26,8 @@ impl Rates {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Caps::new(limits);
     }
 
-    /// Waits until so many bytes may pass. What the user's own cap holds back takes nothing of the site's.
+    /// Waits until so many bytes may pass. A transfer that waits for its user's own limit uses nothing of the site's
+    /// limit.
     pub(super) async fn pass(&self, who: &Who, bytes: usize) {
         pass(bytes, || self.user(who)).await;
         pass(bytes, || self.site()).await;

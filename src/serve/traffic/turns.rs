@@ -1,10 +1,11 @@
 //! Who may transfer now, and who waits.
 //!
-//! A free turn goes to the waiting user with the fewest transfers under way, whoever came first among equals. Who waits
-//! for a turn of their own takes none of the site's. When the queue is full, whoever has most in it has to come again.
+//! A free turn goes to the waiting user with the fewest transfers under way; among equals, to whoever came first. A
+//! transfer that waits for its user's own limit takes no turn of the site. When the queue is full, the user with most
+//! in it is told to come again later.
 //!
-//! Who has a turn and moves nothing for a while loses it as soon as somebody waits for one, and has to wait for another when
-//! there is something to move again: any number of clients that stand still hold up nobody.
+//! A stalled transfer loses its turn: one that has moved nothing for a while loses it as soon as somebody waits for
+//! one, and waits for another turn when its client moves again. So stalled clients, however many, delay nobody.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,10 +20,11 @@ use annex_gateway::site::config::Limits;
 /// The turns of a process.
 pub(super) struct Turns(Mutex<Queue>);
 
-/// How often who waits looks for somebody who stands still.
+/// How often a waiting transfer looks for stalled ones.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Who has moved nothing at all stands still after a part of the time: many may come at once to say no more.
+/// A transfer that has never moved anything counts as stalled after a part of that time: many clients may begin uploads
+/// and then send nothing.
 const NOTHING_YET: u32 = 5;
 
 struct Queue {
@@ -110,13 +112,13 @@ impl Turn {
         loop {
             match tokio::time::timeout(LOOK_EVERY, &mut granted).await {
                 Ok(granted) => return granted,
-                // Who stands first in the queue looks for those who stand still, for all.
+                // The first in the queue looks for stalled transfers, on behalf of all.
                 Err(_elapsed) => self.turns.lock().look_again(self.id),
             }
         }
     }
 
-    /// Is told that something is moved now. Who has lost the turn meanwhile waits for another.
+    /// Notes that bytes move now. A transfer that has lost its turn waits for another.
     pub(super) async fn moved(&mut self) {
         let lost = match self.turns.lock().running.get_mut(&self.id) {
             Some(running) => {
@@ -126,8 +128,8 @@ impl Turn {
             None => self.who.take(),
         };
         if let Some(who) = lost {
-            // Who goes on comes before those who begin, or a slow client would wait for all of them again and again. Nobody is
-            // sent away in the middle of a transfer; an error is the end of all turns.
+            // A transfer that resumes comes before those that begin: otherwise a slow client would wait for all of them
+            // again and again. No transfer is refused in its middle; an error here means that the program ends.
             let (turn, granted) = self.turns.enter_at(&who, VecDeque::push_front);
             let _granted = turn.wait(granted).await;
             *self = turn;
@@ -136,7 +138,7 @@ impl Turn {
 }
 
 impl Queue {
-    /// Gives turns to whoever may have one; takes them from those who stand still while somebody waits.
+    /// Gives out turns, and takes them from stalled transfers while others wait.
     fn admit(&mut self) {
         self.grant();
         if !self.waiting.is_empty() {
@@ -176,7 +178,7 @@ impl Queue {
         }
     }
 
-    /// Sends somebody away if too many wait: the last one of the user who has most waiting, the newcomer among equals.
+    /// Refuses a transfer if too many wait: the last one of the user with most of them; among equals, the newcomer.
     fn shorten(&mut self, newcomer: &Who) {
         while self.waiting.len() > self.limits.waiting {
             let mut waiting: HashMap<&Who, usize> = HashMap::new();

@@ -10,7 +10,7 @@ use crate::serve::http::config::public_url;
 use crate::serve::hub::Hub;
 use annex_gateway::site::cluster;
 
-/// Copies that clients ask for who do not say how many: two, as Arvados has it, if there are places for two.
+/// How many copies are made for a client that does not say: two, as at Arvados, if there are stores for two.
 const REPLICATION: u32 = 2;
 
 /// Returns the part of the cluster's configuration that clients look at. It is for everybody.
@@ -39,7 +39,7 @@ pub(super) fn config(hub: &Hub, api: &Api, call: &Call) -> Value {
     })
 }
 
-/// Returns how many copies clients ask for who do not say.
+/// Returns how many copies are made for a client that does not say.
 pub(super) fn replication(api: &Api) -> u32 {
     let copies = api.keep().service().mounts().iter().filter(|mount| !mount.read_only).map(|mount| mount.replication);
     copies.sum::<u32>().clamp(1, REPLICATION)

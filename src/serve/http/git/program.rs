@@ -54,7 +54,8 @@ enum Broken {
 const PIECE: usize = 64 << 10;
 const PIECES: usize = 4;
 
-/// A client is heard out after the program has ended, so that it hears the answer; but not for ever.
+/// After the program has ended, the rest of the client's request is read for a while: otherwise the client may never
+/// see the answer.
 const HEARD_OUT: usize = 256 << 20;
 
 /// The end of what the program says to its standard error is kept.

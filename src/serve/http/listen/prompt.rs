@@ -22,7 +22,8 @@ impl AsyncRead for Prompt {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.0).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
-            // The system forgets it; where it cannot be set, all is only slower.
+            // The system forgets this setting, so it is set again and again. Where it cannot be set, everything is only
+            // slower.
             let _ = self.0.set_quickack(true);
         }
         Poll::Ready(Ok(()))
@@ -72,7 +73,8 @@ mod tests {
             client.write_all(b"?").await.unwrap();
             server.read_exact(&mut byte).await.unwrap();
             assert!(server.0.quickack().unwrap());
-            // Who answers is taken for one that always does, and has its acknowledgements go with the answers.
+            // The system takes a side that answers for one that always answers, and delays its acknowledgements until
+            // the next answer.
             server.write_all(b"!").await.unwrap();
             assert!(!server.0.quickack().unwrap());
             client.read_exact(&mut byte).await.unwrap();

@@ -221,7 +221,7 @@ impl Bucket {
                     return Ok(true);
                 }
                 if let Err(error) = self.delete_falsified(name, &path, e_tag).await {
-                    tracing::warn!(%error, "an object with other bytes than were sent stays");
+                    tracing::warn!(%error, "an object with wrong bytes could not be removed");
                 }
                 Err(self.falsified(name, e_tag, &md5))
             }
@@ -246,7 +246,7 @@ impl Bucket {
 
     fn falsified(&self, name: &str, e_tag: Option<&str>, md5: &str) -> S3Error {
         let taken = e_tag.unwrap_or_default().trim_matches('"');
-        let text = format!("the server took other bytes (MD5 {taken}) than were sent ({md5})");
+        let text = format!("the server stored other bytes (MD5 {taken}) than were sent ({md5})");
         S3Error::Failed(format!("{}: write {name}: {text}", self.0.place))
     }
 
@@ -284,7 +284,7 @@ impl Bucket {
         let whole = format!("{}{name}", self.0.place.prefix);
         match Path::parse(&whole) {
             Ok(path) if path.as_ref() == whole => Ok(path),
-            _ => Err(S3Error::Failed(format!("{}: \"{whole}\" cannot stand in an address", self.0.place))),
+            _ => Err(S3Error::Failed(format!("{}: no web address can contain the name \"{whole}\"", self.0.place))),
         }
     }
 

@@ -340,7 +340,7 @@ pub enum StoreError {
     #[error("Keep store {0}")]
     Server(#[from] crate::s3::S3Error),
     /// The work was lost in this process (a panic, or the runtime ended).
-    #[error("Keep store {store}: the work was lost")]
+    #[error("Keep store {store}: the task ended unexpectedly")]
     Lost {
         /// The store.
         store: String,

@@ -28,7 +28,7 @@ pub async fn within<T: Send + 'static, E: From<io::Error> + Send + 'static>(
 ) -> Result<T, E> {
     match tokio::time::timeout(limit, tokio::task::spawn_blocking(work)).await {
         Ok(Ok(done)) => done,
-        Ok(Err(_)) => Err(io::Error::other("the work was lost").into()),
+        Ok(Err(_)) => Err(io::Error::other("the task ended unexpectedly").into()),
         Err(_) => Err(timed_out(limit).into()),
     }
 }

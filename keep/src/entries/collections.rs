@@ -219,7 +219,10 @@ impl Collections {
             }
         }
         let names: Vec<_> = gone.keys().map(|path| String::from_utf8_lossy(path)).collect();
-        let reason = format!("what is removed comes back again and again: {}", names.join(", "));
+        let reason = format!(
+            "these files come back after each removal, since others change the collections at the same time: {}",
+            names.join(", ")
+        );
         Err(ApiError::Failed { server: self.api.base().to_owned(), reason })
     }
 

@@ -96,8 +96,11 @@ impl Upload {
         let content = read::content(&self.going.inner, &self.going.kept, 0).await?;
         Ok(content.map_or_else(
             || {
-                stream::iter([Err(io::Error::new(io::ErrorKind::NotFound, "what was kept of the upload is gone"))])
-                    .boxed()
+                stream::iter([Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "the bytes kept from the earlier upload are gone",
+                ))])
+                .boxed()
             },
             |content| content.stream,
         ))

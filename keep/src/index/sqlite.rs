@@ -37,7 +37,7 @@ impl SqliteIndex {
     /// Opens the database at `path`; `mode` tells what a missing or incomplete one means.
     pub async fn open(path: &Path, mode: Mode) -> Result<Self, IndexError> {
         let opened = path.to_path_buf();
-        let lost = || IndexError::Failed { path: path.to_path_buf(), reason: "the work was lost".into() };
+        let lost = || IndexError::Failed { path: path.to_path_buf(), reason: "the task ended unexpectedly".into() };
         let work = move || {
             let connection = open::open(&opened, mode)?;
             Ok(Self { readers: Readers::new(&opened), writer: Writer::start(connection, &opened)? })

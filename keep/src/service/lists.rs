@@ -131,7 +131,7 @@ impl KeepService {
     fn at(&self, mount: Option<&str>) -> Option<Self> {
         let found = mount.map_or_else(|| Some(self.clone()), |uuid| self.only(uuid));
         if found.is_none() {
-            tracing::warn!("a list names the mount {}, which is not here", mount.unwrap_or_default());
+            tracing::warn!("a list names the mount {}, which this site does not have", mount.unwrap_or_default());
         }
         found
     }

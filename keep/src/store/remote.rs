@@ -208,7 +208,7 @@ impl BlockStore for RemoteStore {
     }
 
     async fn list(&self, _prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        Err(StoreError::Failed { store: self.name(), reason: "its blocks are not ours to list".into() })
+        Err(StoreError::Failed { store: self.name(), reason: "Keep servers list their blocks for admins only".into() })
     }
 
     /// Servers do not tell how much room they have, so it counts as unlimited.

@@ -52,7 +52,7 @@ impl Writing {
     /// Waits for the sync that was begun: only whoever asks first is told what the disk failed to write.
     fn synced(&mut self) -> io::Result<()> {
         let Some(syncing) = self.syncing.take() else { return Ok(()) };
-        syncing.join().unwrap_or_else(|_| Err(io::Error::other("the sync was lost")))
+        syncing.join().unwrap_or_else(|_| Err(io::Error::other("the task that synced ended unexpectedly")))
     }
 }
 
@@ -95,7 +95,7 @@ impl Appender {
         });
         match tokio::time::timeout(limit, ended).await {
             Ok(Ok(done)) => done,
-            Ok(Err(_)) => Err(io::Error::other("the work was lost")),
+            Ok(Err(_)) => Err(io::Error::other("the task ended unexpectedly")),
             Err(_) => Err(timed_out(limit)),
         }
     }

@@ -55,7 +55,9 @@ pub fn stream(parts: Vec<Part>, limit: Duration) -> BoxStream<'static, io::Resul
                     running = Some(left.start());
                 }
                 Ok(Ok((_, Err(error)))) => return Some((Err(error), (ready, None, None, limit))),
-                Ok(Err(_)) => return Some((Err(io::Error::other("the work was lost")), (ready, None, None, limit))),
+                Ok(Err(_)) => {
+                    return Some((Err(io::Error::other("the task ended unexpectedly")), (ready, None, None, limit)));
+                }
                 Err(_) => return Some((Err(timed_out(limit)), (ready, None, None, limit))),
             }
         }

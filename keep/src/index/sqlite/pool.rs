@@ -44,7 +44,8 @@ impl Readers {
     ) -> Result<T, IndexError> {
         let readers = self.clone();
         let work = move || readers.read_here(query);
-        let lost = || IndexError::Failed { path: self.path.to_path_buf(), reason: "the work was lost".into() };
+        let lost =
+            || IndexError::Failed { path: self.path.to_path_buf(), reason: "the task ended unexpectedly".into() };
         try_blocking(work).await.map_err(|_| lost())?
     }
 }

@@ -100,7 +100,8 @@ impl Writer {
             });
             Done { well, tell }
         });
-        let lost = || IndexError::Failed { path: self.path.to_path_buf(), reason: "the work was lost".into() };
+        let lost =
+            || IndexError::Failed { path: self.path.to_path_buf(), reason: "the task ended unexpectedly".into() };
         self.jobs.send(Job { work, durable }).map_err(|_| lost())?;
         receive.await.map_err(|_| lost())?
     }

@@ -28,6 +28,6 @@ pub(super) fn noted(file: &File) -> Option<[u8; 32]> {
 /// Forgets what was noted, since it is wrong.
 pub(super) fn forget(file: &File) {
     if let Err(error) = fremovexattr(file, NAME) {
-        tracing::warn!(%error, "a wrong BLAKE3 stays noted");
+        tracing::warn!(%error, "a wrong BLAKE3 note could not be removed");
     }
 }

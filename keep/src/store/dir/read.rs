@@ -165,7 +165,10 @@ impl Reading {
         match hash(&mut self.file) {
             Ok(found) if found == self.block.hash => {
                 noted::forget(&self.file);
-                let reason = format!("block {} is sound, and yet when it was read {reason}", self.block);
+                let reason = format!(
+                    "block {} was found intact when it was checked again, but when it was read {reason}",
+                    self.block
+                );
                 StoreError::Failed { store: self.volume.name(), reason }
             }
             _ => self.damaged(reason),
@@ -175,7 +178,7 @@ impl Reading {
     /// Sets the block aside and returns the error to report.
     fn damaged(&self, reason: String) -> StoreError {
         if let Err(error) = self.volume.set_aside(self.block.hash, &self.file, &reason) {
-            tracing::error!(store = self.volume.name(), block = %self.block, %error, "damaged block stays in place");
+            tracing::error!(store = self.volume.name(), block = %self.block, %error, "a damaged block could not be set aside");
         }
         StoreError::Damaged { store: self.volume.name(), block: self.block, reason }
     }

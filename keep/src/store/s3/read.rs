@@ -116,7 +116,7 @@ async fn damaged(volume: &Volume, block: Block, read: &Object, reason: String) -
         }
     };
     if let Err(error) = aside.await {
-        tracing::error!(store = volume.name(), %block, %error, "damaged block stays in place");
+        tracing::error!(store = volume.name(), %block, %error, "a damaged block could not be set aside");
     }
     StoreError::Damaged { store: volume.name(), block, reason }
 }

@@ -24,7 +24,7 @@ pub enum WireError {
     #[error("the connection was closed in the middle of a message")]
     Cut,
     /// Nothing moved for as long as the site allows a transfer to stand still.
-    #[error("the transfer stood still for too long")]
+    #[error("the transfer stalled for too long")]
     Stalled,
     /// It sent a line without an end.
     #[error(transparent)]

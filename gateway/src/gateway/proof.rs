@@ -32,7 +32,7 @@ impl Gateway {
                 failures => Err(GatewayError::Refused(failures.join("; "))),
             })
         } else {
-            let text = format!("{needed} copies must be on other nodes, and {} are", locks.len());
+            let text = format!("{needed} copies must be on other nodes, but only {} are", locks.len());
             Err(GatewayError::Refused(text))
         };
         for lock in locks {

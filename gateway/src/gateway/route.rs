@@ -128,7 +128,7 @@ impl Gateway {
     /// Returns how many bytes uploads of other keys will bring to each node. Blocks.
     pub(super) fn coming(&self, key: &Key) -> HashMap<Uuid, u64> {
         self.0.site.uploads_under_way(key).unwrap_or_else(|error| {
-            tracing::warn!("{key}: chosen without a look at uploads under way: {error}");
+            tracing::warn!("{key}: nodes were chosen without counting uploads under way: {error}");
             HashMap::new()
         })
     }

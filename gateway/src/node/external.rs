@@ -104,7 +104,7 @@ enum Trouble {
     #[error("{0}")]
     Hung(String),
     /// Nobody wants the answer any more.
-    #[error("nobody waits for it")]
+    #[error("the request was cancelled")]
     Cancelled,
 }
 
@@ -220,6 +220,6 @@ fn failed(request: &str, message: &[u8]) -> NodeError {
 fn unusable(request: &str, response: &Response) -> NodeError {
     match response {
         Response::UnsupportedRequest => NodeError::Failed(format!("the program does not support {request}")),
-        other => NodeError::Failed(format!("{request}: the program wants what this host does not do: {other:?}")),
+        other => NodeError::Failed(format!("{request}: this host does not support the program's answer: {other:?}")),
     }
 }

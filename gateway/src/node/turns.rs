@@ -71,7 +71,7 @@ impl Upload for Follower {
         match ended.is_ok() && self.node.present(&self.key).await? {
             true => Ok(()),
             false => {
-                Err(NodeError::Failed("another upload of the same content, there already, did not end".to_owned()))
+                Err(NodeError::Failed("an earlier upload of the same content to this node did not end".to_owned()))
             }
         }
     }

@@ -215,7 +215,7 @@ fn random_word(length: usize) -> Result<String, SiteError> {
 }
 
 fn random(bytes: &mut [u8]) -> Result<(), SiteError> {
-    getrandom::fill(bytes).map_err(|error| SiteError::Invalid(format!("no random numbers to be had: {error}")))
+    getrandom::fill(bytes).map_err(|error| SiteError::Invalid(format!("the system gives no random numbers: {error}")))
 }
 
 #[cfg(test)]

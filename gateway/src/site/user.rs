@@ -256,7 +256,9 @@ fn check_name(name: &str) -> Result<(), SiteError> {
         return Err(SiteError::Invalid(text));
     }
     if TAKEN_NAMES.iter().any(|taken| taken.eq_ignore_ascii_case(name)) {
-        return Err(SiteError::Invalid(format!("\"{name}\" is no user's name: it stands for somebody else here")));
+        return Err(SiteError::Invalid(format!(
+            "\"{name}\" cannot be a user's name: this program uses it for something else"
+        )));
     }
     Ok(())
 }

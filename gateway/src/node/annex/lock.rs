@@ -102,7 +102,7 @@ impl<'a> Lockable<'a> {
         match std::fs::read(self.beside(".rtm")) {
             Ok(text) => Clock::parse(text.trim_ascii())
                 .map(Some)
-                .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "no time that git-annex would write")),
+                .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "this is not a time as git-annex writes it")),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

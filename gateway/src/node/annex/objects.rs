@@ -66,7 +66,7 @@ impl Repository {
                 Err(error) => return Err(NodeError::at(&target)(error)),
             }
         }
-        Err(NodeError::Failed(format!("{}: others change it all the time", target.display())))
+        Err(NodeError::Failed(format!("{}: others keep changing it; try again", target.display())))
     }
 
     /// Moves a file that has not its key's size where git-annex's fsck would; a good one stays.

@@ -89,7 +89,7 @@ impl Place {
             }
             return Ok(Some((whole, parts)));
         }
-        Err(NodeError::Failed(format!("{key}: its file comes and goes")))
+        Err(NodeError::Failed(format!("{key}: others remove and make its file at the same time; try again")))
     }
 
     /// Removes a key's content: whole, in chunks of any size, and in part.
@@ -173,7 +173,7 @@ impl Place {
                 Err(error) => return Err(fail()(error)),
             }
         }
-        Err(NodeError::Failed(format!("{}: others change it all the time", target.display())))
+        Err(NodeError::Failed(format!("{}: others keep changing it; try again", target.display())))
     }
 
     /// Removes a key's folder if what it holds is not the key's content, and so of no use to anybody.

@@ -272,8 +272,8 @@ impl Shared {
                 }
                 (Ok(message), _) => Ok(message),
                 // A bad line with a job number ends only that job.
-                (Err(error), Some(_)) => Err(unreadable(&format!("what is no message ({error})"))),
-                (Err(error), None) => return Some(unreadable(&format!("what is no message ({error})"))),
+                (Err(error), Some(_)) => Err(unreadable(&format!("a line that is no message ({error})"))),
+                (Err(error), None) => return Some(unreadable(&format!("a line that is no message ({error})"))),
             };
             let receiver = {
                 let jobs = self.jobs();

@@ -128,7 +128,9 @@ impl State {
     ) -> Result<T, NodeError> {
         let state = Arc::clone(&self.0);
         let done = blocking(move || work(&state.lock().unwrap_or_else(PoisonError::into_inner))).await;
-        done.map_err(|error| NodeError::Failed(format!("what the gateway remembers of it: {error}")))
+        done.map_err(|error| {
+            NodeError::Failed(format!("the file in which the gateway remembers its settings and state: {error}"))
+        })
     }
 }
 

@@ -45,7 +45,7 @@ impl FileUpload for Storing {
         // One more question a key: a client drops its copy on the strength of this answer.
         if !self.node.has(&self.key).await? {
             return Err(NodeError::Failed(
-                "the program said that it had stored it, and now that it has not".to_owned(),
+                "the program said that it stored the content, and then that the content is not there".to_owned(),
             ));
         }
         self.node.state.unset(Kind::Bad, self.key.as_bytes()).await

@@ -108,7 +108,7 @@ impl Pool {
         };
         match timeout(self.patience.answer, Arc::clone(turns).acquire_owned()).await {
             Ok(Ok(turn)) => Ok(turn),
-            _ => Err(NodeError::Unreachable(format!("all of its {most} {what} at once are taken"))),
+            _ => Err(NodeError::Unreachable(format!("all of its {most} {what} are in use"))),
         }
     }
 

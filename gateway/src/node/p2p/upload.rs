@@ -155,7 +155,7 @@ impl Upload for P2pUpload {
                 }
                 Message::Failure | Message::FailurePlus(_) => {
                     lease.give_back();
-                    let text = "it did not store the content: it has no room, or did not get what the key names";
+                    let text = "it did not store the content: it has no room, or the content is not the key's";
                     Err(NodeError::Failed(text.to_owned()))
                 }
                 other => Err(unexpected("PUT", &other)),

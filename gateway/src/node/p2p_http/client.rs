@@ -162,7 +162,7 @@ pub(super) async fn good(response: Response) -> Result<Response, NodeError> {
     }
     let said = http_client::text(response, MAX_ANSWER).await.unwrap_or_default();
     Err(match status {
-        StatusCode::UNAUTHORIZED => NodeError::Failed("it wants a user and password that it knows".to_owned()),
+        StatusCode::UNAUTHORIZED => NodeError::Failed("it does not accept this user and password".to_owned()),
         StatusCode::FORBIDDEN => NodeError::Failed("it does not allow that".to_owned()),
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             NodeError::Unreachable(format!("it answered {status}"))

@@ -176,4 +176,4 @@ impl Upload for HttpUpload {
     }
 }
 
-const NOT_STORED: &str = "it did not store the content: it has no room, or did not get what the key names";
+const NOT_STORED: &str = "it did not store the content: it has no room, or the content is not the key's";

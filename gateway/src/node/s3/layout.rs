@@ -139,7 +139,10 @@ async fn none_listed(bucket: &Bucket, key: &Key) -> Result<(), NodeError> {
     let name = String::from_utf8(key.as_bytes().to_vec()).unwrap_or_else(|_| "annex-uuid".to_owned());
     let listed = bucket.page(&name, "", 1).await?;
     if listed.iter().any(|(listed, _)| *listed == name && !bucket.addressable(&name)) {
-        return Err(NodeError::Failed(format!("{}: {name} is there and cannot be asked for", bucket.place())));
+        return Err(NodeError::Failed(format!(
+            "{}: there is an object {name}, but no request can name it",
+            bucket.place()
+        )));
     }
     Ok(())
 }

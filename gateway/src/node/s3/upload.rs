@@ -147,7 +147,10 @@ impl Staged {
         // Servers are known to say that parts make an object, and to fail afterwards.
         match layout::find(&self.cut.bucket, &self.key).await? {
             Some(found) if found.size() == self.position => Ok(()),
-            _ => Err(NodeError::Failed(format!("{}: the upload was taken and is not there", self.cut.bucket.place()))),
+            _ => Err(NodeError::Failed(format!(
+                "{}: the server accepted the upload, but the object is not there",
+                self.cut.bucket.place()
+            ))),
         }
     }
 

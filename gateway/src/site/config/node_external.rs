@@ -59,7 +59,7 @@ impl External {
         for setting in query::settings(query) {
             let (name, value) = setting?;
             if name.contains(char::is_whitespace) || value.contains(['\n', '\r']) {
-                return Err(format!("\"{name}={value}\": no program can be told that"));
+                return Err(format!("\"{name}={value}\": the protocol of special remotes cannot carry this"));
             }
             if REFUSED.contains(&name) || (name == "encryption" && value != "none") {
                 return Err(format!("{name}={value}: a gateway stores content as it is, and so checks it"));

@@ -153,7 +153,7 @@ fn ssh(rest: &str) -> Result<SshSpec, String> {
 
 fn command(rest: &str) -> Result<P2pSpec, String> {
     match split(rest.as_bytes()) {
-        Ok(words) if words.is_empty() => Err("it names no program".to_owned()),
+        Ok(words) if words.is_empty() => Err("the command is empty".to_owned()),
         Ok(_) => Ok(P2pSpec::Command(rest.to_owned())),
         Err(error) => Err(error.to_string()),
     }

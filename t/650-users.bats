@@ -102,7 +102,7 @@ END
     refute_output hush
     assert_equal "$(listed alice .password)" true
     run -1 python3 terminal.py hush-hush hush-hash annex-keep user add bob --password --site "$SITE"
-    assert_output "not the same"
+    assert_output "passwords differ"
     assert_equal "$(listed bob .name)" ''
     run ! grep -aq hush "$SITE/site.db" "$SITE/site.db-wal"
 }

@@ -129,7 +129,7 @@ logged_as() { assert_logged "$@" 2>/dev/null; }
     wait "$locker"
     mv "$SITE/nodes/b" "$SITE/nodes/.b"
     run -1 annex-keep repair data --site "$SITE"
-    [[ $output == *"the surplus copy on node c stays: 2 copies must be on other nodes, and 1 are"* ]] || fail "$output"
+    [[ $output == *"the surplus copy on node c stays: 2 copies must be on other nodes, but only 1 are"* ]] || fail "$output"
     mv "$SITE/nodes/.b" "$SITE/nodes/b"
     run -0 annex-keep repair data --site "$SITE"
     assert_line "1 copies were dropped from nodes that do not want them"

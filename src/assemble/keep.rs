@@ -100,9 +100,9 @@ impl KeepPlace {
                 let blocks = bucket.blocks().await?;
                 Ok(KeepStore::open_s3_for_reindex(blocks, &bucket.index, Options::default()).await?)
             }
-            Self::Servers(_) => {
-                Err(Failure::usage("Keep servers do not tell what they hold: their index is the record"))
-            }
+            Self::Servers(_) => Err(Failure::usage(
+                "Keep servers do not tell what they hold, so this index cannot be rebuilt from them",
+            )),
         }
     }
 }

@@ -146,7 +146,7 @@ fn order<R: Record>(asked: &[Order]) -> Result<String, Invalid> {
             return Err(Invalid(format!("Invalid attribute '{field}' in order")));
         };
         if *kind == Kind::Json {
-            return Err(Invalid(format!("'{field}' is nothing to order by")));
+            return Err(Invalid(format!("a list cannot be ordered by '{field}'")));
         }
         let direction = if *descending { "DESC" } else { "ASC" };
         // The two databases disagree on where what has no value belongs.

@@ -29,7 +29,10 @@ impl Link {
                 Ok(_) => std::fs::remove_file(&link)?,
                 // Somebody's real program: git-annex's own git-annex-shell, perhaps.
                 Err(_) if link.exists() => {
-                    return Err(Failure::failed(format!("{} is there and is no symlink: left alone", link.display())));
+                    return Err(Failure::failed(format!(
+                        "{} exists and is no symlink, so it was not replaced",
+                        link.display()
+                    )));
                 }
                 Err(_) => {}
             }

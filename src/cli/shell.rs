@@ -39,7 +39,9 @@ impl Shell {
         let command = told.command()?;
         match hand_over(self.site.root()?, told.clone()) {
             Handed::Done(code) => Ok(ExitCode::from(code)),
-            Handed::Lost => Err(Failure::failed("the gateway's daemon was lost; try again")),
+            Handed::Lost => {
+                Err(Failure::failed("the gateway's daemon ended in the middle of the conversation; try again"))
+            }
             Handed::NotTaken => super::on_runtime(serve(&self.site, &told, command)),
         }
     }

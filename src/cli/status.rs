@@ -28,7 +28,7 @@ impl Status {
         let told = told.map_err(|error| Failure::failed(format!("the daemon does not answer: {error}")))?;
         let status: status::Status = match told {
             Some(text) => serde_json::from_str(&text)
-                .map_err(|_| Failure::failed(format!("the daemon told something else than its status: {text}")))?,
+                .map_err(|_| Failure::failed(format!("the daemon's answer is not a status: {text}")))?,
             None => {
                 let hub = Hub::new(self.site.open()?, Box::new(Stores::default()), Shutdown::default());
                 status::status(&hub, false).await?

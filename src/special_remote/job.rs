@@ -70,7 +70,7 @@ impl Host {
             Some(HostMessage::RemoteResponse(RemoteResponse::Creds { password, .. })) => {
                 Ok(password.as_bytes().to_vec())
             }
-            Some(_) => Err(Ended::Broken("something else than CREDS came as an answer".into())),
+            Some(_) => Err(Ended::Broken("the answer was not CREDS".into())),
             None => Err(Ended::Quietly),
         }
     }
@@ -105,7 +105,7 @@ impl Host {
     async fn next_value(&mut self) -> Result<Vec<u8>, Ended> {
         match self.messages.recv().await {
             Some(HostMessage::RemoteResponse(RemoteResponse::Value { text })) => Ok(text.as_bytes().to_vec()),
-            Some(_) => Err(Ended::Broken("something else than VALUE came as an answer".into())),
+            Some(_) => Err(Ended::Broken("the answer was not VALUE".into())),
             None => Err(Ended::Quietly),
         }
     }

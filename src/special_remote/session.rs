@@ -64,7 +64,7 @@ impl Session {
                 },
                 Some(ended) = self.running.join_next() => match ended {
                     Ok(ended) => ended?,
-                    Err(_) => return Err(Ended::Broken("a job was lost".into())),
+                    Err(_) => return Err(Ended::Broken("the task of a job ended unexpectedly".into())),
                 },
                 () = self.output.closed() => return Err(Closed.into()),
             }

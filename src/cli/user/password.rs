@@ -51,7 +51,7 @@ impl Drop for Silent {
 
 fn ask() -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage("--password asks on a terminal, and this is none: use --password-stdin"));
+        return Err(Failure::usage("--password asks on a terminal, and standard input is none: use --password-stdin"));
     }
     let _silent = Silent::begin()?;
     let prompted = |prompt: &str| {
@@ -62,7 +62,7 @@ fn ask() -> Result<String, Failure> {
     };
     let first = prompted("Password")?;
     if first != prompted("The same again")? {
-        return Err(Failure::failed("the two are not the same: nothing was changed"));
+        return Err(Failure::failed("the two passwords differ: nothing was changed"));
     }
     Ok(first)
 }

@@ -126,7 +126,7 @@ fn find<'a>(method: &Method, path: &'a str, query: &str) -> Result<Option<(&'a s
     };
     match found {
         (name, asked, true) => Ok(Some((name, asked))),
-        _ => Err(Refused::bad_request(format!("{method} is nothing to do here"))),
+        _ => Err(Refused::bad_request(format!("the method {method} is not supported here"))),
     }
 }
 

@@ -92,7 +92,7 @@ type Pieces = mpsc::Sender<Bytes>;
 type Outcome = Result<(), String>;
 
 fn cut_off() -> Outcome {
-    Err("the exchange was cut off".to_owned())
+    Err("the connection ended before the answer was complete".to_owned())
 }
 
 /// Stays with the program until it has ended and everything that it says was passed on.

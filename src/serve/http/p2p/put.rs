@@ -101,7 +101,7 @@ impl Asked {
         let Some(skipped) = skipped.filter(|skipped| *skipped <= length) else {
             // What lies between is missing. What came earlier is still good.
             receiving.suspend().await;
-            request.end(&Outcome::Failed("the client sends another part of the content than is wanted"));
+            request.end(&Outcome::Failed("the client sends the content from a later byte than is wanted"));
             return None;
         };
         receiving.announce(length - skipped).await;

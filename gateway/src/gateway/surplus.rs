@@ -11,10 +11,10 @@ use annex_protocol::log::Trust;
 use annex_protocol::prefer::Question;
 use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
+use keep_store::base::task::blocking;
 
 use super::{Gateway, GatewayError};
 use crate::branch::BranchError;
-use keep_store::base::task::blocking;
 
 impl Gateway {
     /// Returns the nodes whose copy of a key nobody would miss, given who has it: they do not want it, and without it as

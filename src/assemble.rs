@@ -5,17 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use annex_protocol::shell::{Action, AnnexCommand, Directory, split};
-use annex_protocol::uuid::Uuid;
-use async_trait::async_trait;
-use tokio::sync::{Mutex, OnceCell};
-
-use crate::database::postgres::Postgres;
-use crate::database::sqlite::Sqlite;
-use crate::database::{Database, DatabaseError};
-use crate::error::Failure;
-use crate::repo::Repo;
-use crate::serve::hub::Assemble;
+use annex_gateway::database::postgres::Postgres;
+use annex_gateway::database::sqlite::Sqlite;
+use annex_gateway::database::{Database, DatabaseError};
 use annex_gateway::gateway::{Gateway, Identity, Member, Terms};
 use annex_gateway::node::annex::AnnexNode;
 use annex_gateway::node::directory::DirectoryNode;
@@ -31,11 +23,19 @@ use annex_gateway::site::config::{
 };
 use annex_gateway::site::{NodeConfig, Site, SiteError, cluster};
 use annex_gateway::spool::LazySpool;
+use annex_protocol::shell::{Action, AnnexCommand, Directory, split};
+use annex_protocol::uuid::Uuid;
+use async_trait::async_trait;
 use keep_store::base::disk;
 use keep_store::base::task::blocking;
 use keep_store::entries::{KeepError, KeepStore, Options};
 use keep_store::service::{Mount, OpenStore};
 use keep_store::store::dir::Create;
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::error::Failure;
+use crate::host::hub::Assemble;
+use crate::host::repo::Repo;
 
 mod bucket;
 mod keep;

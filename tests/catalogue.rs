@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use annex_keep::catalogue::Catalogue;
-use annex_keep::database::Database;
-use annex_keep::database::postgres::Postgres;
-use annex_keep::database::sqlite::Sqlite;
+use annex_gateway::database::Database;
+use annex_gateway::database::postgres::Postgres;
+use annex_gateway::database::sqlite::Sqlite;
+use annex_keep::arvados::catalogue::Catalogue;
 
 #[path = "catalogue/suite.rs"]
 mod suite;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use keep_store::entries::{KeepStore, Options};
 use keep_store::store::dir::Create;
-use std::path::Path;
 use tempfile::TempDir;
 
 #[path = "../keep/tests/support/contents.rs"]

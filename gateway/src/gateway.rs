@@ -12,6 +12,7 @@ use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use keep_store::base::task::blocking;
 use tokio::time::sleep;
 
 use crate::branch::placement::PlacementState;
@@ -20,7 +21,6 @@ use crate::branch::{Branch, BranchError};
 use crate::node::{Node, NodeError, Patience, Way};
 use crate::site::{Site, SiteError, Unwanted};
 use crate::spool::LazySpool;
-use keep_store::base::task::blocking;
 
 mod choose;
 mod deadline;

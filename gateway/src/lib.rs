@@ -5,6 +5,7 @@
 //! and locks. Nothing here knows how a request came in.
 
 pub mod branch;
+pub mod database;
 pub mod gateway;
 pub mod git;
 pub mod node;

@@ -13,7 +13,6 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-
 use keep_store::base::disk;
 use keep_store::base::stream::Piece;
 

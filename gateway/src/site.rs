@@ -5,6 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keep_store::base::clock::{Clock, SharedClock, SystemClock};
+
 pub mod cluster;
 pub mod config;
 mod database;
@@ -33,6 +35,7 @@ struct Inner {
     config: Config,
     database: Arc<Database>,
     passwords: Arc<secret::Verified>,
+    clock: SharedClock,
 }
 
 /// What is wrong with a site, or with a request to it.
@@ -106,10 +109,15 @@ impl Site {
 
     /// Opens the site in `root`.
     pub fn open(root: &Path) -> Result<Self, SiteError> {
+        Self::open_at(root, SystemClock::shared())
+    }
+
+    /// Opens the site in `root`, whose time is that of `clock`.
+    pub fn open_at(root: &Path, clock: SharedClock) -> Result<Self, SiteError> {
         let config = Config::read(root)?;
         let root = root.canonicalize().map_err(|source| SiteError::File { path: root.into(), source })?;
         let database = Arc::new(Database::open(&root)?);
-        Ok(Self(Arc::new(Inner { root, config, database, passwords: Arc::default() })))
+        Ok(Self(Arc::new(Inner { root, config, database, passwords: Arc::default(), clock })))
     }
 
     /// Returns the same site with its configuration as it is now.
@@ -118,9 +126,9 @@ impl Site {
     }
 
     fn with_config(&self, config: Config) -> Self {
-        let Inner { root, database, passwords, .. } = &*self.0;
+        let Inner { root, database, passwords, clock, .. } = &*self.0;
         let (root, database, passwords) = (root.clone(), Arc::clone(database), Arc::clone(passwords));
-        Self(Arc::new(Inner { root, config, database, passwords }))
+        Self(Arc::new(Inner { root, config, database, passwords, clock: Arc::clone(clock) }))
     }
 
     /// Returns the site's directory.
@@ -162,6 +170,11 @@ impl Site {
         }
         found.sort();
         Ok(found)
+    }
+
+    /// Returns the clock by which the site's time is measured.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
     }
 
     fn database(&self) -> &Database {

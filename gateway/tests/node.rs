@@ -14,3 +14,5 @@ mod p2p;
 mod peer;
 #[path = "node/s3.rs"]
 mod s3;
+#[path = "node/short.rs"]
+mod short;

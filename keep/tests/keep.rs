@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use keep_store::entries::{Content, KeepError, KeepStore, Options, Upload};
+use keep_store::entries::{KeepError, KeepStore, Options, Upload};
 use keep_store::store::StoreError;
 use keep_store::store::dir::Create;
 use tempfile::TempDir;

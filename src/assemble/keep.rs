@@ -2,9 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::bucket::bucket;
-use super::servers::{KeepServers, index_of};
-use crate::error::Failure;
 use annex_gateway::node::{NodeError, Patience};
 use annex_gateway::site::Site;
 use annex_gateway::site::config::{KeepHttpSpec, KeepS3Spec, NodeSpec, S3Spec};
@@ -12,6 +9,10 @@ use keep_store::entries::{KeepError, KeepStore, Options};
 use keep_store::store::StoreError;
 use keep_store::store::dir::Create;
 use keep_store::store::s3::S3Store;
+
+use super::bucket::bucket;
+use super::servers::{KeepServers, index_of};
+use crate::error::Failure;
 
 /// Where a Keep store is.
 pub enum KeepPlace {

@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use annex_protocol::keep::BlockHash;
-use annex_protocol::uuid::Uuid;
-use async_trait::async_trait;
-
-use super::Stores;
 use annex_gateway::node::arvados::ArvadosNode;
 use annex_gateway::node::{Node, NodeError, Opener, Patience};
 use annex_gateway::site::config::{ArvadosSpec, KeepHttpSpec, KeepServersSpec, Secret};
+use annex_protocol::keep::BlockHash;
+use annex_protocol::uuid::Uuid;
+use async_trait::async_trait;
 use keep_store::base::task::blocking;
 use keep_store::entries::collections::{Collections, CollectionsOptions, Layout};
 use keep_store::entries::{KeepError, KeepStore, Manifests, Options};
 use keep_store::store::StoreError;
 use keep_store::store::dir::Create;
 use keep_store::store::remote::{Access, Api, Http, RemoteOptions, RemoteStore, Services, Token, Waits};
+
+use super::Stores;
 
 /// Keep services whose index stands on this machine.
 pub struct KeepServers {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use annex_gateway::site::config::{NodeSpec, P2pSpec, PasswordSource};
 use annex_protocol::prefer::size;
 use annex_protocol::uuid::Uuid;
 use clap::{Args, Subcommand, ValueEnum};
@@ -12,7 +13,6 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::output::Lines;
 use crate::assemble::Stores;
 use crate::error::{Failure, Kind};
-use annex_gateway::site::config::{NodeSpec, P2pSpec, PasswordSource};
 
 mod content;
 mod load;

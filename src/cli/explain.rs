@@ -2,17 +2,17 @@
 
 use std::process::ExitCode;
 
+use annex_gateway::gateway::Explained;
+use annex_gateway::site::RepoName;
 use annex_protocol::key::Key;
+use keep_store::base::task::Shutdown;
 use serde_json::json;
 
 use super::output::Lines;
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::Failure;
-use crate::serve::hub::Hub;
-use annex_gateway::gateway::Explained;
-use annex_gateway::site::RepoName;
-use keep_store::base::task::Shutdown;
+use crate::host::hub::Hub;
 
 /// Tell where a key is, where it should be, and why
 #[derive(Debug, clap::Args)]

@@ -2,15 +2,15 @@
 
 use std::process::ExitCode;
 
+use keep_store::base::task::Shutdown;
 use serde_json::json;
 
 use super::output::Lines;
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::{Failure, Kind};
-use crate::serve::hub::Hub;
-use crate::serve::worker::keep::{Gathered, collect_now, sweep_now};
-use keep_store::base::task::Shutdown;
+use crate::host::hub::Hub;
+use crate::upkeep::keep::{Gathered, collect_now, sweep_now};
 
 /// Put blocks of the Keep stores in the trash that nothing refers to any more, and delete for good what is due there
 #[derive(Debug, clap::Args)]

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::error::Failure;
-use crate::serve::{NO_PLACEMENT, POLICY};
 use annex_gateway::branch::Branch;
 use annex_gateway::branch::merge::Policy;
 use annex_gateway::git::Git;
+
+use crate::error::Failure;
+use crate::host::git_service::{NO_PLACEMENT, POLICY};
 
 /// Merge what is pushed to the git-annex branch (git runs this)
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ impl ProcReceive {
         let dir = std::env::var_os("GIT_DIR").unwrap_or_else(|| ".".into());
         let branch = Branch::open(Git::open(Path::new(&dir))?)?;
         let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
-        crate::serve::hook::proc_receive(&branch, policy, &mut input, &mut output, &mut std::io::stderr())?;
+        crate::doors::hook::proc_receive(&branch, policy, &mut input, &mut output, &mut std::io::stderr())?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::output::Lines;
-use crate::error::Failure;
-use crate::serve::ssh::HostKey;
 use annex_gateway::site::Site;
+
+use super::output::Lines;
+use crate::doors::ssh::HostKey;
+use crate::error::Failure;
 
 /// Make a site: a directory with configuration, users, repositories, and (with no --node) three Keep stores.
 #[derive(Debug, clap::Args)]

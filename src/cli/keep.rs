@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use annex_gateway::site::Site;
 use annex_protocol::keep::{BlockHash, BlockRequest};
 use clap::{Args, Subcommand};
+use keep_store::entries::{KeepStore, Options};
+use keep_store::store::dir::Create;
 
 use crate::assemble::KeepPlace;
 use crate::error::Failure;
-use annex_gateway::site::Site;
-use keep_store::entries::{KeepStore, Options};
-use keep_store::store::dir::Create;
 
 mod content;
 mod listing;

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use annex_gateway::site::config::{NodeSpec, Secret};
+use annex_gateway::site::{RepoName, Site};
 use annex_protocol::uuid::Uuid;
 use clap::Subcommand;
+use keep_store::base::task::Shutdown;
 use serde_json::json;
 
 use self::replace::Replace;
@@ -12,11 +15,8 @@ use super::output::{Lines, Tally, size};
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::Failure;
-use crate::serve::hub::Hub;
-use crate::serve::status::{self, NodeState};
-use annex_gateway::site::config::{NodeSpec, Secret};
-use annex_gateway::site::{RepoName, Site};
-use keep_store::base::task::Shutdown;
+use crate::host::hub::Hub;
+use crate::host::status::{self, NodeState};
 
 mod replace;
 
@@ -194,7 +194,7 @@ impl Add {
 
 async fn probe(
     hub: &Hub,
-    hosted: &crate::serve::hub::Hosted,
+    hosted: &crate::host::hub::Hosted,
     name: &str,
     out: &mut Lines,
     tally: &mut Tally,

@@ -2,18 +2,18 @@
 
 use std::process::ExitCode;
 
+use annex_gateway::site::RepoName;
+use annex_gateway::site::repair::Wanting;
 use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
+use keep_store::base::task::Shutdown;
 
 use super::output::{Lines, Tally};
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::error::Failure;
-use crate::serve::hub::Hub;
-use crate::serve::worker::{self, Worked};
-use annex_gateway::site::RepoName;
-use annex_gateway::site::repair::Wanting;
-use keep_store::base::task::Shutdown;
+use crate::host::hub::Hub;
+use crate::upkeep::{self, Worked};
 
 /// Copy keys to every node that should have them and does not; the daemon also does this by itself
 ///
@@ -45,11 +45,11 @@ impl Repair {
             let (file, cause) = (AssociatedFile::default(), "asked for".to_owned());
             hub.site().want_repair(&Wanting { gateway: gateway.clone(), key, file, cause, tries: 0 })?;
         } else {
-            let surveyed = worker::survey(&hub, &hosted).await?;
+            let surveyed = upkeep::survey(&hub, &hosted).await?;
             out.line(format_args!("{} keys lack a copy that a node should have", surveyed.lacking))?;
             surplus = surveyed.surplus;
         }
-        let Worked { failed, mut dropped } = worker::work_off(&hub, Some(&gateway)).await?;
+        let Worked { failed, mut dropped } = upkeep::work_off(&hub, Some(&gateway)).await?;
         for failed in failed {
             tally.failed(format_args!("{}: {}", failed.key, failed.cause));
         }
@@ -57,7 +57,7 @@ impl Repair {
         for lost in hub.site().repairs_lost(Some(&gateway), MOST_LOST)?.into_iter().filter(asked) {
             tally.failed(format_args!("{}: {}", lost.key, lost.cause));
         }
-        if !worker::drops_surplus(&hub) && !surplus.is_empty() {
+        if !upkeep::drops_surplus(&hub) && !surplus.is_empty() {
             let stay = "they stay, since [repair] surplus is not \"drop\"";
             out.line(format_args!("{} keys have a copy on a node that does not want it; {stay}", surplus.len()))?;
         } else {

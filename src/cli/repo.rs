@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use annex_gateway::site::user::Role;
+use annex_gateway::site::{RepoName, Site, SiteError};
 use clap::Subcommand;
 use serde_json::json;
 
 use super::output::Lines;
 use super::site::SiteOption;
 use crate::error::Failure;
-use crate::repo::{Repo as Hosted, RepoError};
-use annex_gateway::site::user::Role;
-use annex_gateway::site::{RepoName, Site, SiteError};
+use crate::host::repo::{Repo as Hosted, RepoError};
 
 /// List, make, change and remove hosted repositories
 #[derive(Debug, clap::Args)]
@@ -144,7 +144,7 @@ fn info(site: &Site, name: &RepoName, json: bool, out: &mut Lines) -> Result<(),
     let dir = repo.git.dir().display();
     let anonymous = site.anonymous(name)?;
     if json {
-        let node = |node: &crate::repo::RepoNode| json!({ "name": node.name, "uuid": node.uuid.to_string(), "store": node.store.to_string() });
+        let node = |node: &crate::host::repo::RepoNode| json!({ "name": node.name, "uuid": node.uuid.to_string(), "store": node.store.to_string() });
         let nodes: Vec<_> = repo.nodes.iter().map(node).collect();
         let name = name.to_string();
         let dir = dir.to_string();

@@ -3,16 +3,17 @@
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 
-use super::output::{Lines, Tally};
-use super::site::SiteOption;
-use crate::assemble::Stores;
-use crate::error::Failure;
-use crate::serve::hub::Hub;
-use crate::serve::worker::Progress;
 use annex_gateway::gateway::{Copy, Due};
 use annex_gateway::pace::Pace;
 use annex_gateway::site::RepoName;
 use keep_store::base::task::Shutdown;
+
+use super::output::{Lines, Tally};
+use super::site::SiteOption;
+use crate::assemble::Stores;
+use crate::error::Failure;
+use crate::host::hub::Hub;
+use crate::upkeep::Progress;
 
 /// Read every copy of a repository's keys again, the one read longest ago first, and take bad ones out of use
 ///

@@ -6,20 +6,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use annex_gateway::database::DatabaseError;
+use annex_gateway::site::Site;
+use annex_gateway::site::config::Address;
+use keep_store::base::task::Shutdown;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::log::Format;
 use super::output::Lines;
 use crate::assemble::Stores;
-use crate::database::DatabaseError;
+use crate::doors::socket::Door;
+use crate::doors::{http, ssh};
 use crate::error::Failure;
-use crate::serve::hub::Hub;
-use crate::serve::socket::Door;
-use crate::serve::{http, ssh, worker};
-use annex_gateway::site::Site;
-use annex_gateway::site::config::Address;
-use keep_store::base::task::Shutdown;
+use crate::host::hub::Hub;
+use crate::upkeep;
 
 /// Run the gateway in the foreground, until SIGTERM or SIGINT
 #[derive(Debug, clap::Args)]
@@ -95,10 +96,10 @@ impl Serve {
             Err(error @ DatabaseError::Unreachable { .. }) => tracing::error!("{error}"),
             Err(error) => return Err(error.into()),
         }
-        shutdown.running.spawn(worker::repair(hub.clone()));
-        shutdown.running.spawn(worker::scrub(hub.clone()));
-        shutdown.running.spawn(worker::keep::sweep(hub.clone()));
-        shutdown.running.spawn(worker::keep::collect(hub.clone()));
+        shutdown.running.spawn(upkeep::repair(hub.clone()));
+        shutdown.running.spawn(upkeep::scrub(hub.clone()));
+        shutdown.running.spawn(upkeep::keep::sweep(hub.clone()));
+        shutdown.running.spawn(upkeep::keep::collect(hub.clone()));
         out.line("ready")?;
         out.end()?;
         tell(&[NotifyState::Ready]);

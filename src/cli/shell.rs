@@ -4,17 +4,17 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use annex_protocol::shell::Command;
+use keep_store::base::task::Shutdown;
 
 use super::site::SiteOption;
 use crate::assemble::Stores;
+use crate::doors::conversation::{Asked, Programs, Streams, converse};
+use crate::doors::shell::{argument_bytes, forced_command};
+use crate::doors::socket::ask::Told;
+use crate::doors::socket::{Handed, hand_over};
 use crate::error::Failure;
-use crate::serve::caller::{Caller, Who};
-use crate::serve::conversation::{Asked, Programs, Streams, converse};
-use crate::serve::hub::Hub;
-use crate::serve::shell::{argument_bytes, forced_command};
-use crate::serve::socket::ask::Told;
-use crate::serve::socket::{Handed, hand_over};
-use keep_store::base::task::Shutdown;
+use crate::host::caller::{Caller, Who};
+use crate::host::hub::Hub;
 
 /// Do what an ssh client asks: a forced command under any sshd, also run as git-annex-shell
 ///

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::Failure;
 use annex_gateway::site::Site;
+
+use crate::error::Failure;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SiteOption {

@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
+use keep_store::base::task::{Shutdown, blocking};
+
 use super::output::{Lines, size};
 use super::site::SiteOption;
 use crate::assemble::Stores;
+use crate::doors::socket::ask_status;
 use crate::error::{Failure, Kind};
-use crate::serve::hub::Hub;
-use crate::serve::socket::ask_status;
-use crate::serve::status::{self, NodeState, NodeStatus};
-use keep_store::base::task::{Shutdown, blocking};
+use crate::host::hub::Hub;
+use crate::host::status::{self, NodeState, NodeStatus};
 
 /// Tell how a site is: its nodes, transfers, locks; exit code 3 if a node is down
 #[derive(Debug, clap::Args)]

@@ -7,8 +7,9 @@ use std::path::{Component, Path};
 use annex_protocol::external::{
     Availability, Cost, Direction, Extension, RemoteRequest, Request, Response, Text, WireKey, Word,
 };
-
 use futures_util::StreamExt as _;
+use keep_store::store::dir::Create;
+use keep_store::store::remote::Token;
 
 use super::content::{self, Trouble};
 use super::import;
@@ -17,8 +18,6 @@ use super::settings::{self, Settings, Words};
 use super::shared::{self, Place, Prepared, Record, Shared};
 use super::subject::{self, Subject};
 use super::url;
-use keep_store::store::dir::Create;
-use keep_store::store::remote::Token;
 
 /// Why a request failed, in words for the user.
 struct Failed(String);

@@ -7,6 +7,8 @@ use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;
 use bytes::BytesMut;
 use futures_util::TryStreamExt as _;
+use keep_store::base::stream::{Budget, Counted, Lane, Work};
+use keep_store::entries::Upload;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
@@ -14,8 +16,6 @@ use super::job::{Ended, Host};
 use super::progress::Progress;
 use super::shared::Place;
 use super::subject::{Found, Subject};
-use keep_store::base::stream::{Budget, Counted, Lane, Work};
-use keep_store::entries::Upload;
 
 /// Bytes read from a file at once.
 const PIECE: usize = 512 << 10;

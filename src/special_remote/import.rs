@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use annex_protocol::external::{Response, Text, WireKey};
+use keep_store::entries::collections::Files;
 
 use super::content::{self, Trouble};
 use super::job::{Ended, Host};
@@ -10,7 +11,6 @@ use super::settings;
 use super::shared::{Record, Shared};
 use super::subject::Found;
 use super::url::{identity, size_of};
-use keep_store::entries::collections::Files;
 
 /// Answers LISTIMPORTABLECONTENTS.
 ///

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annex_protocol::keep::ObjectKind;
+use keep_store::base::stream::MAX_BLOCK;
 
 use super::url::collection_name;
-use keep_store::base::stream::MAX_BLOCK;
 
 /// Where the store is.
 pub(super) const STORE: &str = "store";

@@ -3,13 +3,13 @@
 use std::sync::{Arc, OnceLock};
 
 use annex_protocol::external::{Extension, Extensions};
-use tokio::sync::OnceCell;
-
-use super::settings::{self, Settings};
 use keep_store::entries::collections::{Collections, CollectionsOptions, Layout};
 use keep_store::entries::{KeepError, KeepStore, Manifests, Options};
 use keep_store::store::dir::Create;
 use keep_store::store::remote::{Access, Api, Http, RemoteOptions, RemoteStore, Services, Token};
+use tokio::sync::OnceCell;
+
+use super::settings::{self, Settings};
 
 /// The state of one process.
 #[derive(Default)]

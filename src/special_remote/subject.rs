@@ -2,15 +2,15 @@
 
 use annex_protocol::external::{RemoteRequest, Text, WireKey};
 use annex_protocol::key::Key;
+use keep_store::entries::collections::Collections;
+use keep_store::entries::{Extent, extents_of_entry};
+use keep_store::index::Entry;
 
 use super::content::Trouble;
 use super::job::Host;
 use super::shared::{Place, Record};
 use super::state::{State, escaped};
 use super::url;
-use keep_store::entries::collections::Collections;
-use keep_store::entries::{Extent, extents_of_entry};
-use keep_store::index::Entry;
 
 /// A key, or with EXPORT a file of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]

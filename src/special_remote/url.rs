@@ -4,12 +4,12 @@
 
 use annex_protocol::external::{Response, Text, UrlContent, Word};
 use annex_protocol::p2p_http::{percent_decode, percent_encode};
-
-use super::content::Trouble;
-use super::shared::{Record, Shared};
 use keep_store::entries::Extent;
 use keep_store::entries::collections::{Collections, Files};
 use keep_store::store::Block;
+
+use super::content::Trouble;
+use super::shared::{Record, Shared};
 
 /// How such URLs begin.
 pub(super) const SCHEME: &[u8] = b"keep:";

@@ -1,9 +1,9 @@
 //! What holds for the catalogue in every database.
 
-use annex_keep::catalogue::{
+use annex_gateway::database::DatabaseError;
+use annex_keep::arvados::catalogue::{
     Access, Base, Catalogue, Collection, Filter, Level, Link, List, ListError, Order, Page, Project, Record, Viewer,
 };
-use annex_keep::database::DatabaseError;
 use serde_json::json;
 
 const NOW: i64 = 1_795_321_893_123_456;

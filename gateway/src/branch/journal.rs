@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use annex_protocol::log::{branch_path, journal_name, journal_round_trips};
+use keep_store::base::disk::make_folders;
 
 use super::BranchError;
 use super::lock::JournalLock;
-use keep_store::base::disk::make_folders;
 
 /// The journal of one repository.
 #[derive(Clone)]

@@ -4,9 +4,9 @@ use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use keep_store::base::stream::{Budget, Counted, Lane, Work};
 
 use crate::node::ByteStream;
-use keep_store::base::stream::{Budget, Counted, Lane, Work};
 
 /// Checks content against its key: size always, hash where the key's backend has one.
 pub(super) struct Checker {

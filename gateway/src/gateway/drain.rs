@@ -3,10 +3,10 @@
 use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
+use keep_store::base::task::blocking;
 
 use super::{Gateway, GatewayError};
 use crate::pace::Pace;
-use keep_store::base::task::blocking;
 
 /// What came of emptying a node.
 #[derive(Debug, Default)]

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, BinaryHeap};
 use annex_protocol::key::Key;
 use annex_protocol::log::Status;
 use annex_protocol::uuid::Uuid;
+use keep_store::base::clock;
 
 use super::{Gateway, GatewayError};
 use crate::branch::BranchError;
-use keep_store::base::clock;
 
 /// A copy to be read again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

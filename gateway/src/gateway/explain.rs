@@ -3,10 +3,10 @@
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
+use keep_store::base::task::blocking;
 
 use super::facts::logged;
 use super::{Gateway, GatewayError};
-use keep_store::base::task::blocking;
 
 /// What is known about a key on one node.
 #[derive(Debug)]

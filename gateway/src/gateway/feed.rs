@@ -10,6 +10,7 @@ use std::time::Duration;
 use annex_protocol::uuid::Uuid;
 use bytes::Bytes;
 use futures_util::future::join_all;
+use keep_store::base::stream::{Budget, Counted, Piece};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -18,7 +19,6 @@ use super::Member;
 use super::deadline::{all_of, answered};
 use crate::node::{FileUpload, NodeError, Patience, Spooling, Upload};
 use crate::spool::SpoolFile;
-use keep_store::base::stream::{Budget, Counted, Piece};
 
 /// Bytes that may wait for one node. They are shared by all nodes of the upload, so this is also what one upload holds.
 const QUEUE_BYTES: u32 = 2 << 20;

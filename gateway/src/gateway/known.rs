@@ -4,11 +4,11 @@
 //! asks the node.
 
 use annex_protocol::key::Key;
+use keep_store::base::task::blocking;
 
 use super::{Gateway, GatewayError, Member};
 use crate::node::NodeError;
 use crate::site::Site;
-use keep_store::base::task::blocking;
 
 impl Gateway {
     /// Tells whether a node has a key: as it was seen to within the time that the site sets, or else as it says now.

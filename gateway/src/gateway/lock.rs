@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use annex_protocol::key::Key;
+use keep_store::base::task::blocking;
 use tokio::sync::Mutex;
 
 use super::choose::silent_last;
@@ -12,7 +13,6 @@ use super::{Gateway, GatewayError, Member, Target};
 use crate::node::Hold;
 use crate::site::hold::Lock;
 use crate::site::time::LOCK_SECONDS;
-use keep_store::base::task::blocking;
 
 /// A lock held for a client; it outlives this value until its deadline unless it is given back.
 pub struct Locked {

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use annex_protocol::hash::{Hasher, is_secure};
 use annex_protocol::key::Key;
+use keep_store::base::task::blocking;
 
 use super::{Gateway, GatewayError, Member};
 use crate::site::Site;
 use crate::site::room::{Room, Share};
-use keep_store::base::task::blocking;
 
 /// Leave to store a key.
 pub(super) struct Admission {

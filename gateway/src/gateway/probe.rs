@@ -4,11 +4,11 @@ use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use keep_store::base::stream::{Cutter, MAX_BLOCK};
 
 use super::deadline::answered;
 use super::{Gateway, GatewayError, Member};
 use crate::node::NodeError;
-use keep_store::base::stream::{Cutter, MAX_BLOCK};
 
 /// One thing that was tried on a node.
 #[derive(Debug)]

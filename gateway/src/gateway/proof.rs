@@ -2,10 +2,10 @@
 
 use annex_protocol::key::Key;
 use annex_protocol::log::Trust;
+use keep_store::base::task::blocking;
 
 use super::{Gateway, GatewayError, Locked, Member, Target};
 use crate::branch::BranchError;
-use keep_store::base::task::blocking;
 
 impl Gateway {
     /// Removes a key from the node at this position when as many other nodes as numcopies and mincopies ask for hold it

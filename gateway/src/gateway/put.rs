@@ -8,6 +8,7 @@ use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use bytes::Bytes;
 use futures_util::future::join_all;
+use keep_store::base::stream::{Cutter, MAX_BLOCK, Piece};
 
 use super::digest::Checker;
 use super::feed::Feed;
@@ -16,7 +17,6 @@ use super::route::Plan;
 use super::start::{Started, fail_all, resume};
 use super::{Gateway, GatewayError, Target};
 use crate::node::{NodeError, Upload};
-use keep_store::base::stream::{Cutter, MAX_BLOCK, Piece};
 
 /// The answer to a client that wants to store content.
 pub enum Put {

@@ -4,11 +4,11 @@ use annex_protocol::key::Key;
 use annex_protocol::log::Status;
 use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
+use keep_store::base::task::blocking;
 
 use super::facts::logged;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::site::hold::Removal;
-use keep_store::base::task::blocking;
 
 /// What came of a removal.
 #[derive(Debug)]

@@ -6,13 +6,13 @@ use annex_protocol::key::Key;
 use annex_protocol::log::LocationLog;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
+use keep_store::base::task::blocking;
 
 use super::policy::Admission;
 use super::{Gateway, GatewayError, Receiving, Target};
 use crate::branch::BranchError;
 use crate::pace::Pace;
 use crate::site::repair::Wanting;
-use keep_store::base::task::blocking;
 
 /// What came of repairing a key.
 #[derive(Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::prefer::{Question, pick};
 use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
+use keep_store::base::task::blocking;
 use sha2::{Digest, Sha256};
 
 use super::facts::logged;
@@ -18,7 +19,6 @@ use super::{Gateway, GatewayError, Member, Target};
 use crate::branch::BranchError;
 use crate::branch::placement::PlacementState;
 use crate::site::Unwanted;
-use keep_store::base::task::blocking;
 
 /// What a PUT is to do.
 pub(super) struct Plan {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
+use keep_store::base::task::blocking;
 
 use super::policy::{Admission, shown};
 use super::{Gateway, GatewayError, Member};
@@ -17,7 +18,6 @@ use crate::branch::BranchError;
 use crate::node::{NodeError, Space};
 use crate::site::room::{Share, Under};
 use crate::site::{Site, SiteError};
-use keep_store::base::task::blocking;
 
 /// How much room one node has for one upload, as far as that is known.
 struct Room {

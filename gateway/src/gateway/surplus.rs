@@ -11,10 +11,10 @@ use annex_protocol::log::Trust;
 use annex_protocol::prefer::Question;
 use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
+use keep_store::base::task::blocking;
 
 use super::{Gateway, GatewayError};
 use crate::branch::BranchError;
-use keep_store::base::task::blocking;
 
 impl Gateway {
     /// Returns the nodes whose copy of a key is surplus, given who has the key: they do not want it, and enough others

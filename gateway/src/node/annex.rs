@@ -26,10 +26,10 @@ use annex_protocol::key::Key;
 use annex_protocol::log::{Clock, LocationLog, Status, record_locations};
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
+use keep_store::base::disk::{self, Part};
 
 use super::{Content, Hold, Node, NodeError, Patience, Space, Upload};
 use crate::branch::{Branch, BranchError};
-use keep_store::base::disk::{self, Part};
 
 mod lock;
 mod objects;

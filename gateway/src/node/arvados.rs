@@ -10,12 +10,12 @@ use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::StreamExt;
-
-use super::{ByteStream, Content, Node, NodeError, Space, Upload};
 use keep_store::base::stream::Piece;
 use keep_store::entries::collections::Collections;
 use keep_store::entries::{KeepStore, extents_of_entry};
 use keep_store::store::remote::ApiError;
+
+use super::{ByteStream, Content, Node, NodeError, Space, Upload};
 
 /// The content of one repository on an Arvados cluster.
 pub struct ArvadosNode(Place);

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use annex_protocol::key::Key;
 use async_trait::async_trait;
+use keep_store::base::disk;
 
 use super::{Content, Node, NodeError, Patience, Space, Upload};
-use keep_store::base::disk;
 
 mod layout;
 mod upload;

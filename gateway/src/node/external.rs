@@ -22,10 +22,10 @@ use annex_protocol::external::Response;
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
+use keep_store::base::task::blocking;
 
 use super::{Content, FileUpload, Node, NodeError, Space, Spooling, Upload, probe_key};
 use crate::spool::Spool;
-use keep_store::base::task::blocking;
 
 mod ask;
 mod download;

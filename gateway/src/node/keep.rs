@@ -4,11 +4,11 @@ use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::StreamExt;
-
-use super::{ByteStream, Content, Node, NodeError, Space, Upload};
 use keep_store::base::stream::Piece;
 use keep_store::entries::{KeepError, KeepStore};
 use keep_store::store::StoreError;
+
+use super::{ByteStream, Content, Node, NodeError, Space, Upload};
 
 /// The content of one repository in a Keep store.
 ///

@@ -10,6 +10,7 @@ use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use keep_store::base::stream::Piece;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -17,7 +18,6 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::{ByteStream, Content, FileUpload, Hold, Load, Node, NodeError, Space, Upload, Way};
-use keep_store::base::stream::Piece;
 
 mod busy;
 

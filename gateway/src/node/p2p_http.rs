@@ -13,12 +13,11 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use keep_store::base::http_client;
 use reqwest::{Method, Response};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
-
-use keep_store::base::http_client;
 
 use super::{
     ByteStream, Content, Follower, Hold, Node, NodeError, Patience, Peer, Space, Turn, Turns, Upload, Way, probe_key,

@@ -17,9 +17,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
+use keep_store::s3::{Bucket, S3Error};
 
 use super::{ByteStream, Chunking, Content, Node, NodeError, Space, Upload};
-use keep_store::s3::{Bucket, S3Error};
 
 mod layout;
 mod upload;

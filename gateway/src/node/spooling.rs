@@ -11,6 +11,8 @@ use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use keep_store::base::stream::Piece;
+use keep_store::base::task::blocking;
 use md5::{Digest, Md5};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,8 +20,6 @@ use tokio_util::io::ReaderStream;
 
 use super::{ByteStream, NodeError, Upload};
 use crate::spool::{Spool, SpoolError, SpoolFile};
-use keep_store::base::stream::Piece;
-use keep_store::base::task::blocking;
 
 /// An upload into a temporary file. Its commit completes the file, which lasts as long as somebody holds it.
 pub struct Spooling {

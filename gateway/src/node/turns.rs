@@ -7,11 +7,11 @@ use std::time::Duration;
 use annex_protocol::key::Key;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
+use keep_store::base::stream::Piece;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{ByteStream, Node, NodeError, Upload};
-use keep_store::base::stream::Piece;
 
 /// The keys that are being stored on a server.
 #[derive(Default)]

@@ -3,10 +3,10 @@
 //! Source: `docs/spec/keep-federation.md` §1, `docs/spec/keep-blocks.md` §2.
 
 use annex_protocol::keep::ClusterId;
+use keep_store::base::disk::{make_secret, read_secret};
 use sha2::{Digest, Sha256};
 
 use super::{Site, SiteError};
-use keep_store::base::disk::{make_secret, read_secret};
 
 /// The file of the key that signs locators.
 const SIGNING_KEY: &str = "keep_signing_key";

@@ -5,10 +5,10 @@
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
+use keep_store::base::clock;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Site, SiteError};
-use keep_store::base::clock;
 
 impl Site {
     /// Records that copies, each a node and a key, have just been read.

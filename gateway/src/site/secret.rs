@@ -11,13 +11,13 @@ use annex_protocol::keep::Token;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use keep_store::base::clock;
 use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
 
 use super::cluster::BASE_36;
 use super::user::{self, Change, Password, Role};
 use super::{Site, SiteError};
-use keep_store::base::clock;
 
 /// A token of a user, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]

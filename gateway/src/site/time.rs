@@ -9,7 +9,6 @@
 use rusqlite::OptionalExtension;
 
 use super::{Site, SiteError};
-use keep_store::base::clock;
 
 /// How long a lock holds after it was granted, in seconds, whatever becomes of the connection. Clients build on it.
 pub const LOCK_SECONDS: u64 = 600;
@@ -21,8 +20,8 @@ impl Site {
     /// Returns the site's time in whole seconds.
     pub fn now(&self) -> Result<u64, SiteError> {
         let file = |source| SiteError::File { path: "/proc/sys/kernel/random/boot_id".into(), source };
-        let boot = clock::boot_id().map_err(file)?;
-        let seconds = clock::boot_seconds().map_err(file)?;
+        let boot = self.clock().boot().map_err(file)?;
+        let seconds = self.clock().since_boot().map_err(file)?.as_secs();
         let select = "SELECT boot, base, last FROM time";
         let recorded = |connection: &rusqlite::Connection| {
             let mut statement = connection.prepare_cached(select)?;
@@ -32,15 +31,15 @@ impl Site {
         if let Some((recorded_boot, base, last)) = self.database().read(recorded)? {
             let (base, last): (u64, u64) = (base, last);
             let now = base.saturating_add(seconds);
-            if recorded_boot == boot && now < last + RECORD_EVERY {
+            if *recorded_boot == *boot && now < last + RECORD_EVERY {
                 return Ok(now);
             }
         }
         self.database().write(|transaction| {
             let base = match recorded(transaction)? {
-                Some((recorded_boot, base, _)) if recorded_boot == boot => base,
-                Some((_, _, last)) => base_after_boot(clock::unix_seconds(), last, seconds),
-                None => clock::unix_seconds().saturating_sub(seconds),
+                Some((recorded_boot, base, _)) if *recorded_boot == *boot => base,
+                Some((_, _, last)) => base_after_boot(self.clock().unix_seconds(), last, seconds),
+                None => self.clock().unix_seconds().saturating_sub(seconds),
             };
             let now = base.saturating_add(seconds);
             let upsert = "INSERT INTO time (one, boot, base, last) VALUES (1, ?1, ?2, ?3)

@@ -224,16 +224,6 @@ async fn content_that_is_short_is_never_present(node: AnyNode) {
     assert!(!node.present(&key).await.unwrap());
 }
 
-/// For nodes that know by the key's size when a commit comes too early; the gateway, which hashes all, never does that.
-pub(crate) async fn a_short_upload_is_not_the_content(node: AnyNode) {
-    let content = bytes(2_500_000, 7);
-    let key = key_of(&content);
-    let mut upload = node.put(&key).await.unwrap();
-    send(&mut upload, &content, 2_000_000, 500_000).await.unwrap();
-    upload.commit().await.unwrap_err();
-    assert!(!node.present(&key).await.unwrap());
-}
-
 async fn uploads_of_one_key_at_once_all_succeed(node: AnyNode) {
     let content = bytes(500_000, 8);
     let key = key_of(&content);

@@ -23,9 +23,9 @@ const UUID: &str = "5a5b2f0c-8d4f-4bb1-a0b8-6f6a3f0f2a11";
 #[tokio::test]
 async fn a_commit_that_comes_too_early_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    contract::a_short_upload_is_not_the_content(Arc::new(directory(dir.path(), Some(1 << 20)).await)).await;
+    crate::short::a_short_upload_is_not_the_content(Arc::new(directory(dir.path(), Some(1 << 20)).await)).await;
     let dir = tempfile::tempdir().unwrap();
-    contract::a_short_upload_is_not_the_content(Arc::new(repository(dir.path(), &[], "10").await)).await;
+    crate::short::a_short_upload_is_not_the_content(Arc::new(repository(dir.path(), &[], "10").await)).await;
 }
 
 /// Runs the contract on nodes that are made in fresh folders.

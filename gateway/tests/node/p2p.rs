@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use annex_gateway::node::p2p::{Bounds, P2pNode, Program};
 use annex_gateway::node::{Hold, Node, NodeError, Patience};
-
 use annex_protocol::key::Key;
 
 use super::contract::{self, Allow, AnyNode, bytes, get, key_of, put, remove_soon, send};

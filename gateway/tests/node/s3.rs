@@ -53,7 +53,7 @@ async fn a_bucket_with_chunks_keeps_the_promises_of_a_node() {
 async fn a_commit_that_comes_too_early_is_refused() {
     let moto = Moto::bucket().await;
     for chunk in [None, Some(1 << 20)] {
-        contract::a_short_upload_is_not_the_content(node(&moto, "", chunk)).await;
+        crate::short::a_short_upload_is_not_the_content(node(&moto, "", chunk)).await;
     }
     assert_eq!((moto.names().await.len(), unfinished(&moto).await), (0, 0));
 }

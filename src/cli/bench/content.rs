@@ -3,9 +3,9 @@
 use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;
 use bytes::{Bytes, BytesMut};
+use keep_store::base::task::blocking;
 
 use crate::error::Failure;
-use keep_store::base::task::blocking;
 
 /// As many contents of one size as there are keys; no two runs have a content in common.
 pub(super) struct Contents {

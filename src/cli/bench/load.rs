@@ -4,15 +4,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use annex_gateway::node::{Node, NodeError};
 use annex_protocol::key::Key;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use keep_store::base::stream::{Cutter, MAX_BLOCK, Piece};
 
 use super::Operation;
 use super::content::{CHUNK, Comparison, Contents};
 use super::report::Outcome;
-use annex_gateway::node::{Node, NodeError};
-use keep_store::base::stream::{Cutter, MAX_BLOCK, Piece};
 
 /// How connections are made.
 pub(super) struct Connections {

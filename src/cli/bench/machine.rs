@@ -8,12 +8,12 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use keep_store::base::task::blocking;
 use md5::{Digest, Md5};
 use serde::Serialize;
 use sha2::Sha256;
 
 use crate::error::Failure;
-use keep_store::base::task::blocking;
 
 /// The limits, in MB (millions of bytes) and operations a second.
 #[derive(Debug, Serialize)]

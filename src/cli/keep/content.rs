@@ -10,16 +10,16 @@ use annex_protocol::keep::Locator;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
+use keep_store::entries::{KeepStore, Options};
+use keep_store::index::Entry;
+use keep_store::store::Block;
+use keep_store::store::dir::Create;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::Store;
 use crate::cli::output::{Lines, Tally, shown};
 use crate::error::Failure;
-use keep_store::entries::{KeepStore, Options};
-use keep_store::index::Entry;
-use keep_store::store::Block;
-use keep_store::store::dir::Create;
 
 /// Store files, or standard input, as entries.
 #[derive(Debug, clap::Args)]

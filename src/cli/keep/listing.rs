@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::TryStreamExt;
+use keep_store::store::State;
 use serde_json::json;
 
 use super::Store;
 use crate::cli::output::{Lines, shown};
 use crate::error::{Failure, Kind};
-use keep_store::store::State;
 
 /// List entries.
 #[derive(Debug, clap::Args)]

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use keep_store::entries::Refused;
+
 use super::{Store, block_hash};
 use crate::cli::output::Tally;
 use crate::error::Failure;
-use keep_store::entries::Refused;
 
 /// Put blocks in the trash, or empty it.
 #[derive(Debug, clap::Args)]

@@ -2,15 +2,16 @@
 
 use std::process::ExitCode;
 
-use super::{Lines, SiteOption, Tally, probe};
-use crate::assemble::{Stores, make_store};
-use crate::error::Failure;
-use crate::serve::hub::Hub;
-use crate::serve::socket::ask_status;
 use annex_gateway::gateway::{Refilled, Stage};
 use annex_gateway::site::Site;
 use annex_gateway::site::config::NodeSpec;
 use keep_store::base::task::{Shutdown, blocking};
+
+use super::{Lines, SiteOption, Tally, probe};
+use crate::assemble::{Stores, make_store};
+use crate::doors::socket::ask_status;
+use crate::error::Failure;
+use crate::host::hub::Hub;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Replace {

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use annex_gateway::site::user::{Change, PublicKey, Role};
+use annex_gateway::site::{RepoName, Site, SiteError};
+
 use super::password::PasswordOptions;
 use crate::cli::output::Lines;
 use crate::cli::site::SiteOption;
 use crate::error::Failure;
-use annex_gateway::site::user::{Change, PublicKey, Role};
-use annex_gateway::site::{RepoName, Site, SiteError};
 
 /// Add a user, and print the line for sshd's authorized_keys of each key
 #[derive(Debug, clap::Args)]

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use annex_gateway::site::user::{PublicKey, User};
 use serde_json::json;
 
 use crate::cli::output::Lines;
 use crate::cli::site::SiteOption;
 use crate::error::Failure;
-use annex_gateway::site::user::{PublicKey, User};
 
 /// List users with their roles, keys, and whether they have a password
 #[derive(Debug, clap::Args)]

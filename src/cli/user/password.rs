@@ -2,11 +2,11 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use annex_gateway::site::secret::Hashed;
+use annex_gateway::site::user::Password;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use crate::error::Failure;
-use annex_gateway::site::secret::Hashed;
-use annex_gateway::site::user::Password;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PasswordOptions {

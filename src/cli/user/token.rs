@@ -1,11 +1,11 @@
 //! `annex-keep user token`, `tokens` and `revoke`: what a program shows over HTTP in the place of a password.
 
+use keep_store::base::clock;
 use serde_json::json;
 
 use crate::cli::output::Lines;
 use crate::cli::site::SiteOption;
 use crate::error::Failure;
-use keep_store::base::clock;
 
 /// Make a token, and print its only copy: a password over HTTP, in the form of an Arvados token
 #[derive(Debug, clap::Args)]

@@ -1,14 +1,14 @@
 use std::sync::{Arc, Mutex};
 
+use annex_protocol::key::Key;
+use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
+use keep_store::base::stream::Piece;
 
 use super::*;
 use crate::gateway::Terms;
 use crate::node::{ByteStream, Content, Node, Patience, Space};
-use annex_protocol::key::Key;
-use annex_protocol::uuid::Uuid;
-use keep_store::base::stream::Piece;
 
 /// A node that is never asked: the uploads are handed out here.
 struct Nobody;

@@ -12,11 +12,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use annex_protocol::key::Key;
 use annex_protocol::log::Clock;
 use async_trait::async_trait;
+use keep_store::base::clock::unix_seconds;
+use keep_store::base::disk::{self, FileLock, Mode};
 
 use super::objects::modify;
 use super::{Hold, NodeError, Repository, Trouble};
-use keep_store::base::clock::unix_seconds;
-use keep_store::base::disk::{self, FileLock, Mode};
 
 /// How long content stays after its holder was last heard of, in seconds: ten minutes, counted generously.
 const RETENTION: u64 = 601;

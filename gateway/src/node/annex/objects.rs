@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use annex_protocol::key::Key;
 use annex_protocol::log::Status;
+use keep_store::base::disk;
 
 use super::lock::Lockable;
 use super::{NodeError, Repository, Trouble};
-use keep_store::base::disk;
 
 /// How often a change is tried again when git-annex changes the same directories meanwhile.
 const RACES: usize = 20;

@@ -10,13 +10,13 @@ use annex_protocol::hash::is_secure;
 use annex_protocol::key::Key;
 use annex_protocol::log::Status;
 use async_trait::async_trait;
+use keep_store::base::disk::{self, Appender, FileLock, Mode, Part};
+use keep_store::base::stream::Piece;
 
 use super::objects::name;
 use super::settings::Settings;
 use super::{NodeError, Repository, Trouble, Upload};
 use crate::node::ByteStream;
-use keep_store::base::disk::{self, Appender, FileLock, Mode, Part};
-use keep_store::base::stream::Piece;
 
 /// Age from which a temporary file that was not written to belongs to nobody.
 const STALE: Duration = Duration::from_secs(24 * 3600);

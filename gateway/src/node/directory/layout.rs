@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use annex_protocol::key::Key;
+use keep_store::base::disk::{self, FileLock, Part};
 
 use super::{NodeError, Place};
 use crate::node::{Chunking, unknown_count};
-use keep_store::base::disk::{self, FileLock, Part};
 
 /// Content that was found: its files in order, and how long each is.
 pub(super) struct Found(Vec<(PathBuf, u64)>);

@@ -14,13 +14,13 @@ use std::time::Duration;
 use annex_protocol::key::Key;
 use async_trait::async_trait;
 use bytes::Bytes;
+use keep_store::base::disk::{self, Appender, FileLock, Mode, Part};
+use keep_store::base::stream::Piece;
 use md5::{Digest as _, Md5};
 
 use super::layout::name;
 use super::{NodeError, Place, Upload};
 use crate::node::{ByteStream, Chunking};
-use keep_store::base::disk::{self, Appender, FileLock, Mode, Part};
-use keep_store::base::stream::Piece;
 
 /// What the names of folders for uploads begin with.
 const PREFIX: &str = "annex-keep-";

@@ -12,6 +12,7 @@ use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use keep_store::base::task::blocking;
 use tokio::io::AsyncSeekExt;
 use tokio::task::JoinHandle;
 use tokio_util::io::ReaderStream;
@@ -21,7 +22,6 @@ use super::ask::Watch;
 use super::{Inner, failed, unusable};
 use crate::node::{ByteStream, Content, NodeError, file_name, kept_name};
 use crate::spool::SpoolFile;
-use keep_store::base::task::blocking;
 
 /// A RETRIEVE under way; dropped, it is given up.
 struct Retrieval {

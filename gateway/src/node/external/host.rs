@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use annex_protocol::external::{RemoteRequest, RemoteResponse, Text, WireKey, Word};
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
+use keep_store::base::task::blocking;
 
 use super::state::{Kind, State};
 use super::{Secrets, Trouble};
 use crate::node::NodeError;
-use keep_store::base::task::blocking;
 
 /// What the programs of a node may ask about.
 pub(super) struct Host {

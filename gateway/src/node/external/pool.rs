@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use annex_protocol::external::{Availability, Request, Response};
+use keep_store::base::task::blocking;
 use tokio::sync::Semaphore;
 
 use super::ask::Watch;
@@ -15,7 +16,6 @@ use super::process::{Channel, Process};
 use super::state::Kind;
 use super::{Times, Trouble};
 use crate::node::NodeError;
-use keep_store::base::task::blocking;
 
 /// The programs of a node.
 pub(super) struct Pool {

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use keep_store::base::task::blocking;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::node::NodeError;
-use keep_store::base::task::blocking;
 
 /// The memory of a node. Cloning is cheap.
 #[derive(Clone)]

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use annex_protocol::external::{Direction, Response};
 use annex_protocol::key::Key;
 use async_trait::async_trait;
+use keep_store::base::stream::Piece;
 
 use super::ask::Watch;
 use super::state::Kind;
 use super::{FileUpload, Inner, Spooling, failed, unusable};
 use crate::node::{ByteStream, NodeError, Upload};
-use keep_store::base::stream::Piece;
 
 /// STORE of a complete file.
 pub(super) struct Storing {

@@ -9,14 +9,13 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-
+use keep_store::base::stream::Piece;
 use tokio::sync::watch;
 
 use super::P2pNode;
 use super::connection::{Lost, unexpected};
 use super::pool::{Lease, Use};
 use crate::node::{ByteStream, Node, NodeError, Upload, Window};
-use keep_store::base::stream::Piece;
 
 /// An upload on one connection.
 pub(super) struct P2pUpload {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use keep_store::base::http_client;
 use reqwest::{Body, RequestBuilder, Response};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -12,7 +13,6 @@ use tokio::time::timeout;
 
 use super::client::good;
 use crate::node::NodeError;
-use keep_store::base::http_client;
 
 /// A request under way. Dropped, its body ends where it is.
 pub(super) struct Streamed {

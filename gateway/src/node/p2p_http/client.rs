@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use annex_protocol::key::Key;
 use annex_protocol::p2p_http::{encode_value, percent_encode};
+use keep_store::base::http_client;
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -14,7 +15,6 @@ use tokio::time::timeout;
 
 use super::encode::{base, basic};
 use crate::node::{NodeError, Patience, Peer};
-use keep_store::base::http_client;
 
 /// Where a server is, and how it is asked.
 #[derive(Debug, Clone)]

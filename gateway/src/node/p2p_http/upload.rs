@@ -8,6 +8,7 @@ use annex_protocol::p2p_http::encode_value;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
+use keep_store::base::stream::Piece;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
@@ -17,7 +18,6 @@ use super::body::Streamed;
 use super::client::Client;
 use super::{DATA_LENGTH, HttpNode, uuids};
 use crate::node::{ByteStream, Node, NodeError, Upload, Window};
-use keep_store::base::stream::Piece;
 
 /// An upload in one request.
 pub(super) struct HttpUpload {

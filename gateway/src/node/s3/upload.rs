@@ -7,12 +7,12 @@ use annex_protocol::key::Key;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use keep_store::base::stream::{MAX_BLOCK, Piece};
+use keep_store::s3::{Multipart, Part, S3Error};
 use tokio::task::JoinSet;
 
 use super::{Chunking, Cut, NodeError, Upload, layout};
 use crate::node::ByteStream;
-use keep_store::base::stream::{MAX_BLOCK, Piece};
-use keep_store::s3::{Multipart, Part, S3Error};
 
 /// Parts on their way at once, besides the one that is being filled.
 const UNDER_WAY: usize = 2;

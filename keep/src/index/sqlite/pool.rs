@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
+use super::open;
 use crate::base::task::try_blocking;
 use crate::index::IndexError;
-
-use super::open;
 
 /// Reading connections, as many as reads have run at once; the spare ones wait here.
 #[derive(Debug, Clone)]

@@ -6,9 +6,8 @@ use std::sync::{Arc, mpsc};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use crate::index::IndexError;
-
 use super::open::failure;
+use crate::index::IndexError;
 
 /// Gathers writes and commits them together, so that many of them cost one sync.
 #[derive(Debug)]

@@ -10,10 +10,9 @@ use annex_protocol::keep::BlockHash;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 
-use crate::store::{Listed, State, StoreError};
-
 use super::trash;
 use super::volume::Volume;
+use crate::store::{Listed, State, StoreError};
 
 type Listing = BoxStream<'static, Result<Listed, StoreError>>;
 

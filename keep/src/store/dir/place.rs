@@ -7,11 +7,10 @@ use std::time::SystemTime;
 use annex_protocol::keep::BlockHash;
 use md5::{Digest, Md5};
 
-use crate::base::disk::rename_new;
-use crate::store::{Block, Placed, StoreError};
-
 use super::temp::Body;
 use super::volume::{Volume, is_at};
+use crate::base::disk::rename_new;
+use crate::store::{Block, Placed, StoreError};
 
 /// When a block that was put in place is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

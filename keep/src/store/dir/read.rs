@@ -9,12 +9,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
-use crate::base::stream::LARGE_BLOCK;
-use crate::store::{Block, BlockBytes, StoreError, Verifier};
-
 use super::noted;
 use super::place::hash;
 use super::volume::Volume;
+use crate::base::stream::LARGE_BLOCK;
+use crate::store::{Block, BlockBytes, StoreError, Verifier};
 
 /// Bytes in one piece of a stream.
 const CHUNK: usize = 256 << 10;

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::store::StoreError;
-
 use super::noted;
 use super::volume::Volume;
+use crate::store::StoreError;
 
 /// The bytes of a block that has no place yet.
 #[derive(Debug)]

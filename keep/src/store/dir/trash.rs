@@ -8,10 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use annex_protocol::keep::BlockHash;
 use uuid::Uuid;
 
+use super::volume::{Volume, is_at, seconds};
 use crate::base::disk::rename_new;
 use crate::store::{Condemned, StoreError};
-
-use super::volume::{Volume, is_at, seconds};
 
 /// Marks are seconds before this one, in the year 2001: a deadline that was never given out.
 const MARKS: u128 = 1_000_000_000;

@@ -8,10 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use annex_protocol::keep::BlockHash;
 
+use super::{Create, OWN};
 use crate::base::disk;
 use crate::store::{Block, Space, Stat, StoreError};
-
-use super::{Create, OWN};
 
 /// The volume's place and bounds. All methods block.
 #[derive(Debug)]

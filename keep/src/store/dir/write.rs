@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::base::stream::{Budget, Counted, Lane, Work};
-use crate::store::{Block, BlockWriter, Placed, StoreError};
-
 use super::place::{Durable, place};
 use super::temp::Body;
 use super::volume::Volume;
+use crate::base::stream::{Budget, Counted, Lane, Work};
+use crate::store::{Block, BlockWriter, Placed, StoreError};
 
 /// Bytes that may wait for the disk, for each block being written.
 const WAITING: u32 = 4 << 20;

@@ -1,4 +1,4 @@
-//! What the daemon does by itself: repair, and (in `worker/`) scrub and what its Keep needs.
+//! What the daemon does by itself: repair, scrub, and what its Keep needs.
 
 use std::collections::HashMap;
 use std::sync::Arc;

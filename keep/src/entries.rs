@@ -13,7 +13,7 @@
 //! away, *then* moves unreferenced blocks to the trash, and *then* looks again for references, bringing back what was
 //! referred to meanwhile. Whichever order their steps fall in, one of the two sees the other. The trash is emptied in the
 //! same order. A process that dies in between leaves at worst a block in the trash that an entry refers to: whoever
-//! reads that entry brings it back. A small block is put in place only after it was recorded (`keep/held`), so nobody
+//! reads that entry brings it back. A small block is put in place only after it was recorded (`entries/held`), so nobody
 //! needs to look for it again.
 
 use std::io;

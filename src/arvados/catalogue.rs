@@ -1,7 +1,7 @@
 //! The catalogue: collections, the projects that they are in, and who may see them, as an Arvados API server keeps them.
 //!
 //! It holds what is known of a collection, its manifest included, never content. What clients may do with it is decided
-//! by `serve`. Source: `docs/spec/keep-collections.md` §3.
+//! by the API rules beside it. Source: `docs/spec/keep-collections.md` §3.
 
 use std::sync::Arc;
 

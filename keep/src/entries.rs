@@ -48,7 +48,7 @@ mod upload;
 
 use crate::index::Entry;
 use crate::store::dir::Create;
-use crate::store::{Block, BlockStore, StoreError, remote};
+use crate::store::{Block, BlockStore, StoreError, StoreParts, remote};
 pub use collect::Collected;
 pub use file::{Extent, extents_of, extents_of_entry};
 pub use manifest::{Manifest, Manifests, Proof, Sealer};
@@ -149,7 +149,7 @@ const LOOK_AGAIN: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(2), Duration::from_millis(10), Duration::from_millis(50)];
 
 struct Inner {
-    blocks: Arc<dyn BlockStore>,
+    store: StoreParts,
     index: Arc<dyn Index>,
     sealer: Sealer,
     options: Options,
@@ -182,16 +182,16 @@ impl KeepError {
 
 impl KeepStore {
     /// Makes a store of its parts. `sealer` proves which manifests it wrote.
-    pub fn new(blocks: Arc<dyn BlockStore>, index: Arc<dyn Index>, sealer: Sealer, options: Options) -> Self {
+    pub fn new(store: impl Into<StoreParts>, index: Arc<dyn Index>, sealer: Sealer, options: Options) -> Self {
         let ahead = options.read_ahead / u64::from(options.block_size.max(1 << 20));
         let ahead = Arc::new(Semaphore::new(usize::try_from(ahead).unwrap_or_default().min(1 << 16)));
         let (tidied, settler) = (Mutex::default(), held::Settler::default());
-        Self { inner: Arc::new(Inner { blocks, index, sealer, options, ahead, tidied, settler }) }
+        Self { inner: Arc::new(Inner { store: store.into(), index, sealer, options, ahead, tidied, settler }) }
     }
 
     /// Returns the name for messages: its path.
     pub fn name(&self) -> String {
-        self.inner.blocks.name()
+        self.inner.store.blocks.name()
     }
 
     /// Returns the bytes at which new content is cut.
@@ -201,12 +201,12 @@ impl KeepStore {
 
     /// Returns the port to the blocks themselves.
     pub fn blocks(&self) -> &Arc<dyn BlockStore> {
-        &self.inner.blocks
+        &self.inner.store.blocks
     }
 
     /// Returns the space of the place.
     pub async fn space(&self) -> Result<Space, KeepError> {
-        Ok(self.inner.blocks.space().await?)
+        Ok(self.inner.store.blocks.space().await?)
     }
 
     /// Returns how many bytes all entries have together, as if nothing were shared.
@@ -285,7 +285,7 @@ impl KeepStore {
         let entry = self.inner.index.entry(owner, name).await?;
         if entry.is_none() {
             // For a process that has it open an index outlives the place it stood in; asking for a block fails then.
-            self.inner.blocks.missing(&[Block::EMPTY]).await?;
+            self.inner.store.blocks.missing(&[Block::EMPTY]).await?;
         }
         Ok(entry)
     }
@@ -297,16 +297,16 @@ impl Inner {
         &self,
         work: impl Future<Output = Result<T, KeepError>> + Send + 'static,
     ) -> Result<T, KeepError> {
-        if self.index.here().is_none() || self.blocks.here().is_none() {
+        if self.index.here().is_none() || self.store.here.is_none() {
             return work.await;
         }
-        task::together(work).await.map_err(|_| StoreError::Lost { store: self.blocks.name() })?
+        task::together(work).await.map_err(|_| StoreError::Lost { store: self.store.blocks.name() })?
     }
 
     /// Removes an entry; false when there is none.
     async fn remove(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
         // As in `present`: an index outlives the directory it stands in, and then nothing is known to be gone.
-        self.blocks.missing(&[Block::EMPTY]).await?;
+        self.store.blocks.missing(&[Block::EMPTY]).await?;
         let deadline = self.deadline();
         let Some(unreferenced) = self.index.remove(owner, name, deadline).await? else { return Ok(false) };
         self.discard(unreferenced, deadline).await?;
@@ -318,9 +318,9 @@ impl Inner {
         if blocks.is_empty() {
             return Ok(Vec::new());
         }
-        let mut missing = self.blocks.missing(blocks).await?;
+        let mut missing = self.store.blocks.missing(blocks).await?;
         if !missing.is_empty() && self.place_left(&missing).await? {
-            missing = self.blocks.missing(&missing).await?;
+            missing = self.store.blocks.missing(&missing).await?;
         }
         for pause in LOOK_AGAIN {
             if missing.is_empty() {
@@ -328,9 +328,9 @@ impl Inner {
             }
             tokio::time::sleep(pause).await;
             for block in &missing {
-                self.blocks.untrash(block.hash).await?;
+                self.store.blocks.untrash(block.hash).await?;
             }
-            missing = self.blocks.missing(&missing).await?;
+            missing = self.store.blocks.missing(&missing).await?;
         }
         Ok(missing)
     }
@@ -338,7 +338,7 @@ impl Inner {
     /// Opens a block that somebody refers to; `None` when it is missing as [`Inner::missing`] has it.
     async fn open(&self, block: Block, from: u32, ahead: usize) -> Result<Option<BlockBytes>, KeepError> {
         for _ in LOOK_AGAIN {
-            if let Some(bytes) = self.blocks.read(block, from, ahead).await? {
+            if let Some(bytes) = self.store.blocks.read(block, from, ahead).await? {
                 return Ok(Some(bytes));
             }
             if !self.missing(&[block]).await?.is_empty() {

@@ -16,7 +16,7 @@ use self::queue::Queue;
 use crate::base::stream::MAX_BLOCK;
 use crate::entries::{KeepError, KeepStore};
 use crate::store::volumes::{Volume, Volumes};
-use crate::store::{Block, BlockBytes, BlockStore, Stat, StoreError};
+use crate::store::{Block, BlockBytes, Blocks, Inventory, Stat, StoreError};
 
 mod admin;
 mod collect;
@@ -156,7 +156,7 @@ impl KeepService {
         }
     }
 
-    /// Reads a block, verified as [`BlockStore::read`] has it; a bad copy is followed by the next one if nothing was given of
+    /// Reads a block, verified as [`Blocks::read`] has it; a bad copy is followed by the next one if nothing was given of
     /// it. `None` when no store has it.
     pub async fn read(&self, block: Block, ahead: usize) -> Result<Option<BlockBytes>, StoreError> {
         if block == Block::EMPTY {

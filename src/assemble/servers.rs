@@ -76,7 +76,7 @@ impl Cluster {
             Some(dir) => KeepStore::open_unindexed(blocks.clone(), dir, options).await?,
             None => {
                 let options = Options { manifests: Manifests::Elsewhere, ..options };
-                KeepStore::unindexed(Arc::new(blocks.clone()), options)
+                KeepStore::unindexed(blocks.clone(), options)
             }
         };
         Ok(Self { store, api, blocks, collections: std::sync::Mutex::default() })

@@ -37,7 +37,7 @@ impl KeepStore {
         let young = began.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut collected = Collected::default();
         let mut old = Vec::with_capacity(BATCH);
-        let mut listing = inner.blocks.list("").await?;
+        let mut listing = inner.store.blocks.list("").await?;
         loop {
             let listed = listing.try_next().await?;
             let last = listed.is_none();

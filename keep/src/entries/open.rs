@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::remembered::Remembered;
+use super::remembered::remembered;
 use super::remote::RemoteStore;
 use super::{Create, KeepError, KeepStore, Manifests, Options, Sealer};
 use crate::base::disk::{check_secret, fresh_secret, make_secret, read_secret, sync_folder};
@@ -15,7 +15,7 @@ use crate::index::nothing::NoIndex;
 use crate::index::sqlite::{Mode, SqliteIndex};
 use crate::store::dir::{DirOptions, DirStore};
 use crate::store::s3::S3Store;
-use crate::store::{BlockStore, StoreError};
+use crate::store::{Blocks, StoreError};
 
 impl KeepStore {
     /// Opens the store in `dir`; many processes may have it open at once.
@@ -65,7 +65,7 @@ impl KeepStore {
             opened => Arc::new(opened?),
         };
         let options = Options { manifests: Manifests::Elsewhere, ..options };
-        let blocks = Arc::new(Remembered::new(blocks, Arc::clone(&index) as _));
+        let blocks = remembered(blocks, Arc::clone(&index) as _);
         Ok(Self::new(blocks, index, Sealer::new(b""), options))
     }
 
@@ -74,7 +74,7 @@ impl KeepStore {
     pub async fn open_unindexed(blocks: RemoteStore, dir: &Path, options: Options) -> Result<Self, KeepError> {
         let index = Arc::new(open_beside(dir, Mode::Create).await?);
         let options = Options { manifests: Manifests::Elsewhere, ..options };
-        let blocks = Arc::new(Remembered::new(blocks, Arc::clone(&index) as _));
+        let blocks = remembered(blocks, Arc::clone(&index) as _);
         Ok(Self::new(blocks, Arc::new(NoIndex::with_uploads(index)), Sealer::new(b""), options))
     }
 }
@@ -139,7 +139,7 @@ async fn open_s3(
             check_secret(&blocks.own(KEY).await?.ok_or_else(lost)?).map_err(bad_key)?
         }
     };
-    Ok(opened(KeepStore::new(Arc::new(blocks), Arc::new(index), Sealer::new(&key), options)).await)
+    Ok(opened(KeepStore::new(blocks, Arc::new(index), Sealer::new(&key), options)).await)
 }
 
 /// Returns what an index is known by, made if it is missing, durably.
@@ -187,7 +187,7 @@ async fn open(dir: &Path, create: Create, options: Options, rebuild: bool) -> Re
             tokio::task::spawn_blocking(move || make_secret(&path)).await.map_err(|_| lost())?.map_err(bad_key)?
         }
     };
-    Ok(opened(KeepStore::new(Arc::new(blocks), Arc::new(index), Sealer::new(&key), options)).await)
+    Ok(opened(KeepStore::new(blocks, Arc::new(index), Sealer::new(&key), options)).await)
 }
 
 /// Settles what processes that died have left to be done.

@@ -68,7 +68,7 @@ impl KeepStore {
         if self.inner.index.referenced(&[hash]).await?.is_empty() {
             return Ok(false);
         }
-        Ok(self.inner.blocks.untrash(hash).await?)
+        Ok(self.inner.store.blocks.untrash(hash).await?)
     }
 }
 
@@ -107,7 +107,7 @@ impl Inner {
         needed.extend((entry.manifest != Block::EMPTY).then_some(entry.manifest));
         if let Some(block) = self.missing(&needed).await?.first() {
             self.index.remove(&entry.owner, &entry.name, deadline).await?;
-            return Err(StoreError::Gone { store: self.blocks.name(), block: *block }.into());
+            return Err(StoreError::Gone { store: self.store.blocks.name(), block: *block }.into());
         }
         Ok(unreferenced)
     }

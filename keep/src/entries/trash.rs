@@ -41,7 +41,7 @@ impl KeepStore {
                 found |= self.remove(&entry.owner, &entry.name).await?;
             }
         }
-        found |= inner.blocks.trash(hash, deadline, None).await?;
+        found |= inner.store.blocks.trash(hash, deadline, None).await?;
         Ok(if found { Ok(()) } else { Err(Refused::Absent) })
     }
 
@@ -54,12 +54,12 @@ impl KeepStore {
     /// Brings a block back from the trash; false when it is not there. With a manifest of this store its entry is back.
     pub async fn untrash_block(&self, hash: BlockHash) -> Result<bool, KeepError> {
         let inner = &self.inner;
-        if !inner.blocks.untrash(hash).await? {
+        if !inner.store.blocks.untrash(hash).await? {
             return Ok(false);
         }
         if let Some((entry, super::Proof::Sealed)) = inner.entry_of(hash).await? {
             for block in &entry.blocks {
-                inner.blocks.untrash(block.hash).await?;
+                inner.store.blocks.untrash(block.hash).await?;
             }
             let deadline = inner.deadline();
             let unreferenced = inner.index.put(entry, deadline).await?;
@@ -73,7 +73,7 @@ impl KeepStore {
     /// What an entry refers to is brought back instead.
     pub async fn empty_trash(&self, due: SystemTime) -> Result<(u64, u64), KeepError> {
         let (mut count, mut bytes) = (0, 0);
-        let mut listing = self.inner.blocks.list("").await?;
+        let mut listing = self.inner.store.blocks.list("").await?;
         while let Some(listed) = listing.try_next().await? {
             match listed.state {
                 State::Trashed(deadline) if deadline <= due => {
@@ -120,12 +120,12 @@ impl Inner {
         if !self.index.referenced(&[hash]).await?.is_empty() {
             return Ok(Err(Refused::Referenced));
         }
-        if !self.blocks.trash(hash, deadline, unless_since).await? {
+        if !self.store.blocks.trash(hash, deadline, unless_since).await? {
             return Ok(Err(Refused::Absent));
         }
         // As in every removal: whoever came to refer to it meanwhile keeps it.
         if !self.index.referenced(&[hash]).await?.is_empty() {
-            self.blocks.untrash(hash).await?;
+            self.store.blocks.untrash(hash).await?;
             return Ok(Err(Refused::Referenced));
         }
         Ok(Ok(()))
@@ -143,10 +143,10 @@ impl Inner {
         let needed = self.index.referenced(&hashes).await?;
         hashes.retain(|hash| !needed.contains(hash));
         for hash in &hashes {
-            self.blocks.trash(*hash, deadline, None).await?;
+            self.store.blocks.trash(*hash, deadline, None).await?;
         }
         for hash in self.index.referenced(&hashes).await? {
-            self.blocks.untrash(hash).await?;
+            self.store.blocks.untrash(hash).await?;
         }
         if deadline <= SystemTime::now() {
             self.delete(&hashes, deadline).await?;
@@ -162,14 +162,14 @@ impl Inner {
     async fn delete(&self, blocks: &[BlockHash], due: SystemTime) -> Result<u64, KeepError> {
         let mut condemned = Vec::new();
         for hash in blocks {
-            condemned.extend(self.blocks.condemn(*hash, due).await?);
+            condemned.extend(self.store.blocks.condemn(*hash, due).await?);
         }
         for hash in self.index.referenced(blocks).await? {
-            self.blocks.untrash(hash).await?;
+            self.store.blocks.untrash(hash).await?;
         }
         let mut freed = 0;
         for copy in condemned {
-            if self.blocks.delete(copy).await? {
+            if self.store.blocks.delete(copy).await? {
                 freed += copy.size;
             }
         }
@@ -189,7 +189,7 @@ impl Inner {
             if !due.is_empty() {
                 self.index.forget_due(&due, now).await?;
             }
-            let space_runs_out = self.blocks.space().await?.free < self.options.reserve;
+            let space_runs_out = self.store.blocks.space().await?.free < self.options.reserve;
             if due.len() < A_FEW || !space_runs_out {
                 return Ok(());
             }

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::lazy::store_error;
 use super::{Inner, KeepService};
 use crate::entries::Refused;
-use crate::store::{BlockStore, State, StoreError};
+use crate::store::{Inventory, Retention, State, StoreError};
 
 /// What became of a request to put a block in the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

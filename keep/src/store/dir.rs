@@ -19,9 +19,11 @@ use std::time::SystemTime;
 use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
 
-use super::{Block, BlockBytes, BlockStore, BlockWriter, BlocksHere, Condemned, Listed, Space, Stat, StoreError};
+use super::{
+    Block, BlockBytes, BlockListing, BlockWriter, Blocks, BlocksHere, Condemned, Inventory, PlaceUnsynced, Retention,
+    Space, Stat, StoreError, StoreParts,
+};
 use crate::base::task::try_blocking;
 
 mod list;
@@ -92,26 +94,13 @@ impl DirStore {
 }
 
 #[async_trait]
-impl BlockStore for DirStore {
+impl Blocks for DirStore {
     fn name(&self) -> String {
         self.0.name()
     }
 
     async fn writer(&self) -> Result<Box<dyn BlockWriter>, StoreError> {
         Ok(Box::new(write::DirWriter::new(Arc::clone(&self.0))))
-    }
-
-    async fn place(&self, blocks: Vec<(Block, Bytes)>) -> Result<(), StoreError> {
-        self.run(move |volume| {
-            blocks.into_iter().try_for_each(|(block, bytes)| {
-                place::place(volume, temp::Body::of(bytes), block, Durable::Later).map(drop)
-            })
-        })
-        .await
-    }
-
-    async fn sync(&self) -> Result<(), StoreError> {
-        self.run(Volume::sync).await
     }
 
     async fn read(&self, block: Block, from: u32, ahead: usize) -> Result<Option<BlockBytes>, StoreError> {
@@ -126,15 +115,25 @@ impl BlockStore for DirStore {
         let blocks = blocks.to_vec();
         self.run(move |volume| volume.missing(&blocks)).await
     }
+}
 
-    fn here(&self) -> Option<&dyn BlocksHere> {
-        Some(self)
-    }
-
+#[async_trait]
+impl Inventory for DirStore {
     async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
         self.run(move |volume| volume.stat(hash)).await
     }
 
+    async fn list(&self, prefix: &str) -> Result<BlockListing, StoreError> {
+        list::list(Arc::clone(&self.0), prefix.to_owned()).await
+    }
+
+    async fn space(&self) -> Result<Space, StoreError> {
+        self.run(Volume::space).await
+    }
+}
+
+#[async_trait]
+impl Retention for DirStore {
     async fn touch(&self, hash: BlockHash) -> Result<bool, StoreError> {
         self.run(move |volume| trash::touch(volume, hash)).await
     }
@@ -159,13 +158,21 @@ impl BlockStore for DirStore {
     async fn delete(&self, copy: Condemned) -> Result<bool, StoreError> {
         self.run(move |volume| trash::delete(volume, copy)).await
     }
+}
 
-    async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        list::list(Arc::clone(&self.0), prefix.to_owned()).await
+#[async_trait]
+impl PlaceUnsynced for DirStore {
+    async fn place(&self, blocks: Vec<(Block, Bytes)>) -> Result<(), StoreError> {
+        self.run(move |volume| {
+            blocks.into_iter().try_for_each(|(block, bytes)| {
+                place::place(volume, temp::Body::of(bytes), block, Durable::Later).map(drop)
+            })
+        })
+        .await
     }
 
-    async fn space(&self) -> Result<Space, StoreError> {
-        self.run(Volume::space).await
+    async fn sync(&self) -> Result<(), StoreError> {
+        self.run(Volume::sync).await
     }
 }
 
@@ -176,6 +183,14 @@ impl BlocksHere for DirStore {
 
     fn fetch(&self, block: Block) -> Result<Option<Vec<Bytes>>, StoreError> {
         read::fetch(&self.0, block)
+    }
+}
+
+impl From<DirStore> for StoreParts {
+    fn from(store: DirStore) -> Self {
+        let store = Arc::new(store);
+        let (unsynced, here) = (Arc::clone(&store), Arc::clone(&store));
+        Self { blocks: store, unsynced: Some(unsynced), here: Some(here), signed: None }
     }
 }
 

@@ -8,10 +8,11 @@ use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream;
 
 use super::{
-    Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Placed, Space, Stat, State, StoreError, Verifier,
+    Block, BlockBytes, BlockListing, BlockWriter, Blocks, Condemned, Inventory, Listed, Placed, Retention, Space, Stat,
+    State, StoreError, StoreParts, Verifier,
 };
 
 /// Blocks in memory. Cloning shares them.
@@ -74,7 +75,7 @@ impl Held {
 }
 
 #[async_trait]
-impl BlockStore for MemoryStore {
+impl Blocks for MemoryStore {
     fn name(&self) -> String {
         self.0.name.clone()
     }
@@ -105,11 +106,36 @@ impl BlockStore for MemoryStore {
         let is_here = |block: &Block| held.live.get(&block.hash).is_some_and(|(b, _)| b.len() == block.size as usize);
         Ok(blocks.iter().filter(|block| !is_here(block)).copied().collect())
     }
+}
 
+#[async_trait]
+impl Inventory for MemoryStore {
     async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
         Ok(self.held().live.get(&hash).map(|(bytes, time)| Stat { size: bytes.len() as u64, time: *time }))
     }
 
+    async fn list(&self, prefix: &str) -> Result<BlockListing, StoreError> {
+        let held = self.held();
+        let listed =
+            |hash: BlockHash, bytes: &Bytes, time, state| Listed { hash, size: bytes.len() as u64, time, state };
+        let live = held.live.iter().map(|(hash, (bytes, time))| listed(*hash, bytes, *time, State::Live));
+        let trash = held
+            .trash
+            .iter()
+            .map(|trashed| listed(trashed.hash, &trashed.bytes, trashed.deadline, State::Trashed(trashed.deadline)));
+        let damaged = held.damaged.iter().map(|(hash, bytes, time)| listed(*hash, bytes, *time, State::Damaged));
+        let all = live.chain(trash).chain(damaged).filter(|listed| listed.hash.to_string().starts_with(prefix));
+        let all: Vec<_> = all.map(Ok).collect();
+        Ok(stream::iter(all).boxed())
+    }
+
+    async fn space(&self) -> Result<Space, StoreError> {
+        Ok(Space { total: self.0.room, free: self.0.room.saturating_sub(self.held().size()) })
+    }
+}
+
+#[async_trait]
+impl Retention for MemoryStore {
     async fn touch(&self, hash: BlockHash) -> Result<bool, StoreError> {
         let mut held = self.held();
         let Some((_, time)) = held.live.get_mut(&hash) else { return Ok(false) };
@@ -164,24 +190,11 @@ impl BlockStore for MemoryStore {
         held.trash.remove(at);
         Ok(true)
     }
+}
 
-    async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        let held = self.held();
-        let listed =
-            |hash: BlockHash, bytes: &Bytes, time, state| Listed { hash, size: bytes.len() as u64, time, state };
-        let live = held.live.iter().map(|(hash, (bytes, time))| listed(*hash, bytes, *time, State::Live));
-        let trash = held
-            .trash
-            .iter()
-            .map(|trashed| listed(trashed.hash, &trashed.bytes, trashed.deadline, State::Trashed(trashed.deadline)));
-        let damaged = held.damaged.iter().map(|(hash, bytes, time)| listed(*hash, bytes, *time, State::Damaged));
-        let all = live.chain(trash).chain(damaged).filter(|listed| listed.hash.to_string().starts_with(prefix));
-        let all: Vec<_> = all.map(Ok).collect();
-        Ok(stream::iter(all).boxed())
-    }
-
-    async fn space(&self) -> Result<Space, StoreError> {
-        Ok(Space { total: self.0.room, free: self.0.room.saturating_sub(self.held().size()) })
+impl From<MemoryStore> for StoreParts {
+    fn from(store: MemoryStore) -> Self {
+        Self::plain(store)
     }
 }
 
@@ -197,7 +210,7 @@ impl BlockWriter for Writer {
         Ok(())
     }
 
-    async fn finish(self: Box<Self>, block: Block) -> Result<Placed, StoreError> {
+    async fn finish(self: Box<Self>, block: Block, _blake3: Option<[u8; 32]>) -> Result<Placed, StoreError> {
         let Self { store, bytes } = *self;
         let (bytes, name) = (bytes.freeze(), store.name());
         if bytes.len() != block.size as usize {

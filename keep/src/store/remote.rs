@@ -13,11 +13,13 @@ use std::time::{Duration, SystemTime};
 use annex_protocol::keep::{BlockHash, Locator};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
 
-use super::{Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Placed, Space, StoreError};
+use super::{
+    Block, BlockBytes, BlockListing, BlockWriter, Blocks, Condemned, Inventory, Placed, Retention, SignedLocators,
+    Space, Stat, StoreError, StoreParts,
+};
 
 mod api;
 mod cache;
@@ -143,10 +145,14 @@ impl RemoteStore {
     pub async fn replicas(&self) -> Result<u32, StoreError> {
         self.0.replicas().await
     }
+
+    fn not_ours(&self, what: &str) -> StoreError {
+        self.0.failed(format!("its blocks are not ours to {what}"))
+    }
 }
 
 #[async_trait]
-impl BlockStore for RemoteStore {
+impl Blocks for RemoteStore {
     fn name(&self) -> String {
         self.0.services.name()
     }
@@ -184,6 +190,30 @@ impl BlockStore for RemoteStore {
             .buffered(ASKED_TOGETHER);
         asked.try_filter_map(async |(block, present)| Ok((!present).then_some(block))).try_collect().await
     }
+}
+
+#[async_trait]
+impl Inventory for RemoteStore {
+    /// Servers tell the size with the block alone, and no times.
+    async fn stat(&self, _hash: BlockHash) -> Result<Option<Stat>, StoreError> {
+        Err(self.not_ours("list"))
+    }
+
+    async fn list(&self, _prefix: &str) -> Result<BlockListing, StoreError> {
+        Err(self.not_ours("list"))
+    }
+
+    /// Servers do not tell: as much as can be counted.
+    async fn space(&self) -> Result<Space, StoreError> {
+        Ok(Space { total: u64::MAX, free: u64::MAX })
+    }
+}
+
+#[async_trait]
+impl Retention for RemoteStore {
+    async fn touch(&self, _hash: BlockHash) -> Result<bool, StoreError> {
+        Err(self.not_ours("touch"))
+    }
 
     /// Leaves the block: others may refer to it.
     async fn trash(
@@ -206,22 +236,22 @@ impl BlockStore for RemoteStore {
     async fn delete(&self, _copy: Condemned) -> Result<bool, StoreError> {
         Ok(false)
     }
+}
 
-    async fn list(&self, _prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        Err(StoreError::Failed { store: self.name(), reason: "its blocks are not ours to list".into() })
-    }
-
-    /// Servers do not tell: as much as can be counted.
-    async fn space(&self) -> Result<Space, StoreError> {
-        Ok(Space { total: u64::MAX, free: u64::MAX })
-    }
-
+impl SignedLocators for RemoteStore {
     fn locator(&self, block: Block) -> Locator {
         self.0.signed.get(block.hash).unwrap_or_else(|| block.locator())
     }
 
     fn learn(&self, locator: &Locator) {
         self.0.signed.put(locator);
+    }
+}
+
+impl From<RemoteStore> for StoreParts {
+    fn from(store: RemoteStore) -> Self {
+        let signed = Arc::new(store.clone());
+        Self { signed: Some(signed), ..Self::plain(store) }
     }
 }
 
@@ -245,7 +275,7 @@ impl BlockWriter for Writer {
         Ok(())
     }
 
-    async fn finish(mut self: Box<Self>, block: Block) -> Result<Placed, StoreError> {
+    async fn finish(mut self: Box<Self>, block: Block, _blake3: Option<[u8; 32]>) -> Result<Placed, StoreError> {
         if self.size != block.size as usize {
             let (store, reason) = (self.store.services.name(), format!("{} bytes came for block {block}", self.size));
             return Err(StoreError::Failed { store, reason });

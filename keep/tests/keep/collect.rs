@@ -17,7 +17,7 @@ async fn block(store: &KeepStore, content: &[u8]) -> Block {
     let block = Block { hash: BlockHash::of(content), size: content.len() as u32 };
     let mut writer = store.blocks().writer().await.unwrap();
     writer.write(Bytes::copy_from_slice(content)).await.unwrap();
-    writer.finish(block).await.unwrap();
+    writer.finish(block, None).await.unwrap();
     block
 }
 

@@ -3,16 +3,14 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
-use futures_util::stream::BoxStream;
 use keep_store::entries::{KeepStore, Sealer};
 use keep_store::index::sqlite::{Mode, SqliteIndex};
 use keep_store::store::dir::Create;
 use keep_store::store::dir::{DirOptions, DirStore};
-use keep_store::store::{Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Space, StoreError};
+use keep_store::store::{Block, Blocks, PlaceUnsynced, StoreError, StoreParts};
 
 use super::*;
 
@@ -23,63 +21,14 @@ struct Unsynced {
 }
 
 #[async_trait]
-impl BlockStore for Unsynced {
-    fn name(&self) -> String {
-        self.inner.name()
-    }
-
-    async fn writer(&self) -> Result<Box<dyn BlockWriter>, StoreError> {
-        self.inner.writer().await
-    }
-
+impl PlaceUnsynced for Unsynced {
     async fn place(&self, blocks: Vec<(Block, Bytes)>) -> Result<(), StoreError> {
         self.inner.place(blocks).await
     }
 
     async fn sync(&self) -> Result<(), StoreError> {
         self.asked.store(true, Ordering::SeqCst);
-        Err(StoreError::Full { store: self.name() })
-    }
-
-    async fn read(&self, block: Block, from: u32, ahead: usize) -> Result<Option<BlockBytes>, StoreError> {
-        self.inner.read(block, from, ahead).await
-    }
-
-    async fn peek(&self, hash: BlockHash, size: usize) -> Result<Option<Bytes>, StoreError> {
-        self.inner.peek(hash, size).await
-    }
-
-    async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError> {
-        self.inner.missing(blocks).await
-    }
-
-    async fn trash(
-        &self,
-        hash: BlockHash,
-        deadline: SystemTime,
-        since: Option<SystemTime>,
-    ) -> Result<bool, StoreError> {
-        self.inner.trash(hash, deadline, since).await
-    }
-
-    async fn untrash(&self, hash: BlockHash) -> Result<bool, StoreError> {
-        self.inner.untrash(hash).await
-    }
-
-    async fn condemn(&self, hash: BlockHash, due: SystemTime) -> Result<Vec<Condemned>, StoreError> {
-        self.inner.condemn(hash, due).await
-    }
-
-    async fn delete(&self, copy: Condemned) -> Result<bool, StoreError> {
-        self.inner.delete(copy).await
-    }
-
-    async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        self.inner.list(prefix).await
-    }
-
-    async fn space(&self) -> Result<Space, StoreError> {
-        self.inner.space().await
+        Err(StoreError::Full { store: self.inner.name() })
     }
 }
 
@@ -91,8 +40,9 @@ async fn cut_off(entries: &[(&[u8], &[u8])], removed: &[&[u8]]) -> TempDir {
     let inner = DirStore::open(dir.path(), Create::Never, DirOptions::default()).await.unwrap();
     let index = SqliteIndex::open(&dir.path().join(".annex-keep/index.db"), Mode::Use).await.unwrap();
     let asked = Arc::new(AtomicBool::new(false));
-    let blocks = Arc::new(Unsynced { inner, asked: Arc::clone(&asked) });
-    let store = KeepStore::new(blocks, Arc::new(index), Sealer::new(key.trim_ascii()), Options::default());
+    let unsynced = Arc::new(Unsynced { inner: inner.clone(), asked: Arc::clone(&asked) });
+    let parts = StoreParts { unsynced: Some(unsynced), ..StoreParts::plain(inner) };
+    let store = KeepStore::new(parts, Arc::new(index), Sealer::new(key.trim_ascii()), Options::default());
     for (name, content) in entries {
         put(&store, OWNER, name, content).await;
         let read = store.read(OWNER, name, 0).await.unwrap().unwrap();

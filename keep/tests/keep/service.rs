@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use keep_store::service::{KeepService, Mount, OpenStore, Settings, Trashed, UploadError};
 use keep_store::store::volumes::Wanted;
-use keep_store::store::{Block, BlockStore};
+use keep_store::store::{Block, Inventory};
 
 use super::*;
 

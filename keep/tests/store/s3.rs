@@ -7,7 +7,7 @@ use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use keep_store::store::s3::S3Store;
-use keep_store::store::{Block, BlockStore, Placed, State, StoreError};
+use keep_store::store::{Block, BlockStore, Blocks, Inventory, Placed, Retention, State, StoreError};
 use tempfile::TempDir;
 
 use crate::contract;
@@ -24,7 +24,7 @@ async fn store(moto: &Moto, prefix: &str, digits: usize) -> (Arc<S3Store>, TempD
 async fn put(store: &S3Store, content: &[u8]) -> Result<Placed, StoreError> {
     let mut writer = store.writer().await?;
     writer.write(Bytes::copy_from_slice(content)).await?;
-    writer.finish(block(content)).await
+    writer.finish(block(content), None).await
 }
 
 async fn get(store: &S3Store, block: Block) -> Result<Option<Vec<u8>>, StoreError> {

@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 use keep_store::store::dir::{Create, DirOptions, DirStore};
 use keep_store::store::memory::MemoryStore;
 use keep_store::store::volumes::{Copies, Stored, Volume, Volumes, Wanted};
-use keep_store::store::{Block, BlockStore, Placed, StoreError};
+use keep_store::store::{Block, Blocks, Inventory, Placed, StoreError};
 
 fn volume(number: u8, store: &MemoryStore) -> Volume {
     Volume {
@@ -32,7 +32,7 @@ fn wanted(replicas: u32, classes: &[&str]) -> Wanted {
 async fn put(volumes: &Volumes, content: &'static [u8], wanted: Wanted) -> Result<Stored, StoreError> {
     let mut put = volumes.put(Some(block(content).hash), wanted).await;
     put.push(Bytes::from_static(content)).await;
-    put.finish(block(content)).await
+    put.finish(block(content), None).await
 }
 
 async fn read(volumes: &Volumes, content: &'static [u8]) -> Result<Option<Vec<u8>>, StoreError> {

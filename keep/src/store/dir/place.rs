@@ -21,7 +21,7 @@ pub(super) enum Durable {
     Later,
 }
 
-/// Puts `body` in place as `block`; see [`crate::store::BlockWriter::finish`] and [`crate::store::BlockStore::place`].
+/// Puts `body` in place as `block`; see [`crate::store::BlockWriter::finish`] and [`crate::store::PlaceUnsynced::place`].
 pub(super) fn place(volume: &Volume, mut body: Body, block: Block, durable: Durable) -> Result<Placed, StoreError> {
     if body.len() != u64::from(block.size) {
         return Err(StoreError::Size { block, size: body.len() });

@@ -4,6 +4,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 
 use super::*;
+use crate::store::Listed;
 use crate::store::State;
 
 async fn store() -> (tempfile::TempDir, DirStore) {
@@ -16,7 +17,7 @@ async fn put(store: &DirStore, content: &'static [u8]) -> Block {
     let block = Block { hash: BlockHash::of(content), size: content.len() as u32 };
     let mut writer = store.writer().await.unwrap();
     writer.write(Bytes::from_static(content)).await.unwrap();
-    writer.finish(block).await.unwrap();
+    writer.finish(block, None).await.unwrap();
     block
 }
 
@@ -77,8 +78,7 @@ async fn large(store: &DirStore) -> (Block, Vec<u8>, PathBuf) {
     let block = Block { hash: BlockHash::of(&content), size: content.len() as u32 };
     let mut writer = store.writer().await.unwrap();
     writer.write(content.clone().into()).await.unwrap();
-    writer.know(blake3::hash(&content).into());
-    writer.finish(block).await.unwrap();
+    writer.finish(block, Some(blake3::hash(&content).into())).await.unwrap();
     (block, content, store.0.block(block.hash))
 }
 
@@ -153,7 +153,7 @@ async fn errors_tell_full_from_unwritable() {
         let sent = writer.write(Bytes::copy_from_slice(content)).await;
         let block = Block { hash: BlockHash::EMPTY, size: content.len() as u32 + 1 };
         let error = match sent {
-            Ok(()) => writer.finish(block).await.unwrap_err(),
+            Ok(()) => writer.finish(block, None).await.unwrap_err(),
             Err(error) => error,
         };
         assert!(matches!(error, StoreError::Full { .. }), "{error}");

@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::base::stream::MAX_BLOCK;
 use crate::base::task;
-use crate::index::{Index, IndexError};
+use crate::index::{Holding, Index, IndexError, IndexHere, IndexParts};
 use crate::store::{BlockBytes, Space};
 
 mod collect;
@@ -48,7 +48,7 @@ mod upload;
 
 use crate::index::Entry;
 use crate::store::dir::Create;
-use crate::store::{Block, BlockStore, StoreError, StoreParts, remote};
+use crate::store::{Block, BlockStore, BlocksHere, StoreError, StoreParts, remote};
 pub use collect::Collected;
 pub use file::{Extent, extents_of, extents_of_entry};
 pub use manifest::{Manifest, Manifests, Proof, Sealer};
@@ -151,6 +151,9 @@ const LOOK_AGAIN: [Duration; 4] =
 struct Inner {
     store: StoreParts,
     index: Arc<dyn Index>,
+    holding: Option<Arc<dyn Holding>>,
+    /// Index and blocks seen from one thread, if both are on this machine.
+    here: Option<(Arc<dyn IndexHere>, Arc<dyn BlocksHere>)>,
     sealer: Sealer,
     options: Options,
     /// One permit for each block read ahead.
@@ -182,11 +185,13 @@ impl KeepError {
 
 impl KeepStore {
     /// Makes a store of its parts. `sealer` proves which manifests it wrote.
-    pub fn new(store: impl Into<StoreParts>, index: Arc<dyn Index>, sealer: Sealer, options: Options) -> Self {
+    pub fn new(store: impl Into<StoreParts>, index: impl Into<IndexParts>, sealer: Sealer, options: Options) -> Self {
+        let (store, IndexParts { index, holding, here }) = (store.into(), index.into());
+        let here = here.zip(store.here.clone());
         let ahead = options.read_ahead / u64::from(options.block_size.max(1 << 20));
         let ahead = Arc::new(Semaphore::new(usize::try_from(ahead).unwrap_or_default().min(1 << 16)));
         let (tidied, settler) = (Mutex::default(), held::Settler::default());
-        Self { inner: Arc::new(Inner { store: store.into(), index, sealer, options, ahead, tidied, settler }) }
+        Self { inner: Arc::new(Inner { store, index, holding, here, sealer, options, ahead, tidied, settler }) }
     }
 
     /// Returns the name for messages: its path.
@@ -297,7 +302,7 @@ impl Inner {
         &self,
         work: impl Future<Output = Result<T, KeepError>> + Send + 'static,
     ) -> Result<T, KeepError> {
-        if self.index.here().is_none() || self.store.here.is_none() {
+        if self.here.is_none() {
             return work.await;
         }
         task::together(work).await.map_err(|_| StoreError::Lost { store: self.store.blocks.name() })?

@@ -1,6 +1,5 @@
 //! Entries at hand: read, moved, and found by their manifest's locator.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use annex_protocol::keep::Locator;
@@ -16,7 +15,7 @@ impl KeepStore {
     /// Makes a store that records nothing by itself: whoever uses it keeps the locators of the manifests
     /// ([`Manifests::Open`]), or what entries consist of ([`Manifests::Elsewhere`]).
     pub fn unindexed(store: impl Into<StoreParts>, options: super::Options) -> Self {
-        Self::new(store, Arc::new(NoIndex::default()), Sealer::new(b""), options)
+        Self::new(store, NoIndex::default(), Sealer::new(b""), options)
     }
 
     /// Forgets an unfinished upload; what it brought is recorded elsewhere by now, or nobody wants it.

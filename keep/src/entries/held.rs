@@ -17,7 +17,7 @@ use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
 
 use super::{Entry, Inner, KeepError, Manifests};
-use crate::index::{Held, Holding, Index, Number};
+use crate::index::{Held, Holding, Number};
 use crate::store::{Block, StoreError, StoreParts};
 
 /// Blocks up to this size are held: what the index writes twice for them costs less than waiting for the disk.
@@ -52,7 +52,7 @@ struct Thread {
 impl Inner {
     /// Tells whether the manifest `text` goes into the index with the record of its entry.
     pub(super) fn holds(&self, text: &[u8]) -> bool {
-        text.len() <= SMALL && self.options.manifests == Manifests::Sealed && self.index.holding().is_some()
+        text.len() <= SMALL && self.options.manifests == Manifests::Sealed && self.holding.is_some()
     }
 
     /// Records an entry whose blocks are `in_place` but for `small`, as [`Inner::record`] does one with all in place.
@@ -62,7 +62,7 @@ impl Inner {
         small: Vec<(Block, Bytes)>,
         in_place: &[Block],
     ) -> Result<Vec<Block>, KeepError> {
-        let holding = self.index.holding().ok_or(KeepError::Uncut)?;
+        let holding = self.holding.as_ref().ok_or(KeepError::Uncut)?;
         let deadline = self.deadline();
         let unreferenced = self.record_holding(holding, entry, small, deadline).await?;
         // As in `record`; the small ones came to their places after they were recorded.
@@ -77,7 +77,7 @@ impl Inner {
     /// place. Durable when this returns. Returns the blocks that nothing refers to any more.
     async fn record_holding(
         &self,
-        holding: &dyn Holding,
+        holding: &Arc<dyn Holding>,
         entry: &Entry,
         small: Vec<(Block, Bytes)>,
         deadline: SystemTime,
@@ -90,7 +90,7 @@ impl Inner {
             holding.release(numbers).await?;
             return Err(error.into());
         }
-        self.settler.placed(&self.store, &self.index, numbers.into_iter().zip(blocks))?;
+        self.settler.placed(&self.store, holding, numbers.into_iter().zip(blocks))?;
         Ok(unreferenced)
     }
 
@@ -98,7 +98,7 @@ impl Inner {
     ///
     /// What this process itself had put in place is really gone.
     pub(super) async fn place_left(&self, missing: &[Block]) -> Result<bool, KeepError> {
-        let Some(holding) = self.index.holding() else { return Ok(false) };
+        let Some(holding) = &self.holding else { return Ok(false) };
         let mut found = Vec::new();
         for block in missing.iter().filter(|block| !self.settler.has_placed(**block)) {
             found.extend(holding.held_block(*block).await?.map(|bytes| (*block, bytes)));
@@ -110,7 +110,7 @@ impl Inner {
 
     /// Makes durable in the store what processes that died have left in the index.
     pub(super) async fn settle_left(&self) -> Result<(), KeepError> {
-        let Some(holding) = self.index.holding() else { return Ok(()) };
+        let Some(holding) = &self.holding else { return Ok(()) };
         loop {
             let now = SystemTime::now();
             let left = holding.held(now.checked_sub(LEFT).unwrap_or(now), TOGETHER).await?;
@@ -135,14 +135,14 @@ impl Settler {
     fn placed(
         &self,
         store: &StoreParts,
-        index: &Arc<dyn Index>,
+        holding: &Arc<dyn Holding>,
         placed: impl Iterator<Item = (Number, Block)>,
     ) -> Result<(), StoreError> {
         lock(&self.placed).extend(placed);
         let mut thread = lock(&self.thread);
         let thread = match &mut *thread {
             Some(thread) => thread,
-            none => none.insert(Thread::start(store, index, &self.placed).map_err(|source| StoreError::Io {
+            none => none.insert(Thread::start(store, holding, &self.placed).map_err(|source| StoreError::Io {
                 store: store.blocks.name(),
                 operation: "start a thread for",
                 path: store.blocks.name().into(),
@@ -160,18 +160,18 @@ impl Settler {
 impl Thread {
     fn start(
         store: &StoreParts,
-        index: &Arc<dyn Index>,
+        holding: &Arc<dyn Holding>,
         placed: &Arc<Mutex<HashMap<Number, Block>>>,
     ) -> std::io::Result<Self> {
         let (wake, woken) = mpsc::channel();
         let (end, ended) = mpsc::channel();
-        let (store, index, placed) = (store.clone(), Arc::clone(index), Arc::clone(placed));
+        let (store, holding, placed) = (store.clone(), Arc::clone(holding), Arc::clone(placed));
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         std::thread::Builder::new().name("settle".into()).spawn(move || {
             while woken.recv().is_ok() {
                 // Ends early when the store is closed.
                 let closed = gather(&woken);
-                if let Err(error) = runtime.block_on(settle(&store, &*index, &placed)) {
+                if let Err(error) = runtime.block_on(settle(&store, &*holding, &placed)) {
                     // Nothing is lost: the index has the bytes on, and they are looked after when the store is opened.
                     tracing::error!(store = store.blocks.name(), %error, "blocks could not be made durable in their places");
                 }
@@ -199,12 +199,14 @@ fn gather(woken: &mpsc::Receiver<()>) -> bool {
 
 async fn settle(
     store: &StoreParts,
-    index: &dyn Index,
+    holding: &dyn Holding,
     placed: &Mutex<HashMap<Number, Block>>,
 ) -> Result<(), KeepError> {
     // Those that come while the store is being synced are synced next time.
     let numbers: Vec<Number> = lock(placed).keys().copied().collect();
-    let (Some(holding), false) = (index.holding(), numbers.is_empty()) else { return Ok(()) };
+    if numbers.is_empty() {
+        return Ok(());
+    }
     store.sync().await?;
     holding.release(numbers.clone()).await?;
     let mut placed = lock(placed);

@@ -75,7 +75,7 @@ impl KeepStore {
         let index = Arc::new(open_beside(dir, Mode::Create).await?);
         let options = Options { manifests: Manifests::Elsewhere, ..options };
         let blocks = remembered(blocks, Arc::clone(&index) as _);
-        Ok(Self::new(blocks, Arc::new(NoIndex::with_uploads(index)), Sealer::new(b""), options))
+        Ok(Self::new(blocks, NoIndex::with_uploads(index), Sealer::new(b""), options))
     }
 }
 
@@ -139,7 +139,7 @@ async fn open_s3(
             check_secret(&blocks.own(KEY).await?.ok_or_else(lost)?).map_err(bad_key)?
         }
     };
-    Ok(opened(KeepStore::new(blocks, Arc::new(index), Sealer::new(&key), options)).await)
+    Ok(opened(KeepStore::new(blocks, index, Sealer::new(&key), options)).await)
 }
 
 /// Returns what an index is known by, made if it is missing, durably.
@@ -187,7 +187,7 @@ async fn open(dir: &Path, create: Create, options: Options, rebuild: bool) -> Re
             tokio::task::spawn_blocking(move || make_secret(&path)).await.map_err(|_| lost())?.map_err(bad_key)?
         }
     };
-    Ok(opened(KeepStore::new(blocks, Arc::new(index), Sealer::new(&key), options)).await)
+    Ok(opened(KeepStore::new(blocks, index, Sealer::new(&key), options)).await)
 }
 
 /// Settles what processes that died have left to be done.

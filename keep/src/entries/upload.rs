@@ -203,7 +203,7 @@ impl Going {
         }
         self.write_small().await?;
         if matches!(self.present, Present::Nothing) {
-            self.present = match self.inner.index.holding() {
+            self.present = match self.inner.holding {
                 Some(_) => Present::Gathered(Vec::new(), 0),
                 None => Present::Written(self.inner.store.blocks.writer().await?),
             };

@@ -4,13 +4,14 @@
 //! while the one before is being synced, and are committed together. Reads run beside them on connections of their own.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use rusqlite::params;
 
-use super::{Entry, Holding, Index, IndexError, IndexHere, Totals};
+use super::{Deadlines, Entries, Entry, IndexError, IndexHere, IndexParts, Rebuilding, References, Totals, Uploads};
 use crate::store::Block;
 
 mod held;
@@ -53,7 +54,7 @@ impl IndexHere for SqliteIndex {
 }
 
 #[async_trait]
-impl Index for SqliteIndex {
+impl Entries for SqliteIndex {
     async fn entry(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, IndexError> {
         let (owner, name) = (owner.to_vec(), name.to_vec());
         self.readers.read(move |db| rows::entry(db, &owner, &name)).await
@@ -61,14 +62,6 @@ impl Index for SqliteIndex {
 
     async fn put(&self, entry: Entry, deadline: SystemTime) -> Result<Vec<Block>, IndexError> {
         self.writer.write(move |db| rows::put(db, &entry, deadline)).await
-    }
-
-    fn holding(&self) -> Option<&dyn Holding> {
-        Some(self)
-    }
-
-    fn here(&self) -> Option<&dyn IndexHere> {
-        Some(self)
     }
 
     async fn remove(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Option<Vec<Block>>, IndexError> {
@@ -81,6 +74,36 @@ impl Index for SqliteIndex {
             .await
     }
 
+    async fn entries_with(&self, block: BlockHash) -> Result<Vec<Entry>, IndexError> {
+        self.readers.read(move |db| rows::entries_with(db, block)).await
+    }
+
+    async fn list(
+        &self,
+        owner: Option<&[u8]>,
+        after: Option<(&[u8], &[u8])>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, IndexError> {
+        let owner = owner.map(<[u8]>::to_vec);
+        let after = after.map(|(owner, name)| (owner.to_vec(), name.to_vec()));
+        self.readers.read(move |db| rows::list(db, owner.as_deref(), after, limit)).await
+    }
+
+    async fn totals(&self) -> Result<Totals, IndexError> {
+        self.readers
+            .read(|db| {
+                let mut sum = db.prepare_cached("SELECT value FROM state WHERE key = ?")?;
+                let mut sum = |name| sum.query_row([name], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()));
+                let (entries, bytes) = (sum("entries")?, sum("bytes")?);
+                let uploads: i64 = db.query_row("SELECT count(*) FROM uploads", [], |row| row.get(0))?;
+                Ok(Totals { entries, bytes, uploads: uploads.cast_unsigned() })
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl References for SqliteIndex {
     async fn referenced(&self, blocks: &[BlockHash]) -> Result<Vec<BlockHash>, IndexError> {
         let blocks = blocks.to_vec();
         self.readers
@@ -106,26 +129,10 @@ impl Index for SqliteIndex {
             .write(move |db| db.execute("DELETE FROM leases WHERE until <= ?", [rows::nanos(now)]).map(drop))
             .await
     }
+}
 
-    async fn entries_with(&self, block: BlockHash) -> Result<Vec<Entry>, IndexError> {
-        self.readers.read(move |db| rows::entries_with(db, block)).await
-    }
-
-    async fn list(
-        &self,
-        owner: Option<&[u8]>,
-        after: Option<(&[u8], &[u8])>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, IndexError> {
-        let owner = owner.map(<[u8]>::to_vec);
-        let after = after.map(|(owner, name)| (owner.to_vec(), name.to_vec()));
-        self.readers.read(move |db| rows::list(db, owner.as_deref(), after, limit)).await
-    }
-
-    async fn retain(&self, keep: Box<dyn Fn(BlockHash) -> bool + Send>, before: SystemTime) -> Result<u64, IndexError> {
-        self.writer.write(move |db| rows::retain(db, &*keep, before)).await
-    }
-
+#[async_trait]
+impl Uploads for SqliteIndex {
     async fn upload(&self, owner: &[u8], name: &[u8]) -> Result<Vec<Block>, IndexError> {
         let (owner, name) = (owner.to_vec(), name.to_vec());
         self.readers.read(move |db| rows::upload(db, &owner, &name)).await
@@ -156,7 +163,10 @@ impl Index for SqliteIndex {
             })
             .await
     }
+}
 
+#[async_trait]
+impl Deadlines for SqliteIndex {
     async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<BlockHash>, IndexError> {
         self.readers
             .read(move |db| {
@@ -180,21 +190,29 @@ impl Index for SqliteIndex {
             })
             .await
     }
+}
 
-    async fn totals(&self) -> Result<Totals, IndexError> {
-        self.readers
-            .read(|db| {
-                let mut sum = db.prepare_cached("SELECT value FROM state WHERE key = ?")?;
-                let mut sum = |name| sum.query_row([name], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()));
-                let (entries, bytes) = (sum("entries")?, sum("bytes")?);
-                let uploads: i64 = db.query_row("SELECT count(*) FROM uploads", [], |row| row.get(0))?;
-                Ok(Totals { entries, bytes, uploads: uploads.cast_unsigned() })
-            })
-            .await
-    }
-
+#[async_trait]
+impl Rebuilding for SqliteIndex {
     async fn set_complete(&self, complete: bool) -> Result<(), IndexError> {
         self.writer.write(move |db| open::set_complete(db, complete)).await
+    }
+
+    async fn retain(&self, keep: Box<dyn Fn(BlockHash) -> bool + Send>, before: SystemTime) -> Result<u64, IndexError> {
+        self.writer.write(move |db| rows::retain(db, &*keep, before)).await
+    }
+}
+
+impl From<Arc<SqliteIndex>> for IndexParts {
+    fn from(index: Arc<SqliteIndex>) -> Self {
+        let (holding, here) = (Arc::clone(&index), Arc::clone(&index));
+        Self { index, holding: Some(holding), here: Some(here) }
+    }
+}
+
+impl From<SqliteIndex> for IndexParts {
+    fn from(index: SqliteIndex) -> Self {
+        Arc::new(index).into()
     }
 }
 

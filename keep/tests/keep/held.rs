@@ -42,7 +42,7 @@ async fn cut_off(entries: &[(&[u8], &[u8])], removed: &[&[u8]]) -> TempDir {
     let asked = Arc::new(AtomicBool::new(false));
     let unsynced = Arc::new(Unsynced { inner: inner.clone(), asked: Arc::clone(&asked) });
     let parts = StoreParts { unsynced: Some(unsynced), ..StoreParts::plain(inner) };
-    let store = KeepStore::new(parts, Arc::new(index), Sealer::new(key.trim_ascii()), Options::default());
+    let store = KeepStore::new(parts, index, Sealer::new(key.trim_ascii()), Options::default());
     for (name, content) in entries {
         put(&store, OWNER, name, content).await;
         let read = store.read(OWNER, name, 0).await.unwrap().unwrap();

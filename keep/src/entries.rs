@@ -18,13 +18,14 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
+use crate::base::clock::{SharedClock, SystemClock};
 use crate::base::stream::MAX_BLOCK;
 use crate::base::task;
 use crate::index::{Holding, Index, IndexError, IndexHere, IndexParts};
@@ -66,7 +67,7 @@ pub struct KeepStore {
 }
 
 /// How a [`KeepStore`] works.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Bytes at which new content is cut into blocks: 1 byte to 64 MiB (the default).
     pub block_size: u32,
@@ -80,6 +81,8 @@ pub struct Options {
     pub resume_within: Duration,
     /// What is written of entries beside the index. Default: sealed manifests.
     pub manifests: Manifests,
+    /// Tells the time: what is due in the trash, which leases and unfinished uploads are over. Default: this machine's clock.
+    pub clock: SharedClock,
 }
 
 /// A content being read.
@@ -159,7 +162,7 @@ struct Inner {
     /// One permit for each block read ahead.
     ahead: Arc<Semaphore>,
     /// When space and trash were last looked at.
-    tidied: Mutex<Option<Instant>>,
+    tidied: Mutex<Option<SystemTime>>,
     settler: held::Settler,
 }
 
@@ -172,6 +175,7 @@ impl Default for Options {
             read_ahead: 256 << 20,
             resume_within: Duration::from_secs(7 * 24 * 3600),
             manifests: Manifests::default(),
+            clock: SystemClock::shared(),
         }
     }
 }
@@ -353,9 +357,13 @@ impl Inner {
         Ok(None)
     }
 
+    fn now(&self) -> SystemTime {
+        self.options.clock.wall()
+    }
+
     /// When what is removed now is to be deleted for good.
     fn deadline(&self) -> SystemTime {
-        let now = SystemTime::now();
+        let now = self.now();
         now.checked_add(self.options.trash_lifetime).unwrap_or(now)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use annex_protocol::keep::{BlockHash, ClusterId, Locator, SignatureError, Signer};
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use self::queue::Queue;
+use crate::base::clock::SharedClock;
 use crate::base::stream::MAX_BLOCK;
 use crate::entries::{KeepError, KeepStore};
 use crate::store::volumes::{Volume, Volumes};
@@ -72,6 +73,8 @@ pub struct Settings {
     pub lifetime: Duration,
     /// Bytes of blocks on their way in that may be in memory.
     pub memory: u64,
+    /// Tells until when signatures are good.
+    pub clock: SharedClock,
 }
 
 /// Whose entries in the stores are references of collections; an entry's name is a collection's UUID.
@@ -83,6 +86,7 @@ struct Inner {
     cluster: ClusterId,
     signer: Signer,
     lifetime: Duration,
+    clock: SharedClock,
     /// One permit for each KiB.
     memory: Arc<Semaphore>,
     trashing: Queue<TrashItem>,
@@ -106,7 +110,8 @@ impl KeepService {
         let memory = (settings.memory.max(u64::from(MAX_BLOCK)) >> 10).min(Semaphore::MAX_PERMITS as u64);
         let memory = Arc::new(Semaphore::new(usize::try_from(memory).unwrap_or(Semaphore::MAX_PERMITS)));
         let (trashing, pulling) = (Queue::default(), Queue::default());
-        Self(Arc::new(Inner { mounts, volumes, cluster, signer, lifetime, memory, trashing, pulling }))
+        let clock = Arc::clone(&settings.clock);
+        Self(Arc::new(Inner { mounts, volumes, cluster, signer, lifetime, clock, memory, trashing, pulling }))
     }
 
     /// Returns the cluster that the service belongs to.
@@ -132,7 +137,7 @@ impl KeepService {
     /// Signs a locator for the holder of `token`, as it presents itself, for the whole lifetime of a signature, or until
     /// `before` (Unix seconds) if that is earlier.
     pub fn sign(&self, locator: &Locator, token: &[u8], before: Option<u64>) -> Locator {
-        let expiry = (unix_seconds() + self.0.lifetime.as_secs()).min(u64::from(u32::MAX));
+        let expiry = (self.0.clock.unix_seconds() + self.0.lifetime.as_secs()).min(u64::from(u32::MAX));
         self.0.signer.sign(locator, token, before.map_or(expiry, |before| before.min(expiry)))
     }
 
@@ -142,7 +147,7 @@ impl KeepService {
         if locator.strip_prefix(empty.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+")) {
             return Ok(());
         }
-        self.0.signer.verify(locator, token, unix_seconds())
+        self.0.signer.verify(locator, token, self.0.clock.unix_seconds())
     }
 
     /// Returns the size of a block without reading it; `None` when no store has it.
@@ -225,10 +230,6 @@ impl KeepService {
         }
         Ok(false)
     }
-}
-
-fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl std::fmt::Debug for KeepService {

@@ -11,6 +11,7 @@ use annex_gateway::site::config::{ArvadosSpec, KeepHttpSpec, KeepServersSpec, Se
 use annex_protocol::keep::BlockHash;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
+use keep_store::base::clock::SystemClock;
 use keep_store::base::task::blocking;
 use keep_store::entries::collections::{Collections, CollectionsOptions, Layout};
 use keep_store::entries::{KeepError, KeepStore, Manifests, Options};
@@ -166,5 +167,6 @@ fn remote_options(spec: &KeepServersSpec, patience: Patience) -> RemoteOptions {
         trusted: Duration::ZERO,
         // And what it reads is what they have: a scrub looks at them, not at our memory.
         cache: 0,
+        clock: SystemClock::shared(),
     }
 }

@@ -1,7 +1,5 @@
 //! Entries at hand: read, moved, and found by their manifest's locator.
 
-use std::time::SystemTime;
-
 use annex_protocol::keep::Locator;
 use annex_protocol::manifest::Manifest;
 use bytes::Bytes;
@@ -48,7 +46,7 @@ impl KeepStore {
         }
         let size = found.blocks.iter().map(|block| u64::from(block.size)).sum();
         let manifest::Manifest { owner, name, blocks, .. } = found;
-        Ok(Some(Entry { owner, name, size, manifest: block, blocks, stored: SystemTime::now() }))
+        Ok(Some(Entry { owner, name, size, manifest: block, blocks, stored: inner.now() }))
     }
 
     /// Gives the content of an entry another name, in place of what had it; false when there is no such entry.

@@ -112,7 +112,7 @@ impl Inner {
     pub(super) async fn settle_left(&self) -> Result<(), KeepError> {
         let Some(holding) = &self.holding else { return Ok(()) };
         loop {
-            let now = SystemTime::now();
+            let now = self.now();
             let left = holding.held(now.checked_sub(LEFT).unwrap_or(now), TOGETHER).await?;
             if left.is_empty() {
                 return Ok(());

@@ -82,7 +82,7 @@ impl Inner {
     ) -> Result<Vec<Block>, KeepError> {
         let size = blocks.iter().map(|block| u64::from(block.size)).sum();
         let text = self.manifest(owner, name, &blocks)?;
-        let (owner, name, stored) = (owner.to_vec(), name.to_vec(), SystemTime::now());
+        let (owner, name, stored) = (owner.to_vec(), name.to_vec(), self.now());
         // A manifest that is in place before its entry is recorded may be taken for garbage in between.
         if let Some(text) = text.as_ref().filter(|text| self.holds(text)) {
             let manifest = Block { hash: BlockHash::of(text), size: text.len() as u32 };

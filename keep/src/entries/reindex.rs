@@ -1,7 +1,6 @@
 //! Rebuilds the index from the blocks alone.
 
 use std::collections::HashSet;
-use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
 use futures_util::{StreamExt, TryStreamExt};
@@ -38,7 +37,7 @@ impl KeepStore {
     /// come back. Unfinished uploads are not in the blocks: those of a lost index start again.
     pub async fn reindex(&self, accept_unsealed: bool) -> Result<Reindexed, KeepError> {
         let inner = &self.inner;
-        let started = SystemTime::now();
+        let started = inner.now();
         inner.index.set_complete(false).await?;
         let listing = inner.store.blocks.list("").await?.map_err(KeepError::from);
         let candidates = listing.try_filter_map(async |listed| Ok(candidate(&listed)));

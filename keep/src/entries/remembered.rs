@@ -55,7 +55,7 @@ impl Inner {
         if has_hints(&locator) {
             self.signatures.note(vec![locator]).await.map_err(|error| self.failed(error))?;
         }
-        if let Some(before) = self.tidying(SystemTime::now())
+        if let Some(before) = self.tidying(self.blocks.clock().wall())
             && let Err(error) = self.signatures.forget_unneeded(before).await
         {
             tracing::warn!(store = self.blocks.name(), %error, "old signatures could not be forgotten");

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
@@ -344,7 +343,7 @@ impl Going {
             self.new.push(manifest);
         }
         let (owner, name) = (self.owner.clone(), self.name.clone());
-        let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
+        let entry = Entry { owner, name, size, manifest, blocks, stored: self.inner.now() };
         let unreferenced = self.inner.record(&entry).await?;
         self.inner.discard(unreferenced, self.inner.deadline()).await?;
         Ok(entry)
@@ -363,7 +362,7 @@ impl Going {
         let mut small: Vec<_> = blocks.iter().skip(before).copied().zip(self.small.take().map(|(_, b)| b)).collect();
         small.push((manifest, text));
         let (owner, name) = (self.owner.clone(), self.name.clone());
-        let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
+        let entry = Entry { owner, name, size, manifest, blocks, stored: self.inner.now() };
         let inner = Arc::clone(&self.inner);
         let record = async move {
             let earlier = entry.blocks.get(..before).unwrap_or_default();
@@ -412,7 +411,7 @@ impl Going {
         let hashes: Vec<_> = new.iter().map(|block| block.hash).collect();
         let referenced = self.inner.index.referenced(&hashes).await?;
         let unreferenced = new.into_iter().filter(|block| !referenced.contains(&block.hash)).collect();
-        self.inner.discard(unreferenced, SystemTime::now()).await
+        self.inner.discard(unreferenced, self.inner.now()).await
     }
 }
 

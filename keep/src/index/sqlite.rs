@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use rusqlite::params;
 
 use super::{Deadlines, Entries, Entry, IndexError, IndexHere, IndexParts, Rebuilding, References, Totals, Uploads};
+use crate::base::clock::SharedClock;
 use crate::store::Block;
 
 mod held;
@@ -32,16 +33,18 @@ pub struct SqliteIndex {
     // Before the writer: whose connection closes last clears the log away, and two at once leave it to each other.
     readers: Readers,
     writer: Writer,
+    clock: SharedClock,
 }
 
 impl SqliteIndex {
-    /// Opens the database at `path`; `mode` tells what a missing or incomplete one means.
-    pub async fn open(path: &Path, mode: Mode) -> Result<Self, IndexError> {
+    /// Opens the database at `path`; `mode` tells what a missing or incomplete one means, `clock` which leases have ended and
+    /// when something is recorded.
+    pub async fn open(path: &Path, mode: Mode, clock: SharedClock) -> Result<Self, IndexError> {
         let opened = path.to_path_buf();
         let lost = || IndexError::Failed { path: path.to_path_buf(), reason: "the work was lost".into() };
         let work = move || {
             let connection = open::open(&opened, mode)?;
-            Ok(Self { readers: Readers::new(&opened), writer: Writer::start(connection, &opened)? })
+            Ok(Self { readers: Readers::new(&opened), writer: Writer::start(connection, &opened)?, clock })
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| lost())?
     }
@@ -61,15 +64,16 @@ impl Entries for SqliteIndex {
     }
 
     async fn put(&self, entry: Entry, deadline: SystemTime) -> Result<Vec<Block>, IndexError> {
-        self.writer.write(move |db| rows::put(db, &entry, deadline)).await
+        let clock = Arc::clone(&self.clock);
+        self.writer.write(move |db| rows::put(db, &entry, deadline, clock.wall())).await
     }
 
     async fn remove(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Option<Vec<Block>>, IndexError> {
-        let (owner, name) = (owner.to_vec(), name.to_vec());
+        let (owner, name, clock) = (owner.to_vec(), name.to_vec(), Arc::clone(&self.clock));
         self.writer
             .write_soon(move |db| {
                 let Some(lost) = rows::take_entry(db, &owner, &name)? else { return Ok(None) };
-                rows::note_unreferenced(db, lost, deadline).map(Some)
+                rows::note_unreferenced(db, lost, deadline, clock.wall()).map(Some)
             })
             .await
     }
@@ -105,12 +109,13 @@ impl Entries for SqliteIndex {
 #[async_trait]
 impl References for SqliteIndex {
     async fn referenced(&self, blocks: &[BlockHash]) -> Result<Vec<BlockHash>, IndexError> {
-        let blocks = blocks.to_vec();
+        let (blocks, clock) = (blocks.to_vec(), Arc::clone(&self.clock));
         self.readers
             .read(move |db| {
+                let now = clock.wall();
                 let mut referenced = Vec::new();
                 for block in blocks {
-                    if rows::is_referenced(db, block)? {
+                    if rows::is_referenced(db, block, now)? {
                         referenced.push(block);
                     }
                 }
@@ -140,15 +145,16 @@ impl Uploads for SqliteIndex {
 
     async fn record_upload(&self, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<(), IndexError> {
         let (owner, name, blocks) = (owner.to_vec(), name.to_vec(), blocks.to_vec());
-        self.writer.write(move |db| rows::record_upload(db, &owner, &name, &blocks)).await
+        let clock = Arc::clone(&self.clock);
+        self.writer.write(move |db| rows::record_upload(db, &owner, &name, &blocks, clock.wall())).await
     }
 
     async fn forget_upload(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Vec<Block>, IndexError> {
-        let (owner, name) = (owner.to_vec(), name.to_vec());
+        let (owner, name, clock) = (owner.to_vec(), name.to_vec(), Arc::clone(&self.clock));
         self.writer
             .write(move |db| {
                 let lost = rows::take_upload(db, &owner, &name)?;
-                rows::note_unreferenced(db, lost, deadline)
+                rows::note_unreferenced(db, lost, deadline, clock.wall())
             })
             .await
     }

@@ -101,7 +101,8 @@ impl BlockUpload {
             return Err(UploadError::Mismatch { named, found: block.hash });
         }
         let mut stored = self.put.finish(block, blake3).await?;
-        let until = SystemTime::now().checked_add(self.service.0.lifetime).unwrap_or_else(SystemTime::now);
+        let now = self.service.0.clock.wall();
+        let until = now.checked_add(self.service.0.lifetime).unwrap_or(now);
         let mut kept = Vec::with_capacity(stored.on.len());
         for (at, _) in stored.on {
             match self.service.lease(at, block, until).await {

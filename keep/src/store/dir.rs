@@ -24,6 +24,7 @@ use super::{
     Block, BlockBytes, BlockListing, BlockWriter, Blocks, BlocksHere, Condemned, Inventory, PlaceUnsynced, Retention,
     Space, Stat, StoreError, StoreParts,
 };
+use crate::base::clock::{SharedClock, SystemClock};
 use crate::base::task::try_blocking;
 
 mod list;
@@ -43,10 +44,14 @@ use volume::Volume;
 pub struct DirStore(Arc<Volume>);
 
 /// What a new [`DirStore`] may differ in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct DirOptions {
     /// Free bytes below which the volume counts as full. Default: 64 MiB, as keepstore has it.
     pub reserve: u64,
+    /// Tells the time of what is touched or set aside. Default: this machine's clock.
+    ///
+    /// The time of a block that was only written comes from the file system.
+    pub clock: SharedClock,
 }
 
 /// Whether opening may make a store.
@@ -63,7 +68,7 @@ pub const OWN: &str = ".annex-keep";
 
 impl Default for DirOptions {
     fn default() -> Self {
-        Self { reserve: 64 << 20 }
+        Self { reserve: 64 << 20, clock: SystemClock::shared() }
     }
 }
 
@@ -75,7 +80,7 @@ impl DirStore {
     pub async fn open(root: &Path, create: Create, options: DirOptions) -> Result<Self, StoreError> {
         let root = root.to_path_buf();
         let name = root.display().to_string();
-        let opened = tokio::task::spawn_blocking(move || Volume::open(root, create, options.reserve)).await;
+        let opened = tokio::task::spawn_blocking(move || Volume::open(root, create, options)).await;
         opened.map_err(|_| StoreError::Lost { store: name })?.map(|volume| Self(Arc::new(volume)))
     }
 

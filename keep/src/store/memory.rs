@@ -14,6 +14,7 @@ use super::{
     Block, BlockBytes, BlockListing, BlockWriter, Blocks, Condemned, Inventory, Listed, Placed, Retention, Space, Stat,
     State, StoreError, StoreParts, Verifier,
 };
+use crate::base::clock::SharedClock;
 
 /// Blocks in memory. Cloning shares them.
 #[derive(Clone)]
@@ -23,6 +24,7 @@ struct Inner {
     name: String,
     room: u64,
     held: Mutex<Held>,
+    clock: SharedClock,
 }
 
 #[derive(Default)]
@@ -41,9 +43,9 @@ struct Trashed {
 }
 
 impl MemoryStore {
-    /// Makes a store without blocks that takes `room` bytes.
-    pub fn new(name: impl Into<String>, room: u64) -> Self {
-        Self(Arc::new(Inner { name: name.into(), room, held: Mutex::default() }))
+    /// Makes a store without blocks that takes `room` bytes; `clock` tells when they are written.
+    pub fn new(name: impl Into<String>, room: u64, clock: SharedClock) -> Self {
+        Self(Arc::new(Inner { name: name.into(), room, held: Mutex::default(), clock }))
     }
 
     /// Replaces the bytes of a block that is in place, so that they are wrong; for tests.
@@ -60,7 +62,7 @@ impl MemoryStore {
     fn damaged(&self, block: Block, reason: String) -> StoreError {
         let mut held = self.held();
         if let Some((bytes, _)) = held.live.remove(&block.hash) {
-            held.damaged.push((block.hash, bytes, SystemTime::now()));
+            held.damaged.push((block.hash, bytes, self.0.clock.wall()));
         }
         StoreError::Damaged { store: self.0.name.clone(), block, reason }
     }
@@ -139,7 +141,7 @@ impl Retention for MemoryStore {
     async fn touch(&self, hash: BlockHash) -> Result<bool, StoreError> {
         let mut held = self.held();
         let Some((_, time)) = held.live.get_mut(&hash) else { return Ok(false) };
-        *time = SystemTime::now();
+        *time = self.0.clock.wall();
         Ok(true)
     }
 
@@ -167,7 +169,7 @@ impl Retention for MemoryStore {
         }
         let Some(at) = held.trash.iter().rposition(|trashed| trashed.hash == hash) else { return Ok(false) };
         let bytes = held.trash.remove(at).bytes;
-        held.live.insert(hash, (bytes, SystemTime::now()));
+        held.live.insert(hash, (bytes, self.0.clock.wall()));
         Ok(true)
     }
 
@@ -224,7 +226,7 @@ impl BlockWriter for Writer {
                 return Err(StoreError::Collision { store: name, block });
             }
             Some(wrong) => {
-                held.damaged.push((block.hash, wrong, SystemTime::now()));
+                held.damaged.push((block.hash, wrong, store.0.clock.wall()));
                 Placed::Repaired
             }
             None => Placed::New,
@@ -232,7 +234,7 @@ impl BlockWriter for Writer {
         if placed != Placed::Existing && held.size() + bytes.len() as u64 > store.0.room {
             return Err(StoreError::Full { store: name });
         }
-        held.live.insert(block.hash, (bytes, SystemTime::now()));
+        held.live.insert(block.hash, (bytes, store.0.clock.wall()));
         Ok(placed)
     }
 }

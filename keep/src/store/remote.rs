@@ -20,6 +20,7 @@ use super::{
     Block, BlockBytes, BlockListing, BlockWriter, Blocks, Condemned, Inventory, Placed, Retention, SignedLocators,
     Space, Stat, StoreError, StoreParts,
 };
+use crate::base::clock::{SharedClock, SystemClock};
 
 mod api;
 mod cache;
@@ -39,7 +40,7 @@ use retry::Failures;
 use signed::Signed;
 
 /// How blocks are read from and written to servers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RemoteOptions {
     /// Copies that a block must have before it counts as stored; `None`: what the cluster says, or 2, and never more than
     /// there are given services.
@@ -59,6 +60,8 @@ pub struct RemoteOptions {
     pub writing: usize,
     /// Bytes of blocks that are kept since they were read. Default: 128 MiB.
     pub cache: usize,
+    /// Tells which signatures have expired. Default: this machine's clock.
+    pub clock: SharedClock,
 }
 
 /// How long servers are waited for.
@@ -109,6 +112,7 @@ impl Default for RemoteOptions {
             trusted: Duration::from_secs(600),
             writing: 8,
             cache: 128 << 20,
+            clock: SystemClock::shared(),
         }
     }
 }
@@ -125,7 +129,7 @@ impl RemoteStore {
     pub fn new(http: Http, services: Services, options: RemoteOptions) -> Self {
         let (cache, writing) =
             (Mutex::new(Cache::new(options.cache)), Arc::new(Semaphore::new(options.writing.max(1))));
-        let (signed, renew) = (Signed::default(), Mutex::default());
+        let (signed, renew) = (Signed::new(Arc::clone(&options.clock)), Mutex::default());
         Self(Arc::new(Inner { http, services, options, signed, renew, cache, writing }))
     }
 
@@ -144,6 +148,11 @@ impl RemoteStore {
     /// Returns the copies that a block must have to count as stored.
     pub async fn replicas(&self) -> Result<u32, StoreError> {
         self.0.replicas().await
+    }
+
+    /// Returns the clock by which signatures expire.
+    pub(crate) fn clock(&self) -> &SharedClock {
+        &self.0.options.clock
     }
 
     fn not_ours(&self, what: &str) -> StoreError {

@@ -26,6 +26,7 @@ use super::{
     Block, BlockBytes, BlockListing, BlockWriter, Blocks, Condemned, Inventory, Retention, Space, Stat, StoreError,
     StoreParts,
 };
+use crate::base::clock::SharedClock;
 use crate::s3::{Bucket, Object};
 
 mod list;
@@ -47,6 +48,7 @@ struct Volume {
     locks: Locks,
     /// Room for blocks that are gathered in memory.
     room: Arc<tokio::sync::Semaphore>,
+    clock: SharedClock,
 }
 
 /// Objects of the store as a whole.
@@ -63,9 +65,11 @@ const AT_ONCE: usize = 16;
 
 impl S3Store {
     /// Makes the store in a bucket; nothing is asked yet. Lock files are made in the directory `locks`, which must be there.
-    pub fn new(bucket: Bucket, digits: usize, locks: &Path) -> Self {
+    ///
+    /// `clock` tells when a block is set aside; the server tells when others were written or touched.
+    pub fn new(bucket: Bucket, digits: usize, locks: &Path, clock: SharedClock) -> Self {
         let room = Arc::new(tokio::sync::Semaphore::new(GATHERED));
-        Self(Arc::new(Volume { bucket, digits, locks: Locks::new(locks), room }))
+        Self(Arc::new(Volume { bucket, digits, locks: Locks::new(locks), room, clock }))
     }
 
     /// Returns an object of the store as a whole.
@@ -142,7 +146,7 @@ impl Volume {
 
     /// Sets a block aside. Its lock is held.
     async fn set_aside(&self, hash: BlockHash, reason: &str) -> Result<(), StoreError> {
-        let (from, to) = (self.block(hash), format!("{OWN}damaged/{hash}.{}", trash::seconds(SystemTime::now())));
+        let (from, to) = (self.block(hash), format!("{OWN}damaged/{hash}.{}", trash::seconds(self.clock.wall())));
         tracing::error!(store = self.name(), block = %hash, reason, to, "damaged block set aside");
         if self.bucket.copy(&from, &to).await? {
             self.bucket.delete(&from).await?;

@@ -2,7 +2,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek};
-use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
 use md5::{Digest, Md5};
@@ -87,7 +86,7 @@ fn standing(volume: &Volume, body: &mut Body, block: Block, durable: Durable) ->
         }
         let size = file.metadata().map_err(fail("look at"))?.len();
         if size == u64::from(block.size) && body.equals(&mut file).map_err(fail("compare with"))? {
-            file.set_modified(SystemTime::now()).map_err(fail("touch"))?;
+            file.set_modified(volume.now()).map_err(fail("touch"))?;
             // It may stem from somebody who did not sync, or has not yet.
             if durable == Durable::Now {
                 file.sync_data().map_err(fail("sync"))?;

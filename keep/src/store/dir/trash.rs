@@ -36,7 +36,7 @@ pub(super) fn trash(
 /// Renews a block's time; see [`crate::store::Retention::touch`].
 pub(super) fn touch(volume: &Volume, hash: BlockHash) -> Result<bool, StoreError> {
     let Some(file) = locked(volume, hash, File::options().write(true))? else { return Ok(false) };
-    file.set_modified(SystemTime::now()).map_err(|e| volume.fail("touch", &volume.block(hash), e))?;
+    file.set_modified(volume.now()).map_err(|e| volume.fail("touch", &volume.block(hash), e))?;
     Ok(true)
 }
 
@@ -65,8 +65,7 @@ pub(super) fn untrash(volume: &Volume, hash: BlockHash) -> Result<bool, StoreErr
     for (_, trashed) in found {
         match rename_new(&trashed, &path) {
             Ok(()) => {
-                let touched =
-                    OpenOptions::new().write(true).open(&path).and_then(|f| f.set_modified(SystemTime::now()));
+                let touched = OpenOptions::new().write(true).open(&path).and_then(|f| f.set_modified(volume.now()));
                 touched.map_err(|e| volume.fail("touch", &path, e))?;
                 volume.sync_folder(&volume.folder(hash))?;
                 return Ok(true);

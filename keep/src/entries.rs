@@ -18,16 +18,17 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
+use crate::base::clock::{SharedClock, SystemClock};
 use crate::base::stream::MAX_BLOCK;
 use crate::base::task;
-use crate::index::{Index, IndexError};
+use crate::index::{Holding, Index, IndexError, IndexHere, IndexParts};
 use crate::store::{BlockBytes, Space};
 
 mod collect;
@@ -48,7 +49,7 @@ mod upload;
 
 use crate::index::Entry;
 use crate::store::dir::Create;
-use crate::store::{Block, BlockStore, StoreError, remote};
+use crate::store::{Block, BlockStore, BlocksHere, StoreError, StoreParts, remote};
 pub use collect::Collected;
 pub use file::{Extent, extents_of, extents_of_entry};
 pub use manifest::{Manifest, Manifests, Proof, Sealer};
@@ -66,7 +67,7 @@ pub struct KeepStore {
 }
 
 /// How a [`KeepStore`] works.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Bytes at which new content is cut into blocks: 1 byte to 64 MiB (the default).
     pub block_size: u32,
@@ -80,6 +81,8 @@ pub struct Options {
     pub resume_within: Duration,
     /// What is written of entries beside the index. Default: sealed manifests.
     pub manifests: Manifests,
+    /// Tells the time: what is due in the trash, which leases and unfinished uploads are over. Default: this machine's clock.
+    pub clock: SharedClock,
 }
 
 /// A content being read.
@@ -149,14 +152,17 @@ const LOOK_AGAIN: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(2), Duration::from_millis(10), Duration::from_millis(50)];
 
 struct Inner {
-    blocks: Arc<dyn BlockStore>,
+    store: StoreParts,
     index: Arc<dyn Index>,
+    holding: Option<Arc<dyn Holding>>,
+    /// Index and blocks seen from one thread, if both are on this machine.
+    here: Option<(Arc<dyn IndexHere>, Arc<dyn BlocksHere>)>,
     sealer: Sealer,
     options: Options,
     /// One permit for each block read ahead.
     ahead: Arc<Semaphore>,
     /// When space and trash were last looked at.
-    tidied: Mutex<Option<Instant>>,
+    tidied: Mutex<Option<SystemTime>>,
     settler: held::Settler,
 }
 
@@ -169,6 +175,7 @@ impl Default for Options {
             read_ahead: 256 << 20,
             resume_within: Duration::from_secs(7 * 24 * 3600),
             manifests: Manifests::default(),
+            clock: SystemClock::shared(),
         }
     }
 }
@@ -182,16 +189,18 @@ impl KeepError {
 
 impl KeepStore {
     /// Makes a store of its parts. `sealer` proves which manifests it wrote.
-    pub fn new(blocks: Arc<dyn BlockStore>, index: Arc<dyn Index>, sealer: Sealer, options: Options) -> Self {
+    pub fn new(store: impl Into<StoreParts>, index: impl Into<IndexParts>, sealer: Sealer, options: Options) -> Self {
+        let (store, IndexParts { index, holding, here }) = (store.into(), index.into());
+        let here = here.zip(store.here.clone());
         let ahead = options.read_ahead / u64::from(options.block_size.max(1 << 20));
         let ahead = Arc::new(Semaphore::new(usize::try_from(ahead).unwrap_or_default().min(1 << 16)));
         let (tidied, settler) = (Mutex::default(), held::Settler::default());
-        Self { inner: Arc::new(Inner { blocks, index, sealer, options, ahead, tidied, settler }) }
+        Self { inner: Arc::new(Inner { store, index, holding, here, sealer, options, ahead, tidied, settler }) }
     }
 
     /// Returns the name for messages: its path.
     pub fn name(&self) -> String {
-        self.inner.blocks.name()
+        self.inner.store.blocks.name()
     }
 
     /// Returns the bytes at which new content is cut.
@@ -201,12 +210,12 @@ impl KeepStore {
 
     /// Returns the port to the blocks themselves.
     pub fn blocks(&self) -> &Arc<dyn BlockStore> {
-        &self.inner.blocks
+        &self.inner.store.blocks
     }
 
     /// Returns the space of the place.
     pub async fn space(&self) -> Result<Space, KeepError> {
-        Ok(self.inner.blocks.space().await?)
+        Ok(self.inner.store.blocks.space().await?)
     }
 
     /// Returns how many bytes all entries have together, as if nothing were shared.
@@ -284,9 +293,8 @@ impl KeepStore {
     async fn found(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, KeepError> {
         let entry = self.inner.index.entry(owner, name).await?;
         if entry.is_none() {
-            // An open index can still be read after its disk was unmounted. So the store is asked for a block, too:
-            // that fails then.
-            self.inner.blocks.missing(&[Block::EMPTY]).await?;
+            // For a process that has it open an index outlives the place it stood in; asking for a block fails then.
+            self.inner.store.blocks.missing(&[Block::EMPTY]).await?;
         }
         Ok(entry)
     }
@@ -298,17 +306,16 @@ impl Inner {
         &self,
         work: impl Future<Output = Result<T, KeepError>> + Send + 'static,
     ) -> Result<T, KeepError> {
-        if self.index.here().is_none() || self.blocks.here().is_none() {
+        if self.here.is_none() {
             return work.await;
         }
-        task::together(work).await.map_err(|_| StoreError::Lost { store: self.blocks.name() })?
+        task::together(work).await.map_err(|_| StoreError::Lost { store: self.store.blocks.name() })?
     }
 
     /// Removes an entry; false when there is none.
     async fn remove(&self, owner: &[u8], name: &[u8]) -> Result<bool, KeepError> {
-        // As in `present`: an open index can still be read after its disk was unmounted, and then nobody knows what is
-        // gone.
-        self.blocks.missing(&[Block::EMPTY]).await?;
+        // As in `present`: an index outlives the directory it stands in, and then nothing is known to be gone.
+        self.store.blocks.missing(&[Block::EMPTY]).await?;
         let deadline = self.deadline();
         let Some(unreferenced) = self.index.remove(owner, name, deadline).await? else { return Ok(false) };
         self.discard(unreferenced, deadline).await?;
@@ -320,9 +327,9 @@ impl Inner {
         if blocks.is_empty() {
             return Ok(Vec::new());
         }
-        let mut missing = self.blocks.missing(blocks).await?;
+        let mut missing = self.store.blocks.missing(blocks).await?;
         if !missing.is_empty() && self.place_left(&missing).await? {
-            missing = self.blocks.missing(&missing).await?;
+            missing = self.store.blocks.missing(&missing).await?;
         }
         for pause in LOOK_AGAIN {
             if missing.is_empty() {
@@ -330,9 +337,9 @@ impl Inner {
             }
             tokio::time::sleep(pause).await;
             for block in &missing {
-                self.blocks.untrash(block.hash).await?;
+                self.store.blocks.untrash(block.hash).await?;
             }
-            missing = self.blocks.missing(&missing).await?;
+            missing = self.store.blocks.missing(&missing).await?;
         }
         Ok(missing)
     }
@@ -340,7 +347,7 @@ impl Inner {
     /// Opens a block that somebody refers to; `None` when it is missing as [`Inner::missing`] has it.
     async fn open(&self, block: Block, from: u32, ahead: usize) -> Result<Option<BlockBytes>, KeepError> {
         for _ in LOOK_AGAIN {
-            if let Some(bytes) = self.blocks.read(block, from, ahead).await? {
+            if let Some(bytes) = self.store.blocks.read(block, from, ahead).await? {
                 return Ok(Some(bytes));
             }
             if !self.missing(&[block]).await?.is_empty() {
@@ -350,9 +357,13 @@ impl Inner {
         Ok(None)
     }
 
+    fn now(&self) -> SystemTime {
+        self.options.clock.wall()
+    }
+
     /// When what is removed now is to be deleted for good.
     fn deadline(&self) -> SystemTime {
-        let now = SystemTime::now();
+        let now = self.now();
         now.checked_add(self.options.trash_lifetime).unwrap_or(now)
     }
 }

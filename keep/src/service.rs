@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use annex_protocol::keep::{BlockHash, ClusterId, Locator, SignatureError, Signer};
 use async_trait::async_trait;
@@ -13,10 +13,11 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use self::queue::Queue;
+use crate::base::clock::SharedClock;
 use crate::base::stream::MAX_BLOCK;
 use crate::entries::{KeepError, KeepStore};
 use crate::store::volumes::{Volume, Volumes};
-use crate::store::{Block, BlockBytes, BlockStore, Stat, StoreError};
+use crate::store::{Block, BlockBytes, Blocks, Inventory, Stat, StoreError};
 
 mod admin;
 mod collect;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub lifetime: Duration,
     /// Bytes of blocks on their way in that may be in memory.
     pub memory: u64,
+    /// Tells until when signatures are good.
+    pub clock: SharedClock,
 }
 
 /// Whose entries in the stores are references of collections; an entry's name is a collection's UUID.
@@ -84,6 +87,7 @@ struct Inner {
     cluster: ClusterId,
     signer: Signer,
     lifetime: Duration,
+    clock: SharedClock,
     /// One permit for each KiB.
     memory: Arc<Semaphore>,
     trashing: Queue<TrashItem>,
@@ -107,7 +111,8 @@ impl KeepService {
         let memory = (settings.memory.max(u64::from(MAX_BLOCK)) >> 10).min(Semaphore::MAX_PERMITS as u64);
         let memory = Arc::new(Semaphore::new(usize::try_from(memory).unwrap_or(Semaphore::MAX_PERMITS)));
         let (trashing, pulling) = (Queue::default(), Queue::default());
-        Self(Arc::new(Inner { mounts, volumes, cluster, signer, lifetime, memory, trashing, pulling }))
+        let clock = Arc::clone(&settings.clock);
+        Self(Arc::new(Inner { mounts, volumes, cluster, signer, lifetime, clock, memory, trashing, pulling }))
     }
 
     /// Returns the cluster that the service belongs to.
@@ -133,7 +138,7 @@ impl KeepService {
     /// Signs a locator for the holder of `token`, as it presents itself, for the whole lifetime of a signature, or until
     /// `before` (Unix seconds) if that is earlier.
     pub fn sign(&self, locator: &Locator, token: &[u8], before: Option<u64>) -> Locator {
-        let expiry = (unix_seconds() + self.0.lifetime.as_secs()).min(u64::from(u32::MAX));
+        let expiry = (self.0.clock.unix_seconds() + self.0.lifetime.as_secs()).min(u64::from(u32::MAX));
         self.0.signer.sign(locator, token, before.map_or(expiry, |before| before.min(expiry)))
     }
 
@@ -143,7 +148,7 @@ impl KeepService {
         if locator.strip_prefix(empty.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+")) {
             return Ok(());
         }
-        self.0.signer.verify(locator, token, unix_seconds())
+        self.0.signer.verify(locator, token, self.0.clock.unix_seconds())
     }
 
     /// Returns the size of a block without reading it; `None` when no store has it.
@@ -157,7 +162,7 @@ impl KeepService {
         }
     }
 
-    /// Reads a block, verified as [`BlockStore::read`] has it; a bad copy is followed by the next one if nothing was given of
+    /// Reads a block, verified as [`Blocks::read`] has it; a bad copy is followed by the next one if nothing was given of
     /// it. `None` when no store has it.
     pub async fn read(&self, block: Block, ahead: usize) -> Result<Option<BlockBytes>, StoreError> {
         if block == Block::EMPTY {
@@ -226,10 +231,6 @@ impl KeepService {
         }
         Ok(false)
     }
-}
-
-fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl std::fmt::Debug for KeepService {

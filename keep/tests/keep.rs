@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use keep_store::base::clock::{Clock as _, ManualClock};
 use keep_store::entries::{KeepError, KeepStore, Options, Upload};
 use keep_store::store::StoreError;
 use keep_store::store::dir::Create;
@@ -34,10 +37,12 @@ use contents::{collect, noise, push, put, small_blocks};
 
 const OWNER: &[u8] = b"0aaa1111-2222-3333-4444-555566667777";
 
-/// A store of its own, with small blocks so that small contents have many.
+/// A store of its own, with small blocks so that small contents have many, and with a clock that stands still.
 struct Fixture {
     dir: TempDir,
     store: KeepStore,
+    clock: Arc<ManualClock>,
+    options: Options,
 }
 
 impl Fixture {
@@ -47,8 +52,11 @@ impl Fixture {
 
     async fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = KeepStore::open(dir.path(), Create::IfMissing, options).await.unwrap();
-        Self { dir, store }
+        // Blocks that are only written have their time from the file system: it has to be past by this clock.
+        let clock = Arc::new(ManualClock::new(SystemTime::now() + Duration::from_secs(60)));
+        let options = Options { clock: clock.clone(), ..options };
+        let store = KeepStore::open(dir.path(), Create::IfMissing, options.clone()).await.unwrap();
+        Self { dir, store, clock, options }
     }
 
     async fn put(&self, name: &[u8], content: &[u8]) -> keep_store::index::Entry {
@@ -198,16 +206,16 @@ async fn a_full_store_says_so_and_keeps_nothing() {
 async fn a_lost_index_is_an_error_until_it_is_rebuilt() {
     let fixture = Fixture::new().await;
     fixture.put(b"a", b"content").await;
-    let Fixture { dir, store } = fixture;
+    let Fixture { dir, store, .. } = fixture;
     drop(store);
     let index = dir.path().join(".annex-keep/index.db");
     // The writing thread closes the database a moment later, and takes away whatever log then has its log's name.
     let closed = async {
         while index.with_file_name("index.db-wal").exists() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), closed).await.expect("the database is closed");
+    tokio::time::timeout(Duration::from_secs(30), closed).await.expect("the database is closed");
     std::fs::remove_file(index).unwrap();
     let error = KeepStore::open(dir.path(), Create::IfMissing, small_blocks()).await.unwrap_err();
     assert!(error.to_string().contains("reindex"), "{error}");

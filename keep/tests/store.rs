@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use keep_store::base::clock::SystemClock;
 use keep_store::store::BlockStore;
 use keep_store::store::dir::{Create, DirOptions, DirStore};
 use keep_store::store::memory::MemoryStore;
@@ -32,14 +33,15 @@ async fn a_directory_keeps_the_promises_of_a_block_store() {
 
 #[tokio::test]
 async fn memory_keeps_the_promises_of_a_block_store() {
-    contract::all(async || Arc::new(MemoryStore::new("memory", 1 << 30)) as Arc<dyn BlockStore>).await;
+    contract::all(async || Arc::new(MemoryStore::new("memory", 1 << 30, SystemClock::shared())) as Arc<dyn BlockStore>)
+        .await;
 }
 
 #[tokio::test]
 async fn several_volumes_keep_the_promises_of_a_block_store() {
     let volume = |number: usize| Volume {
         uuid: format!("zzzzz-nyw5e-{number:015}"),
-        store: Arc::new(MemoryStore::new(format!("memory {number}"), 1 << 30)),
+        store: Arc::new(MemoryStore::new(format!("memory {number}"), 1 << 30, SystemClock::shared())),
         read_only: false,
         replication: 1,
         classes: ["default".to_owned()].into(),

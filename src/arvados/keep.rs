@@ -10,6 +10,7 @@ use annex_gateway::site::secret::TokenOwner;
 use annex_gateway::site::user::Role;
 use annex_gateway::site::{Site, SiteError};
 use annex_protocol::keep::{ClusterId, Locator};
+use keep_store::base::clock::SystemClock;
 use keep_store::base::task::blocking;
 use keep_store::service::{KeepService, Mount, Settings};
 
@@ -58,7 +59,8 @@ impl SiteKeep {
     pub fn new(site: &Site, mounts: Vec<Mount>) -> Result<Self, SiteError> {
         let config = &site.config().keep;
         let (cluster, key) = (site.cluster()?, site.signing_key()?);
-        let settings = Settings { cluster, key, lifetime: config.signature_lifetime, memory: config.memory };
+        let clock = SystemClock::shared();
+        let settings = Settings { cluster, key, lifetime: config.signature_lifetime, memory: config.memory, clock };
         Ok(Self { site: site.clone(), service: KeepService::new(mounts, &settings) })
     }
 

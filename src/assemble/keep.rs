@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use annex_gateway::node::{NodeError, Patience};
 use annex_gateway::site::Site;
 use annex_gateway::site::config::{KeepHttpSpec, KeepS3Spec, NodeSpec, S3Spec};
+use keep_store::base::clock::SystemClock;
 use keep_store::entries::{KeepError, KeepStore, Options};
 use keep_store::store::StoreError;
 use keep_store::store::dir::Create;
@@ -113,6 +114,7 @@ impl KeepBucket {
     async fn blocks(&self) -> Result<S3Store, KeepError> {
         let place = &self.spec.place;
         let failed = |error: NodeError| StoreError::Failed { store: place.bucket.clone(), reason: error.to_string() };
-        Ok(S3Store::new(bucket(place, self.patience).await.map_err(failed)?, self.spec.digits, &self.index))
+        let bucket = bucket(place, self.patience).await.map_err(failed)?;
+        Ok(S3Store::new(bucket, self.spec.digits, &self.index, SystemClock::shared()))
     }
 }

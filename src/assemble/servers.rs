@@ -11,6 +11,7 @@ use annex_gateway::site::config::{ArvadosSpec, KeepHttpSpec, KeepServersSpec, Se
 use annex_protocol::keep::BlockHash;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
+use keep_store::base::clock::SystemClock;
 use keep_store::base::task::blocking;
 use keep_store::entries::collections::{Collections, CollectionsOptions, Layout};
 use keep_store::entries::{KeepError, KeepStore, Manifests, Options};
@@ -76,7 +77,7 @@ impl Cluster {
             Some(dir) => KeepStore::open_unindexed(blocks.clone(), dir, options).await?,
             None => {
                 let options = Options { manifests: Manifests::Elsewhere, ..options };
-                KeepStore::unindexed(Arc::new(blocks.clone()), options)
+                KeepStore::unindexed(blocks.clone(), options)
             }
         };
         Ok(Self { store, api, blocks, collections: std::sync::Mutex::default() })
@@ -167,5 +168,6 @@ fn remote_options(spec: &KeepServersSpec, patience: Patience) -> RemoteOptions {
         trusted: Duration::ZERO,
         // It reads from the servers each time: a scrub checks the servers, not this program's memory.
         cache: 0,
+        clock: SystemClock::shared(),
     }
 }

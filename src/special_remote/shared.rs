@@ -117,7 +117,7 @@ pub(super) async fn open(prepared: &Prepared, create: Create) -> Result<Opened, 
             let services = Services::given(servers.iter().map(String::as_str));
             let blocks = RemoteStore::new(prepared.http().await?, services, prepared.remote_options());
             let options = Options { manifests: Manifests::Open, ..options };
-            Ok(Opened { store: KeepStore::unindexed(Arc::new(blocks), options), record: Record::State })
+            Ok(Opened { store: KeepStore::unindexed(blocks, options), record: Record::State })
         }
         settings::Place::Cluster { api, project, single, .. } => {
             let remote = prepared.remote_options();
@@ -137,7 +137,7 @@ pub(super) async fn open(prepared: &Prepared, create: Create) -> Result<Opened, 
             };
             let collections = Collections::new(api, blocks.clone(), collections);
             let options = Options { manifests: Manifests::Elsewhere, ..options };
-            let store = KeepStore::unindexed(Arc::new(blocks), options);
+            let store = KeepStore::unindexed(blocks, options);
             Ok(Opened { store, record: Record::Collections(collections) })
         }
     }

@@ -11,6 +11,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
+use super::clock::Clock;
+
 mod append;
 mod lock;
 mod read;
@@ -116,9 +118,11 @@ pub fn look(path: &Path) -> io::Result<Option<fs::Metadata>> {
 }
 
 /// Tells whether nothing was changed in a file or directory for longer than `age`. Blocks.
-pub fn is_older(path: &Path, age: Duration) -> bool {
+///
+/// The file system says when it was changed, `clock` what time it is: they are one clock but for servers of files and tests.
+pub fn is_older(path: &Path, age: Duration, clock: &dyn Clock) -> bool {
     let found = fs::metadata(path).and_then(|found| found.modified());
-    found.is_ok_and(|time| time.elapsed().is_ok_and(|past| past > age))
+    found.is_ok_and(|time| clock.wall().duration_since(time).is_ok_and(|past| past > age))
 }
 
 /// Removes a file that may be gone already. Blocks.

@@ -1,15 +1,17 @@
 //! Work off the runtime, and the end of all work.
 
-use std::cell::Cell;
-
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-thread_local! {
-    /// Whether this thread is one that [`together`] has set aside.
-    static ASIDE: Cell<bool> = const { Cell::new(false) };
+tokio::task_local! {
+    /// Stands in the future that [`together`] runs, whose thread may block, and in nothing else.
+    static ASIDE: ();
+}
+
+fn is_aside() -> bool {
+    ASIDE.try_with(|()| ()).is_ok()
 }
 
 /// Runs file and database work off the runtime. A panic of the work goes on in the caller.
@@ -22,7 +24,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 
 /// Runs file and database work off the runtime; an error if it panicked or the runtime has ended.
 pub async fn try_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
-    if ASIDE.get() {
+    if is_aside() {
         return Ok(work());
     }
     tokio::task::spawn_blocking(work).await
@@ -34,31 +36,11 @@ pub async fn try_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
 /// It may wait for threads of their own, and not for work that others have on the runtime's threads for such work: those
 /// may all be taken by futures like this one.
 pub async fn together<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Result<T, JoinError> {
-    if ASIDE.get() {
+    if is_aside() {
         return Ok(future.await);
     }
     let runtime = Handle::current();
-    tokio::task::spawn_blocking(move || {
-        let _aside = Aside::new();
-        runtime.block_on(future)
-    })
-    .await
-}
-
-/// Marks this thread, until it is dropped.
-struct Aside;
-
-impl Aside {
-    fn new() -> Self {
-        ASIDE.set(true);
-        Self
-    }
-}
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        ASIDE.set(false);
-    }
+    tokio::task::spawn_blocking(move || runtime.block_on(ASIDE.scope((), future))).await
 }
 
 /// Tells everything in the program that it is to end: first what waits, then what works.
@@ -70,4 +52,39 @@ pub struct Shutdown {
     pub stop: CancellationToken,
     /// What has to end before the program does.
     pub running: TaskTracker,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::{ThreadId, current};
+
+    use super::*;
+
+    async fn where_it_works() -> ThreadId {
+        blocking(|| current().id()).await
+    }
+
+    #[tokio::test]
+    async fn work_leaves_the_runtime_once_for_all_that_is_done_together() {
+        let here = current().id();
+        assert_ne!(where_it_works().await, here);
+        let (first, second, nested) = together(async {
+            let nested = together(where_it_works()).await.unwrap();
+            (current().id(), where_it_works().await, nested)
+        })
+        .await
+        .unwrap();
+        assert!(first != here && first == second && first == nested);
+        assert_ne!(where_it_works().await, here, "it is over with the future that was set aside");
+    }
+
+    #[tokio::test]
+    async fn what_was_set_aside_and_lost_leaves_its_thread_as_it_was() {
+        let lost = together(async { std::panic::resume_unwind(Box::new(())) });
+        assert!(lost.await.is_err());
+        for _ in 0..3 {
+            let inside = tokio::task::spawn_blocking(is_aside).await.unwrap();
+            assert!(!inside);
+        }
+    }
 }

@@ -32,12 +32,13 @@ impl KeepStore {
     /// Safe beside everything else that goes on in the store. A block that is needed again meanwhile stays, or comes back.
     pub async fn collect(&self, grace: Duration) -> Result<Collected, KeepError> {
         let inner = &self.inner;
-        let began = SystemTime::now();
+        let began = inner.now();
         inner.index.forget_leases(began).await?;
+        // The store says when a block was written, by the file system's or the server's clock; `grace` is wide enough for that.
         let young = began.checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut collected = Collected::default();
         let mut old = Vec::with_capacity(BATCH);
-        let mut listing = inner.blocks.list("").await?;
+        let mut listing = inner.store.blocks.list("").await?;
         loop {
             let listed = listing.try_next().await?;
             let last = listed.is_none();
@@ -61,7 +62,7 @@ impl KeepStore {
                 break;
             }
         }
-        (collected.deleted, collected.deleted_bytes) = self.empty_trash(SystemTime::now()).await?;
+        (collected.deleted, collected.deleted_bytes) = self.empty_trash(inner.now()).await?;
         Ok(collected)
     }
 }

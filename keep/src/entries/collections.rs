@@ -26,7 +26,7 @@ use tokio::sync::Mutex;
 
 use super::file::Extent;
 use crate::store::remote::{Api, ApiError, RemoteStore, Renew};
-use crate::store::{Block, BlockStore};
+use crate::store::{Block, SignedLocators};
 
 mod manifest;
 mod waiting;

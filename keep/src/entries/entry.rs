@@ -1,8 +1,5 @@
 //! Entries at hand: read, moved, and found by their manifest's locator.
 
-use std::sync::Arc;
-use std::time::SystemTime;
-
 use annex_protocol::keep::Locator;
 use annex_protocol::manifest::Manifest;
 use bytes::Bytes;
@@ -10,13 +7,13 @@ use futures_util::TryStreamExt as _;
 
 use super::{Content, Entry, Inner, KeepError, KeepStore, Manifests, Sealer, manifest, read};
 use crate::index::nothing::NoIndex;
-use crate::store::{Block, BlockStore};
+use crate::store::{Block, StoreParts};
 
 impl KeepStore {
     /// Makes a store that records nothing by itself: whoever uses it keeps the locators of the manifests
     /// ([`Manifests::Open`]), or what entries consist of ([`Manifests::Elsewhere`]).
-    pub fn unindexed(blocks: Arc<dyn BlockStore>, options: super::Options) -> Self {
-        Self::new(blocks, Arc::new(NoIndex::default()), Sealer::new(b""), options)
+    pub fn unindexed(store: impl Into<StoreParts>, options: super::Options) -> Self {
+        Self::new(store, NoIndex::default(), Sealer::new(b""), options)
     }
 
     /// Forgets an unfinished upload; what it brought is recorded elsewhere by now, or nobody wants it.
@@ -39,17 +36,17 @@ impl KeepStore {
     /// Who wrote it is not looked at: the caller knows the locator from somebody it trusts.
     pub async fn entry_at(&self, locator: &Locator) -> Result<Option<Entry>, KeepError> {
         let inner = &self.inner;
-        inner.blocks.learn(locator);
+        inner.store.learn(locator);
         let Ok(block) = Block::try_from(locator) else { return Ok(None) };
         let Some(bytes) = inner.open(block, 0, 0).await? else { return Ok(None) };
         let text = bytes.try_collect::<Vec<Bytes>>().await?.concat();
         let (Some(found), Ok(parsed)) = (inner.sealer.read(&text), Manifest::parse(&text)) else { return Ok(None) };
         for locator in parsed.streams().iter().flat_map(|stream| stream.blocks()) {
-            inner.blocks.learn(locator);
+            inner.store.learn(locator);
         }
         let size = found.blocks.iter().map(|block| u64::from(block.size)).sum();
         let manifest::Manifest { owner, name, blocks, .. } = found;
-        Ok(Some(Entry { owner, name, size, manifest: block, blocks, stored: SystemTime::now() }))
+        Ok(Some(Entry { owner, name, size, manifest: block, blocks, stored: inner.now() }))
     }
 
     /// Gives the content of an entry another name, in place of what had it; false when there is no such entry.
@@ -68,7 +65,7 @@ impl KeepStore {
 
     /// Returns the locator of an entry's manifest, with what it takes to read it.
     pub fn manifest_locator(&self, entry: &Entry) -> Locator {
-        self.inner.blocks.locator(entry.manifest)
+        self.inner.store.locator(entry.manifest)
     }
 }
 
@@ -84,7 +81,7 @@ impl Inner {
         match self.options.manifests {
             Manifests::Sealed => Ok(Some(self.sealer.write(owner, name, blocks)?.into())),
             Manifests::Open => {
-                let locators = blocks.iter().map(|block| self.blocks.locator(*block)).collect();
+                let locators = blocks.iter().map(|block| self.store.locator(*block)).collect();
                 Ok(Some(manifest::manifest_of(owner, name, locators)?.to_bytes().into()))
             }
             Manifests::Elsewhere => manifest::check(owner, name).map(|()| None),

@@ -83,7 +83,7 @@ impl KeepStore {
 /// Reads a part of a block, all of which is verified first.
 async fn part(inner: Arc<Inner>, extent: Extent) -> io::Result<Vec<Bytes>> {
     let bytes = inner.open(extent.block, extent.offset, 0).await.map_err(read::failed)?;
-    let gone = || StoreError::Gone { store: inner.blocks.name(), block: extent.block };
+    let gone = || StoreError::Gone { store: inner.store.blocks.name(), block: extent.block };
     let bytes = bytes.ok_or_else(|| read::failed(gone().into()))?;
     let parts: Vec<Bytes> = bytes.try_collect().await.map_err(|error| read::failed(error.into()))?;
     let mut left = extent.size as usize;

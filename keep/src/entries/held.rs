@@ -17,8 +17,8 @@ use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
 
 use super::{Entry, Inner, KeepError, Manifests};
-use crate::index::{Held, Holding, Index, Number};
-use crate::store::{Block, BlockStore, StoreError};
+use crate::index::{Held, Holding, Number};
+use crate::store::{Block, StoreError, StoreParts};
 
 /// Blocks up to this size are held: what the index writes twice for them costs less than waiting for the disk.
 pub(super) const SMALL: usize = 128 << 10;
@@ -52,7 +52,7 @@ struct Thread {
 impl Inner {
     /// Tells whether the manifest `text` goes into the index with the record of its entry.
     pub(super) fn holds(&self, text: &[u8]) -> bool {
-        text.len() <= SMALL && self.options.manifests == Manifests::Sealed && self.index.holding().is_some()
+        text.len() <= SMALL && self.options.manifests == Manifests::Sealed && self.holding.is_some()
     }
 
     /// Records an entry whose blocks are `in_place` but for `small`, as [`Inner::record`] does one with all in place.
@@ -62,13 +62,13 @@ impl Inner {
         small: Vec<(Block, Bytes)>,
         in_place: &[Block],
     ) -> Result<Vec<Block>, KeepError> {
-        let holding = self.index.holding().ok_or(KeepError::Uncut)?;
+        let holding = self.holding.as_ref().ok_or(KeepError::Uncut)?;
         let deadline = self.deadline();
         let unreferenced = self.record_holding(holding, entry, small, deadline).await?;
         // As in `record`; the small ones came to their places after they were recorded.
         if let Some(block) = self.missing(in_place).await?.first() {
             self.index.remove(&entry.owner, &entry.name, deadline).await?;
-            return Err(StoreError::Gone { store: self.blocks.name(), block: *block }.into());
+            return Err(StoreError::Gone { store: self.store.blocks.name(), block: *block }.into());
         }
         Ok(unreferenced)
     }
@@ -77,20 +77,20 @@ impl Inner {
     /// place. Durable when this returns. Returns the blocks that nothing refers to any more.
     async fn record_holding(
         &self,
-        holding: &dyn Holding,
+        holding: &Arc<dyn Holding>,
         entry: &Entry,
         small: Vec<(Block, Bytes)>,
         deadline: SystemTime,
     ) -> Result<Vec<Block>, KeepError> {
         let (unreferenced, numbers) = holding.put_holding(entry.clone(), small.clone(), deadline).await?;
         let blocks: Vec<Block> = small.iter().map(|(block, _)| *block).collect();
-        if let Err(error) = self.blocks.place(small).await {
+        if let Err(error) = self.store.place(small).await {
             let taken_back = self.index.remove(&entry.owner, &entry.name, deadline).await?;
             self.discard(taken_back.unwrap_or_default(), deadline).await?;
             holding.release(numbers).await?;
             return Err(error.into());
         }
-        self.settler.placed(&self.blocks, &self.index, numbers.into_iter().zip(blocks))?;
+        self.settler.placed(&self.store, holding, numbers.into_iter().zip(blocks))?;
         Ok(unreferenced)
     }
 
@@ -98,21 +98,21 @@ impl Inner {
     ///
     /// What this process itself had put in place is really gone.
     pub(super) async fn place_left(&self, missing: &[Block]) -> Result<bool, KeepError> {
-        let Some(holding) = self.index.holding() else { return Ok(false) };
+        let Some(holding) = &self.holding else { return Ok(false) };
         let mut found = Vec::new();
         for block in missing.iter().filter(|block| !self.settler.has_placed(**block)) {
             found.extend(holding.held_block(*block).await?.map(|bytes| (*block, bytes)));
         }
         let any = !found.is_empty();
-        self.blocks.place(found).await?;
+        self.store.place(found).await?;
         Ok(any)
     }
 
     /// Makes durable in the store what processes that died have left in the index.
     pub(super) async fn settle_left(&self) -> Result<(), KeepError> {
-        let Some(holding) = self.index.holding() else { return Ok(()) };
+        let Some(holding) = &self.holding else { return Ok(()) };
         loop {
-            let now = SystemTime::now();
+            let now = self.now();
             let left = holding.held(now.checked_sub(LEFT).unwrap_or(now), TOGETHER).await?;
             if left.is_empty() {
                 return Ok(());
@@ -121,8 +121,8 @@ impl Inner {
             let hashes: Vec<BlockHash> = left.iter().map(|held| held.block.hash).collect();
             let needed = self.index.referenced(&hashes).await?;
             let needed: Vec<Held> = left.into_iter().filter(|held| needed.contains(&held.block.hash)).collect();
-            self.blocks.place(needed.iter().map(|held| (held.block, held.bytes.clone())).collect()).await?;
-            self.blocks.sync().await?;
+            self.store.place(needed.iter().map(|held| (held.block, held.bytes.clone())).collect()).await?;
+            self.store.sync().await?;
             // As in every removal: who took the last reference away meanwhile may have looked for the block too early.
             self.discard(needed.iter().map(|held| held.block).collect(), self.deadline()).await?;
             holding.release(numbers).await?;
@@ -134,22 +134,22 @@ impl Settler {
     /// Sees to it that blocks that were put in place are synced soon, and then released.
     fn placed(
         &self,
-        blocks: &Arc<dyn BlockStore>,
-        index: &Arc<dyn Index>,
+        store: &StoreParts,
+        holding: &Arc<dyn Holding>,
         placed: impl Iterator<Item = (Number, Block)>,
     ) -> Result<(), StoreError> {
         lock(&self.placed).extend(placed);
         let mut thread = lock(&self.thread);
         let thread = match &mut *thread {
             Some(thread) => thread,
-            none => none.insert(Thread::start(blocks, index, &self.placed).map_err(|source| StoreError::Io {
-                store: blocks.name(),
+            none => none.insert(Thread::start(store, holding, &self.placed).map_err(|source| StoreError::Io {
+                store: store.blocks.name(),
                 operation: "start a thread for",
-                path: blocks.name().into(),
+                path: store.blocks.name().into(),
                 source,
             })?),
         };
-        thread.wake.send(()).map_err(|_| StoreError::Lost { store: blocks.name() })
+        thread.wake.send(()).map_err(|_| StoreError::Lost { store: store.blocks.name() })
     }
 
     fn has_placed(&self, block: Block) -> bool {
@@ -159,21 +159,21 @@ impl Settler {
 
 impl Thread {
     fn start(
-        blocks: &Arc<dyn BlockStore>,
-        index: &Arc<dyn Index>,
+        store: &StoreParts,
+        holding: &Arc<dyn Holding>,
         placed: &Arc<Mutex<HashMap<Number, Block>>>,
     ) -> std::io::Result<Self> {
         let (wake, woken) = mpsc::channel();
         let (end, ended) = mpsc::channel();
-        let (blocks, index, placed) = (Arc::clone(blocks), Arc::clone(index), Arc::clone(placed));
+        let (store, holding, placed) = (store.clone(), Arc::clone(holding), Arc::clone(placed));
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         std::thread::Builder::new().name("settle".into()).spawn(move || {
             while woken.recv().is_ok() {
                 // Ends early when the store is closed.
                 let closed = gather(&woken);
-                if let Err(error) = runtime.block_on(settle(&*blocks, &*index, &placed)) {
-                    // Nothing is lost: the index still has the bytes, and puts them in place when the store is opened.
-                    tracing::error!(store = blocks.name(), %error, "blocks could not be made durable in their places");
+                if let Err(error) = runtime.block_on(settle(&store, &*holding, &placed)) {
+                    // Nothing is lost: the index has the bytes on, and they are looked after when the store is opened.
+                    tracing::error!(store = store.blocks.name(), %error, "blocks could not be made durable in their places");
                 }
                 if closed {
                     break;
@@ -198,14 +198,16 @@ fn gather(woken: &mpsc::Receiver<()>) -> bool {
 }
 
 async fn settle(
-    blocks: &dyn BlockStore,
-    index: &dyn Index,
+    store: &StoreParts,
+    holding: &dyn Holding,
     placed: &Mutex<HashMap<Number, Block>>,
 ) -> Result<(), KeepError> {
     // Those that come while the store is being synced are synced next time.
     let numbers: Vec<Number> = lock(placed).keys().copied().collect();
-    let (Some(holding), false) = (index.holding(), numbers.is_empty()) else { return Ok(()) };
-    blocks.sync().await?;
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    store.sync().await?;
     holding.release(numbers.clone()).await?;
     let mut placed = lock(placed);
     for number in numbers {

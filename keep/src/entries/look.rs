@@ -1,7 +1,5 @@
 //! One look at index and blocks together, where both are on this machine: each change of thread costs as much as the look.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::{Entry, Inner};
@@ -25,15 +23,11 @@ pub(super) enum For {
 /// Bytes that are read by the look.
 const FEW: u64 = 64 << 10;
 
-/// Looks once. `None` where that is not possible, or where more has to be done, such as bringing blocks back or
-/// reporting an error.
-pub(super) async fn look(inner: &Arc<Inner>, owner: &[u8], name: &[u8], wanted: For) -> Option<Look> {
-    if inner.index.here().is_none() || inner.blocks.here().is_none() {
-        return None;
-    }
-    let (inner, owner, name) = (Arc::clone(inner), owner.to_vec(), name.to_vec());
+/// Looks once; `None` where that is not possible, or more has to be done: blocks brought back, an error told.
+pub(super) async fn look(inner: &Inner, owner: &[u8], name: &[u8], wanted: For) -> Option<Look> {
+    let (index, blocks) = inner.here.clone()?;
+    let (owner, name) = (owner.to_vec(), name.to_vec());
     let looking = move || {
-        let (index, blocks) = (inner.index.here()?, inner.blocks.here()?);
         match index.look_up(&owner, &name).ok()? {
             Some(entry) => match entry.blocks.as_slice() {
                 [block] if wanted == For::Content && entry.size <= FEW => {

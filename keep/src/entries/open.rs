@@ -6,16 +6,17 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::remembered::Remembered;
+use super::remembered::remembered;
 use super::remote::RemoteStore;
 use super::{Create, KeepError, KeepStore, Manifests, Options, Sealer};
+use crate::base::clock::SharedClock;
 use crate::base::disk::{check_secret, fresh_secret, make_secret, read_secret, sync_folder};
 use crate::index::IndexError;
 use crate::index::nothing::NoIndex;
 use crate::index::sqlite::{Mode, SqliteIndex};
 use crate::store::dir::{DirOptions, DirStore};
 use crate::store::s3::S3Store;
-use crate::store::{BlockStore, StoreError};
+use crate::store::{Blocks, StoreError};
 
 impl KeepStore {
     /// Opens the store in `dir`; many processes may have it open at once.
@@ -60,33 +61,33 @@ impl KeepStore {
         let path = dir.join("index.db");
         let mode = if create == Create::IfMissing { Mode::Create } else { Mode::Use };
         let store = blocks.name();
-        let index = match open_beside(dir, mode).await {
+        let index = match open_beside(dir, mode, &options.clock).await {
             Err(IndexError::Missing { .. }) => return Err(KeepError::NoRecord { store, index: path }),
             opened => Arc::new(opened?),
         };
         let options = Options { manifests: Manifests::Elsewhere, ..options };
-        let blocks = Arc::new(Remembered::new(blocks, Arc::clone(&index) as _));
+        let blocks = remembered(blocks, Arc::clone(&index) as _);
         Ok(Self::new(blocks, index, Sealer::new(b""), options))
     }
 
     /// Opens a store on servers whose entries are recorded elsewhere, as [`KeepStore::unindexed`] does. Unfinished uploads
     /// are remembered in the directory `dir` of this machine, which may be lost: then they begin anew.
     pub async fn open_unindexed(blocks: RemoteStore, dir: &Path, options: Options) -> Result<Self, KeepError> {
-        let index = Arc::new(open_beside(dir, Mode::Create).await?);
+        let index = Arc::new(open_beside(dir, Mode::Create, &options.clock).await?);
         let options = Options { manifests: Manifests::Elsewhere, ..options };
-        let blocks = Arc::new(Remembered::new(blocks, Arc::clone(&index) as _));
-        Ok(Self::new(blocks, Arc::new(NoIndex::with_uploads(index)), Sealer::new(b""), options))
+        let blocks = remembered(blocks, Arc::clone(&index) as _);
+        Ok(Self::new(blocks, NoIndex::with_uploads(index), Sealer::new(b""), options))
     }
 }
 
 /// Opens the index of blocks that are elsewhere; makes its directory if it may be new.
-async fn open_beside(dir: &Path, mode: Mode) -> Result<SqliteIndex, IndexError> {
+async fn open_beside(dir: &Path, mode: Mode, clock: &SharedClock) -> Result<SqliteIndex, IndexError> {
     let path = dir.join("index.db");
     if mode == Mode::Create {
         let made = tokio::fs::create_dir_all(dir).await;
         made.map_err(|error| IndexError::Unwritable { path: path.clone(), reason: error.to_string() })?;
     }
-    SqliteIndex::open(&path, mode).await
+    SqliteIndex::open(&path, mode, Arc::clone(clock)).await
 }
 
 /// The file beside the index, and the object in the bucket, that say which index is the bucket's.
@@ -123,7 +124,7 @@ async fn open_s3(
     let identity = tokio::task::spawn_blocking(identify).await.map_err(|_| lost())?;
     let at = |source| StoreError::Io { store: name.clone(), operation: "write", path: dir.join(INDEX_OF), source };
     let identity = identity.map_err(at)?;
-    let index = SqliteIndex::open(&dir.join("index.db"), mode).await?;
+    let index = SqliteIndex::open(&dir.join("index.db"), mode, Arc::clone(&options.clock)).await?;
     if rebuild {
         blocks.replace_own(INDEX_OF, identity.clone().into()).await?;
     } else if !blocks.make_own(INDEX_OF, identity.clone().into()).await?
@@ -139,7 +140,7 @@ async fn open_s3(
             check_secret(&blocks.own(KEY).await?.ok_or_else(lost)?).map_err(bad_key)?
         }
     };
-    Ok(opened(KeepStore::new(Arc::new(blocks), Arc::new(index), Sealer::new(&key), options)).await)
+    Ok(opened(KeepStore::new(blocks, index, Sealer::new(&key), options)).await)
 }
 
 /// Returns what an index is known by, made if it is missing, durably.
@@ -159,7 +160,8 @@ fn identify(folder: &Path, own: &str) -> io::Result<String> {
 }
 
 async fn open(dir: &Path, create: Create, options: Options, rebuild: bool) -> Result<KeepStore, KeepError> {
-    let blocks = DirStore::open(dir, create, DirOptions { reserve: options.reserve }).await?;
+    let clock = Arc::clone(&options.clock);
+    let blocks = DirStore::open(dir, create, DirOptions { reserve: options.reserve, clock }).await?;
     let key_path = blocks.own().join(KEY);
     let index_path = blocks.own().join("index.db");
     let lost = || KeepError::from(StoreError::Lost { store: dir.display().to_string() });
@@ -171,7 +173,7 @@ async fn open(dir: &Path, create: Create, options: Options, rebuild: bool) -> Re
         (false, Some(_)) => Mode::Use,
         (false, None) => Mode::Create,
     };
-    let index = match SqliteIndex::open(&index_path, mode).await {
+    let index = match SqliteIndex::open(&index_path, mode, Arc::clone(&options.clock)).await {
         // What cannot be written can hardly be a full disk's fault alone; say what is the matter with the place.
         Err(IndexError::Unwritable { reason, .. }) => {
             let source = io::Error::new(ErrorKind::PermissionDenied, reason);
@@ -187,7 +189,7 @@ async fn open(dir: &Path, create: Create, options: Options, rebuild: bool) -> Re
             tokio::task::spawn_blocking(move || make_secret(&path)).await.map_err(|_| lost())?.map_err(bad_key)?
         }
     };
-    Ok(opened(KeepStore::new(Arc::new(blocks), Arc::new(index), Sealer::new(&key), options)).await)
+    Ok(opened(KeepStore::new(blocks, index, Sealer::new(&key), options)).await)
 }
 
 /// Completes what processes that died have left undone.

@@ -124,7 +124,8 @@ impl Reading {
             self.given = 0;
             self.current = match self.next.take() {
                 Some(Ahead { block, opening, permit }) => {
-                    let opened = opening.await.map_err(|_| StoreError::Lost { store: self.inner.blocks.name() })?;
+                    let opened =
+                        opening.await.map_err(|_| StoreError::Lost { store: self.inner.store.blocks.name() })?;
                     Some((block, self.found(block, opened?)?, Some(permit)))
                 }
                 None => match self.wanted.pop_front() {
@@ -151,7 +152,7 @@ impl Reading {
     }
 
     fn found(&self, block: Block, bytes: Option<BlockBytes>) -> Result<BlockBytes, StoreError> {
-        bytes.ok_or_else(|| StoreError::Gone { store: self.inner.blocks.name(), block })
+        bytes.ok_or_else(|| StoreError::Gone { store: self.inner.store.blocks.name(), block })
     }
 }
 

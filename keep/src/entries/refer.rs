@@ -68,7 +68,7 @@ impl KeepStore {
         if self.inner.index.referenced(&[hash]).await?.is_empty() {
             return Ok(false);
         }
-        Ok(self.inner.blocks.untrash(hash).await?)
+        Ok(self.inner.store.blocks.untrash(hash).await?)
     }
 }
 
@@ -82,7 +82,7 @@ impl Inner {
     ) -> Result<Vec<Block>, KeepError> {
         let size = blocks.iter().map(|block| u64::from(block.size)).sum();
         let text = self.manifest(owner, name, &blocks)?;
-        let (owner, name, stored) = (owner.to_vec(), name.to_vec(), SystemTime::now());
+        let (owner, name, stored) = (owner.to_vec(), name.to_vec(), self.now());
         // A manifest that is in place before its entry is recorded may be taken for garbage in between.
         if let Some(text) = text.as_ref().filter(|text| self.holds(text)) {
             let manifest = Block { hash: BlockHash::of(text), size: text.len() as u32 };
@@ -107,7 +107,7 @@ impl Inner {
         needed.extend((entry.manifest != Block::EMPTY).then_some(entry.manifest));
         if let Some(block) = self.missing(&needed).await?.first() {
             self.index.remove(&entry.owner, &entry.name, deadline).await?;
-            return Err(StoreError::Gone { store: self.blocks.name(), block: *block }.into());
+            return Err(StoreError::Gone { store: self.store.blocks.name(), block: *block }.into());
         }
         Ok(unreferenced)
     }

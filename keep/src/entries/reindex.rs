@@ -1,7 +1,6 @@
 //! Rebuilds the index from the blocks alone.
 
 use std::collections::HashSet;
-use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
 use futures_util::{StreamExt, TryStreamExt};
@@ -38,9 +37,9 @@ impl KeepStore {
     /// come back. Unfinished uploads are not in the blocks: those of a lost index start again.
     pub async fn reindex(&self, accept_unsealed: bool) -> Result<Reindexed, KeepError> {
         let inner = &self.inner;
-        let started = SystemTime::now();
+        let started = inner.now();
         inner.index.set_complete(false).await?;
-        let listing = inner.blocks.list("").await?.map_err(KeepError::from);
+        let listing = inner.store.blocks.list("").await?.map_err(KeepError::from);
         let candidates = listing.try_filter_map(async |listed| Ok(candidate(&listed)));
         let looked = candidates
             .map(|block| async move { inner.take_up(block?, accept_unsealed).await })
@@ -80,11 +79,11 @@ fn candidate(listed: &Listed) -> Option<Listed> {
 impl Inner {
     /// Reads the block as a manifest; `None` when it is none.
     pub(super) async fn entry_of(&self, hash: BlockHash) -> Result<Option<(Entry, Proof)>, KeepError> {
-        let Some(start) = self.blocks.peek(hash, manifest::BEGINS.len()).await? else { return Ok(None) };
+        let Some(start) = self.store.blocks.peek(hash, manifest::BEGINS.len()).await? else { return Ok(None) };
         if start != manifest::BEGINS {
             return Ok(None);
         }
-        let mut listing = self.blocks.list(&hash.to_string()).await?;
+        let mut listing = self.store.blocks.list(&hash.to_string()).await?;
         while let Some(listed) = listing.try_next().await? {
             if listed.state == State::Live {
                 return self.read_entry(&listed).await;
@@ -96,7 +95,7 @@ impl Inner {
     async fn read_entry(&self, listed: &Listed) -> Result<Option<(Entry, Proof)>, KeepError> {
         let Ok(size) = u32::try_from(listed.size) else { return Ok(None) };
         let manifest = Block { hash: listed.hash, size };
-        let Some(bytes) = self.blocks.read(manifest, 0, 0).await? else { return Ok(None) };
+        let Some(bytes) = self.store.blocks.read(manifest, 0, 0).await? else { return Ok(None) };
         let text: Vec<bytes::Bytes> = bytes.try_collect().await?;
         let Some(found) = self.sealer.read(&text.concat()) else { return Ok(None) };
         let size = found.blocks.iter().map(|block| u64::from(block.size)).sum();
@@ -106,7 +105,7 @@ impl Inner {
 
     /// Records the entry that a block is the manifest of, if it is one.
     async fn take_up(&self, listed: Listed, accept_unsealed: bool) -> Result<Found, KeepError> {
-        let start = self.blocks.peek(listed.hash, manifest::BEGINS.len()).await?;
+        let start = self.store.blocks.peek(listed.hash, manifest::BEGINS.len()).await?;
         if start.is_none_or(|start| start != manifest::BEGINS) {
             return Ok(Found::Data);
         }
@@ -125,7 +124,7 @@ impl Inner {
             _ => {
                 let (owner, name) = (entry.owner.clone(), entry.name.clone());
                 self.index.put(entry, self.deadline()).await?;
-                if !self.blocks.missing(&[block]).await?.is_empty() {
+                if !self.store.blocks.missing(&[block]).await?.is_empty() {
                     self.index.remove(&owner, &name, self.deadline()).await?;
                     return Ok(Found::Data);
                 }

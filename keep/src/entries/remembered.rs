@@ -9,14 +9,16 @@ use std::time::{Duration, SystemTime};
 use annex_protocol::keep::{BlockHash, Locator};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
 
 use super::remote::RemoteStore;
 use crate::index::{IndexError, Signatures};
-use crate::store::{Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Placed, Space, StoreError};
+use crate::store::{
+    Block, BlockBytes, BlockListing, BlockWriter, Blocks, Condemned, Inventory, Placed, Retention, SignedLocators,
+    Space, Stat, StoreError, StoreParts,
+};
 
 /// Blocks on servers, with their signatures in a table.
-pub(super) struct Remembered(Arc<Inner>);
+struct Remembered(Arc<Inner>);
 
 struct Inner {
     blocks: RemoteStore,
@@ -28,10 +30,11 @@ struct Inner {
 /// How long a signature is kept for an upload that may just have begun, and how often others are forgotten.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-impl Remembered {
-    pub(super) fn new(blocks: RemoteStore, signatures: Arc<dyn Signatures>) -> Self {
-        Self(Arc::new(Inner { blocks, signatures, tidied: Mutex::default() }))
-    }
+/// Returns the store whose signatures are noted in `signatures`.
+pub(super) fn remembered(blocks: RemoteStore, signatures: Arc<dyn Signatures>) -> StoreParts {
+    let signed = Arc::new(blocks.clone());
+    let blocks = Remembered(Arc::new(Inner { blocks, signatures, tidied: Mutex::default() }));
+    StoreParts { signed: Some(signed), ..StoreParts::plain(blocks) }
 }
 
 impl Inner {
@@ -52,7 +55,7 @@ impl Inner {
         if has_hints(&locator) {
             self.signatures.note(vec![locator]).await.map_err(|error| self.failed(error))?;
         }
-        if let Some(before) = self.tidying(SystemTime::now())
+        if let Some(before) = self.tidying(self.blocks.clock().wall())
             && let Err(error) = self.signatures.forget_unneeded(before).await
         {
             tracing::warn!(store = self.blocks.name(), %error, "old signatures could not be forgotten");
@@ -85,7 +88,7 @@ fn has_hints(locator: &Locator) -> bool {
 }
 
 #[async_trait]
-impl BlockStore for Remembered {
+impl Blocks for Remembered {
     fn name(&self) -> String {
         self.0.blocks.name()
     }
@@ -106,6 +109,29 @@ impl BlockStore for Remembered {
     async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError> {
         self.0.learn(blocks).await?;
         self.0.blocks.missing(blocks).await
+    }
+}
+
+#[async_trait]
+impl Inventory for Remembered {
+    async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
+        self.0.blocks.stat(hash).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<BlockListing, StoreError> {
+        self.0.blocks.list(prefix).await
+    }
+
+    async fn space(&self) -> Result<Space, StoreError> {
+        self.0.blocks.reach().await?;
+        self.0.blocks.space().await
+    }
+}
+
+#[async_trait]
+impl Retention for Remembered {
+    async fn touch(&self, hash: BlockHash) -> Result<bool, StoreError> {
+        self.0.blocks.touch(hash).await
     }
 
     async fn trash(
@@ -128,23 +154,6 @@ impl BlockStore for Remembered {
     async fn delete(&self, copy: Condemned) -> Result<bool, StoreError> {
         self.0.blocks.delete(copy).await
     }
-
-    async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        self.0.blocks.list(prefix).await
-    }
-
-    async fn space(&self) -> Result<Space, StoreError> {
-        self.0.blocks.reach().await?;
-        self.0.blocks.space().await
-    }
-
-    fn locator(&self, block: Block) -> Locator {
-        self.0.blocks.locator(block)
-    }
-
-    fn learn(&self, locator: &Locator) {
-        self.0.blocks.learn(locator);
-    }
 }
 
 struct Writer {
@@ -158,8 +167,8 @@ impl BlockWriter for Writer {
         self.writer.write(bytes).await
     }
 
-    async fn finish(self: Box<Self>, block: Block) -> Result<Placed, StoreError> {
-        let placed = self.writer.finish(block).await?;
+    async fn finish(self: Box<Self>, block: Block, blake3: Option<[u8; 32]>) -> Result<Placed, StoreError> {
+        let placed = self.writer.finish(block, blake3).await?;
         self.store.note(block).await?;
         Ok(placed)
     }

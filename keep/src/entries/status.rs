@@ -33,7 +33,7 @@ pub struct Status {
 impl KeepStore {
     /// Counts what the store holds. Looks at every block's name, so it takes a while in a large store.
     pub async fn status(&self) -> Result<Status, KeepError> {
-        let space = self.inner.blocks.space().await?;
+        let space = self.inner.store.blocks.space().await?;
         let totals = self.inner.index.totals().await?;
         let mut status = Status {
             total: space.total,
@@ -43,7 +43,7 @@ impl KeepStore {
             uploads: totals.uploads,
             ..Status::default()
         };
-        let mut listing = self.inner.blocks.list("").await?;
+        let mut listing = self.inner.store.blocks.list("").await?;
         while let Some(listed) = listing.try_next().await? {
             match listed.state {
                 State::Live => {

@@ -1,7 +1,7 @@
 //! Removed blocks: into the trash, back, and away for good.
 
 use std::sync::PoisonError;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use annex_protocol::keep::BlockHash;
 use futures_util::TryStreamExt;
@@ -41,7 +41,7 @@ impl KeepStore {
                 found |= self.remove(&entry.owner, &entry.name).await?;
             }
         }
-        found |= inner.blocks.trash(hash, deadline, None).await?;
+        found |= inner.store.blocks.trash(hash, deadline, None).await?;
         Ok(if found { Ok(()) } else { Err(Refused::Absent) })
     }
 
@@ -54,12 +54,12 @@ impl KeepStore {
     /// Brings a block back from the trash; false when it is not there. With a manifest of this store its entry is back.
     pub async fn untrash_block(&self, hash: BlockHash) -> Result<bool, KeepError> {
         let inner = &self.inner;
-        if !inner.blocks.untrash(hash).await? {
+        if !inner.store.blocks.untrash(hash).await? {
             return Ok(false);
         }
         if let Some((entry, super::Proof::Sealed)) = inner.entry_of(hash).await? {
             for block in &entry.blocks {
-                inner.blocks.untrash(block.hash).await?;
+                inner.store.blocks.untrash(block.hash).await?;
             }
             let deadline = inner.deadline();
             let unreferenced = inner.index.put(entry, deadline).await?;
@@ -73,7 +73,7 @@ impl KeepStore {
     /// What an entry refers to is brought back instead.
     pub async fn empty_trash(&self, due: SystemTime) -> Result<(u64, u64), KeepError> {
         let (mut count, mut bytes) = (0, 0);
-        let mut listing = self.inner.blocks.list("").await?;
+        let mut listing = self.inner.store.blocks.list("").await?;
         while let Some(listed) = listing.try_next().await? {
             match listed.state {
                 State::Trashed(deadline) if deadline <= due => {
@@ -90,10 +90,11 @@ impl KeepStore {
     /// Now and then, in passing: deletes what is due, at most a few blocks, more when space runs out, and forgets uploads
     /// that nobody resumed. What fails is tried again next time.
     pub(super) async fn tidy(&self) {
-        let now = Instant::now();
+        let now = self.inner.now();
         {
             let mut tidied = self.inner.tidied.lock().unwrap_or_else(PoisonError::into_inner);
-            if tidied.is_some_and(|last| now.duration_since(last) < TIDY_EVERY) {
+            // A clock that was set back says nothing.
+            if tidied.is_some_and(|last| now.duration_since(last).is_ok_and(|past| past < TIDY_EVERY)) {
                 return;
             }
             *tidied = Some(now);
@@ -120,12 +121,12 @@ impl Inner {
         if !self.index.referenced(&[hash]).await?.is_empty() {
             return Ok(Err(Refused::Referenced));
         }
-        if !self.blocks.trash(hash, deadline, unless_since).await? {
+        if !self.store.blocks.trash(hash, deadline, unless_since).await? {
             return Ok(Err(Refused::Absent));
         }
         // As in every removal: whoever came to refer to it meanwhile keeps it.
         if !self.index.referenced(&[hash]).await?.is_empty() {
-            self.blocks.untrash(hash).await?;
+            self.store.blocks.untrash(hash).await?;
             return Ok(Err(Refused::Referenced));
         }
         Ok(Ok(()))
@@ -144,12 +145,12 @@ impl Inner {
         let needed = self.index.referenced(&hashes).await?;
         hashes.retain(|hash| !needed.contains(hash));
         for hash in &hashes {
-            self.blocks.trash(*hash, deadline, None).await?;
+            self.store.blocks.trash(*hash, deadline, None).await?;
         }
         for hash in self.index.referenced(&hashes).await? {
-            self.blocks.untrash(hash).await?;
+            self.store.blocks.untrash(hash).await?;
         }
-        if deadline <= SystemTime::now() {
+        if deadline <= self.now() {
             self.delete(&hashes, deadline).await?;
             self.index.forget_due(&hashes, deadline).await?;
         }
@@ -163,14 +164,14 @@ impl Inner {
     async fn delete(&self, blocks: &[BlockHash], due: SystemTime) -> Result<u64, KeepError> {
         let mut condemned = Vec::new();
         for hash in blocks {
-            condemned.extend(self.blocks.condemn(*hash, due).await?);
+            condemned.extend(self.store.blocks.condemn(*hash, due).await?);
         }
         for hash in self.index.referenced(blocks).await? {
-            self.blocks.untrash(hash).await?;
+            self.store.blocks.untrash(hash).await?;
         }
         let mut freed = 0;
         for copy in condemned {
-            if self.blocks.delete(copy).await? {
+            if self.store.blocks.delete(copy).await? {
                 freed += copy.size;
             }
         }
@@ -179,7 +180,7 @@ impl Inner {
 
     async fn tidy(&self) -> Result<(), KeepError> {
         self.settle_left().await?;
-        let now = SystemTime::now();
+        let now = self.now();
         let stale = now.checked_sub(self.options.resume_within).unwrap_or(SystemTime::UNIX_EPOCH);
         for (owner, name) in self.index.stale_uploads(stale, A_FEW).await? {
             self.forget_upload(&owner, &name).await?;
@@ -190,7 +191,7 @@ impl Inner {
             if !due.is_empty() {
                 self.index.forget_due(&due, now).await?;
             }
-            let space_runs_out = self.blocks.space().await?.free < self.options.reserve;
+            let space_runs_out = self.store.blocks.space().await?.free < self.options.reserve;
             if due.len() < A_FEW || !space_runs_out {
                 return Ok(());
             }

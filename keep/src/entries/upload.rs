@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
@@ -206,16 +205,16 @@ impl Going {
         }
         self.write_small().await?;
         if matches!(self.present, Present::Nothing) {
-            self.present = match self.inner.index.holding() {
+            self.present = match self.inner.holding {
                 Some(_) => Present::Gathered(Vec::new(), 0),
-                None => Present::Written(self.inner.blocks.writer().await?),
+                None => Present::Written(self.inner.store.blocks.writer().await?),
             };
         }
         if let Present::Gathered(parts, size) = &mut self.present {
             *size += bytes.len();
             parts.push(bytes);
             if *size > SMALL {
-                let mut writer = self.inner.blocks.writer().await?;
+                let mut writer = self.inner.store.blocks.writer().await?;
                 for part in parts.drain(..) {
                     writer.write(part).await?;
                 }
@@ -244,25 +243,22 @@ impl Going {
     /// Writes a small block as others are written: more came behind it, or the upload ends without an entry.
     async fn write_small(&mut self) -> Result<(), KeepError> {
         if let Some((digest, bytes)) = self.small.take() {
-            let mut writer = self.inner.blocks.writer().await?;
+            let mut writer = self.inner.store.blocks.writer().await?;
             writer.write(bytes).await?;
             self.place(digest, writer).await?;
         }
         Ok(())
     }
 
-    async fn place(&mut self, digest: BlockDigest, mut writer: Box<dyn BlockWriter>) -> Result<(), KeepError> {
+    async fn place(&mut self, digest: BlockDigest, writer: Box<dyn BlockWriter>) -> Result<(), KeepError> {
         while self.placing.len() >= PLACING {
             self.settle().await?;
         }
         let known = digest.clone();
         let placing = tokio::spawn(async move {
             let digest = known.wait().await.map_err(|_| KeepError::Uncut)?;
-            if let Some(blake3) = digest.blake3 {
-                writer.know(blake3);
-            }
             let block = block_of(digest);
-            Ok((block, writer.finish(block).await?))
+            Ok((block, writer.finish(block, digest.blake3).await?))
         });
         self.placing.push_back((digest, placing));
         Ok(())
@@ -273,7 +269,7 @@ impl Going {
         let Some((_, placing)) = self.placing.front_mut() else { return Ok(()) };
         let placed = placing.await;
         self.placing.pop_front();
-        let lost = || StoreError::Lost { store: self.inner.blocks.name() };
+        let lost = || StoreError::Lost { store: self.inner.store.blocks.name() };
         let (block, placed) = placed.map_err(|_| lost())??;
         self.done.push(block);
         if placed == Placed::New {
@@ -350,7 +346,7 @@ impl Going {
             self.new.push(manifest);
         }
         let (owner, name) = (self.owner.clone(), self.name.clone());
-        let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
+        let entry = Entry { owner, name, size, manifest, blocks, stored: self.inner.now() };
         let unreferenced = self.inner.record(&entry).await?;
         self.inner.discard(unreferenced, self.inner.deadline()).await?;
         Ok(entry)
@@ -369,7 +365,7 @@ impl Going {
         let mut small: Vec<_> = blocks.iter().skip(before).copied().zip(self.small.take().map(|(_, b)| b)).collect();
         small.push((manifest, text));
         let (owner, name) = (self.owner.clone(), self.name.clone());
-        let entry = Entry { owner, name, size, manifest, blocks, stored: SystemTime::now() };
+        let entry = Entry { owner, name, size, manifest, blocks, stored: self.inner.now() };
         let inner = Arc::clone(&self.inner);
         let record = async move {
             let earlier = entry.blocks.get(..before).unwrap_or_default();
@@ -418,14 +414,14 @@ impl Going {
         let hashes: Vec<_> = new.iter().map(|block| block.hash).collect();
         let referenced = self.inner.index.referenced(&hashes).await?;
         let unreferenced = new.into_iter().filter(|block| !referenced.contains(&block.hash)).collect();
-        self.inner.discard(unreferenced, SystemTime::now()).await
+        self.inner.discard(unreferenced, self.inner.now()).await
     }
 }
 
 /// Writes a block that is at hand as a whole.
 pub(super) async fn put(inner: &Inner, bytes: Bytes, content_size: u64) -> Result<(Block, Placed), KeepError> {
     let mut cutter = Cutter::new(crate::base::stream::MAX_BLOCK, 0);
-    let mut writer = inner.blocks.writer().await?;
+    let mut writer = inner.store.blocks.writer().await?;
     let mut pieces = cutter.push(bytes).await;
     pieces.extend(cutter.finish());
     let mut pieces = pieces.into_iter();
@@ -433,7 +429,7 @@ pub(super) async fn put(inner: &Inner, bytes: Bytes, content_size: u64) -> Resul
         (Some(Piece::Data(bytes)), Some(Piece::Cut(digest)), None) => {
             writer.write(bytes).await?;
             let block = block(&digest).await?;
-            Ok((block, writer.finish(block).await?))
+            Ok((block, writer.finish(block, None).await?))
         }
         _ => Err(KeepError::TooLarge(content_size)),
     }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 
-use super::{Entry, Index, IndexError, Totals};
+use super::{Deadlines, Entries, Entry, Index, IndexError, IndexParts, Rebuilding, References, Totals, Uploads};
 use crate::store::Block;
 
 /// Remembers no entries, and takes every block for one that somebody refers to.
@@ -25,7 +25,7 @@ impl NoIndex {
 }
 
 #[async_trait]
-impl Index for NoIndex {
+impl Entries for NoIndex {
     async fn entry(&self, _owner: &[u8], _name: &[u8]) -> Result<Option<Entry>, IndexError> {
         Ok(None)
     }
@@ -44,18 +44,6 @@ impl Index for NoIndex {
         Ok(None)
     }
 
-    async fn referenced(&self, blocks: &[BlockHash]) -> Result<Vec<BlockHash>, IndexError> {
-        Ok(blocks.to_vec())
-    }
-
-    async fn lease(&self, _blocks: &[BlockHash], _until: SystemTime) -> Result<(), IndexError> {
-        Ok(())
-    }
-
-    async fn forget_leases(&self, _now: SystemTime) -> Result<(), IndexError> {
-        Ok(())
-    }
-
     async fn entries_with(&self, _block: BlockHash) -> Result<Vec<Entry>, IndexError> {
         Ok(Vec::new())
     }
@@ -69,14 +57,28 @@ impl Index for NoIndex {
         Ok(Vec::new())
     }
 
-    async fn retain(
-        &self,
-        _keep: Box<dyn Fn(BlockHash) -> bool + Send>,
-        _before: SystemTime,
-    ) -> Result<u64, IndexError> {
-        Ok(0)
+    async fn totals(&self) -> Result<Totals, IndexError> {
+        Ok(Totals::default())
+    }
+}
+
+#[async_trait]
+impl References for NoIndex {
+    async fn referenced(&self, blocks: &[BlockHash]) -> Result<Vec<BlockHash>, IndexError> {
+        Ok(blocks.to_vec())
     }
 
+    async fn lease(&self, _blocks: &[BlockHash], _until: SystemTime) -> Result<(), IndexError> {
+        Ok(())
+    }
+
+    async fn forget_leases(&self, _now: SystemTime) -> Result<(), IndexError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Uploads for NoIndex {
     async fn upload(&self, owner: &[u8], name: &[u8]) -> Result<Vec<Block>, IndexError> {
         match &self.uploads {
             Some(uploads) => uploads.upload(owner, name).await,
@@ -104,7 +106,10 @@ impl Index for NoIndex {
             None => Ok(Vec::new()),
         }
     }
+}
 
+#[async_trait]
+impl Deadlines for NoIndex {
     async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<BlockHash>, IndexError> {
         match &self.uploads {
             Some(uploads) => uploads.due(now, limit).await,
@@ -118,12 +123,25 @@ impl Index for NoIndex {
             None => Ok(()),
         }
     }
+}
 
-    async fn totals(&self) -> Result<Totals, IndexError> {
-        Ok(Totals::default())
-    }
-
+#[async_trait]
+impl Rebuilding for NoIndex {
     async fn set_complete(&self, _complete: bool) -> Result<(), IndexError> {
         Ok(())
+    }
+
+    async fn retain(
+        &self,
+        _keep: Box<dyn Fn(BlockHash) -> bool + Send>,
+        _before: SystemTime,
+    ) -> Result<u64, IndexError> {
+        Ok(0)
+    }
+}
+
+impl From<NoIndex> for IndexParts {
+    fn from(index: NoIndex) -> Self {
+        Self::plain(index)
     }
 }

@@ -4,13 +4,15 @@
 //! while the one before is being synced, and are committed together. Reads run beside them on connections of their own.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use rusqlite::params;
 
-use super::{Entry, Holding, Index, IndexError, IndexHere, Totals};
+use super::{Deadlines, Entries, Entry, IndexError, IndexHere, IndexParts, Rebuilding, References, Totals, Uploads};
+use crate::base::clock::SharedClock;
 use crate::store::Block;
 
 mod held;
@@ -31,16 +33,18 @@ pub struct SqliteIndex {
     // Before the writer: whose connection closes last clears the log away, and two at once leave it to each other.
     readers: Readers,
     writer: Writer,
+    clock: SharedClock,
 }
 
 impl SqliteIndex {
-    /// Opens the database at `path`; `mode` tells what a missing or incomplete one means.
-    pub async fn open(path: &Path, mode: Mode) -> Result<Self, IndexError> {
+    /// Opens the database at `path`; `mode` tells what a missing or incomplete one means, `clock` which leases have ended and
+    /// when something is recorded.
+    pub async fn open(path: &Path, mode: Mode, clock: SharedClock) -> Result<Self, IndexError> {
         let opened = path.to_path_buf();
         let lost = || IndexError::Failed { path: path.to_path_buf(), reason: "the task ended unexpectedly".into() };
         let work = move || {
             let connection = open::open(&opened, mode)?;
-            Ok(Self { readers: Readers::new(&opened), writer: Writer::start(connection, &opened)? })
+            Ok(Self { readers: Readers::new(&opened), writer: Writer::start(connection, &opened)?, clock })
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| lost())?
     }
@@ -53,57 +57,24 @@ impl IndexHere for SqliteIndex {
 }
 
 #[async_trait]
-impl Index for SqliteIndex {
+impl Entries for SqliteIndex {
     async fn entry(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, IndexError> {
         let (owner, name) = (owner.to_vec(), name.to_vec());
         self.readers.read(move |db| rows::entry(db, &owner, &name)).await
     }
 
     async fn put(&self, entry: Entry, deadline: SystemTime) -> Result<Vec<Block>, IndexError> {
-        self.writer.write(move |db| rows::put(db, &entry, deadline)).await
-    }
-
-    fn holding(&self) -> Option<&dyn Holding> {
-        Some(self)
-    }
-
-    fn here(&self) -> Option<&dyn IndexHere> {
-        Some(self)
+        let clock = Arc::clone(&self.clock);
+        self.writer.write(move |db| rows::put(db, &entry, deadline, clock.wall())).await
     }
 
     async fn remove(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Option<Vec<Block>>, IndexError> {
-        let (owner, name) = (owner.to_vec(), name.to_vec());
+        let (owner, name, clock) = (owner.to_vec(), name.to_vec(), Arc::clone(&self.clock));
         self.writer
             .write_soon(move |db| {
                 let Some(lost) = rows::take_entry(db, &owner, &name)? else { return Ok(None) };
-                rows::note_unreferenced(db, lost, deadline).map(Some)
+                rows::note_unreferenced(db, lost, deadline, clock.wall()).map(Some)
             })
-            .await
-    }
-
-    async fn referenced(&self, blocks: &[BlockHash]) -> Result<Vec<BlockHash>, IndexError> {
-        let blocks = blocks.to_vec();
-        self.readers
-            .read(move |db| {
-                let mut referenced = Vec::new();
-                for block in blocks {
-                    if rows::is_referenced(db, block)? {
-                        referenced.push(block);
-                    }
-                }
-                Ok(referenced)
-            })
-            .await
-    }
-
-    async fn lease(&self, blocks: &[BlockHash], until: SystemTime) -> Result<(), IndexError> {
-        let blocks = blocks.to_vec();
-        self.writer.write(move |db| rows::lease(db, &blocks, until)).await
-    }
-
-    async fn forget_leases(&self, now: SystemTime) -> Result<(), IndexError> {
-        self.writer
-            .write(move |db| db.execute("DELETE FROM leases WHERE until <= ?", [rows::nanos(now)]).map(drop))
             .await
     }
 
@@ -122,10 +93,51 @@ impl Index for SqliteIndex {
         self.readers.read(move |db| rows::list(db, owner.as_deref(), after, limit)).await
     }
 
-    async fn retain(&self, keep: Box<dyn Fn(BlockHash) -> bool + Send>, before: SystemTime) -> Result<u64, IndexError> {
-        self.writer.write(move |db| rows::retain(db, &*keep, before)).await
+    async fn totals(&self) -> Result<Totals, IndexError> {
+        self.readers
+            .read(|db| {
+                let mut sum = db.prepare_cached("SELECT value FROM state WHERE key = ?")?;
+                let mut sum = |name| sum.query_row([name], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()));
+                let (entries, bytes) = (sum("entries")?, sum("bytes")?);
+                let uploads: i64 = db.query_row("SELECT count(*) FROM uploads", [], |row| row.get(0))?;
+                Ok(Totals { entries, bytes, uploads: uploads.cast_unsigned() })
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl References for SqliteIndex {
+    async fn referenced(&self, blocks: &[BlockHash]) -> Result<Vec<BlockHash>, IndexError> {
+        let (blocks, clock) = (blocks.to_vec(), Arc::clone(&self.clock));
+        self.readers
+            .read(move |db| {
+                let now = clock.wall();
+                let mut referenced = Vec::new();
+                for block in blocks {
+                    if rows::is_referenced(db, block, now)? {
+                        referenced.push(block);
+                    }
+                }
+                Ok(referenced)
+            })
+            .await
     }
 
+    async fn lease(&self, blocks: &[BlockHash], until: SystemTime) -> Result<(), IndexError> {
+        let blocks = blocks.to_vec();
+        self.writer.write(move |db| rows::lease(db, &blocks, until)).await
+    }
+
+    async fn forget_leases(&self, now: SystemTime) -> Result<(), IndexError> {
+        self.writer
+            .write(move |db| db.execute("DELETE FROM leases WHERE until <= ?", [rows::nanos(now)]).map(drop))
+            .await
+    }
+}
+
+#[async_trait]
+impl Uploads for SqliteIndex {
     async fn upload(&self, owner: &[u8], name: &[u8]) -> Result<Vec<Block>, IndexError> {
         let (owner, name) = (owner.to_vec(), name.to_vec());
         self.readers.read(move |db| rows::upload(db, &owner, &name)).await
@@ -133,15 +145,16 @@ impl Index for SqliteIndex {
 
     async fn record_upload(&self, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<(), IndexError> {
         let (owner, name, blocks) = (owner.to_vec(), name.to_vec(), blocks.to_vec());
-        self.writer.write(move |db| rows::record_upload(db, &owner, &name, &blocks)).await
+        let clock = Arc::clone(&self.clock);
+        self.writer.write(move |db| rows::record_upload(db, &owner, &name, &blocks, clock.wall())).await
     }
 
     async fn forget_upload(&self, owner: &[u8], name: &[u8], deadline: SystemTime) -> Result<Vec<Block>, IndexError> {
-        let (owner, name) = (owner.to_vec(), name.to_vec());
+        let (owner, name, clock) = (owner.to_vec(), name.to_vec(), Arc::clone(&self.clock));
         self.writer
             .write(move |db| {
                 let lost = rows::take_upload(db, &owner, &name)?;
-                rows::note_unreferenced(db, lost, deadline)
+                rows::note_unreferenced(db, lost, deadline, clock.wall())
             })
             .await
     }
@@ -156,7 +169,10 @@ impl Index for SqliteIndex {
             })
             .await
     }
+}
 
+#[async_trait]
+impl Deadlines for SqliteIndex {
     async fn due(&self, now: SystemTime, limit: usize) -> Result<Vec<BlockHash>, IndexError> {
         self.readers
             .read(move |db| {
@@ -180,21 +196,29 @@ impl Index for SqliteIndex {
             })
             .await
     }
+}
 
-    async fn totals(&self) -> Result<Totals, IndexError> {
-        self.readers
-            .read(|db| {
-                let mut sum = db.prepare_cached("SELECT value FROM state WHERE key = ?")?;
-                let mut sum = |name| sum.query_row([name], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()));
-                let (entries, bytes) = (sum("entries")?, sum("bytes")?);
-                let uploads: i64 = db.query_row("SELECT count(*) FROM uploads", [], |row| row.get(0))?;
-                Ok(Totals { entries, bytes, uploads: uploads.cast_unsigned() })
-            })
-            .await
-    }
-
+#[async_trait]
+impl Rebuilding for SqliteIndex {
     async fn set_complete(&self, complete: bool) -> Result<(), IndexError> {
         self.writer.write(move |db| open::set_complete(db, complete)).await
+    }
+
+    async fn retain(&self, keep: Box<dyn Fn(BlockHash) -> bool + Send>, before: SystemTime) -> Result<u64, IndexError> {
+        self.writer.write(move |db| rows::retain(db, &*keep, before)).await
+    }
+}
+
+impl From<Arc<SqliteIndex>> for IndexParts {
+    fn from(index: Arc<SqliteIndex>) -> Self {
+        let (holding, here) = (Arc::clone(&index), Arc::clone(&index));
+        Self { index, holding: Some(holding), here: Some(here) }
+    }
+}
+
+impl From<SqliteIndex> for IndexParts {
+    fn from(index: SqliteIndex) -> Self {
+        Arc::new(index).into()
     }
 }
 

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::lazy::store_error;
 use super::{Inner, KeepService};
 use crate::entries::Refused;
-use crate::store::{BlockStore, State, StoreError};
+use crate::store::{Inventory, Retention, State, StoreError};
 
 /// What became of a request to put a block in the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,10 +31,10 @@ impl KeepService {
         let at = self.0.mounts.iter().position(|mount| mount.uuid == uuid)?;
         let mount = self.0.mounts.get(at)?.clone();
         let volumes = self.0.volumes.only(at);
-        let Inner { cluster, signer, lifetime, memory, trashing, pulling, .. } = &*self.0;
+        let Inner { cluster, signer, lifetime, clock, memory, trashing, pulling, .. } = &*self.0;
         let (cluster, signer, lifetime, memory) = (*cluster, signer.clone(), *lifetime, memory.clone());
-        let (trashing, pulling) = (trashing.clone(), pulling.clone());
-        let inner = Inner { mounts: vec![mount], volumes, cluster, signer, lifetime, memory, trashing, pulling };
+        let (clock, trashing, pulling) = (clock.clone(), trashing.clone(), pulling.clone());
+        let inner = Inner { mounts: vec![mount], volumes, cluster, signer, lifetime, clock, memory, trashing, pulling };
         Some(Self(inner.into()))
     }
 
@@ -83,7 +83,7 @@ impl KeepService {
             return Ok(Trashed::Absent);
         };
         let Some(found) = volume.store.stat(hash).await? else { return Ok(Trashed::Absent) };
-        let young = SystemTime::now().checked_sub(self.0.lifetime).unwrap_or(UNIX_EPOCH);
+        let young = self.0.clock.wall().checked_sub(self.0.lifetime).unwrap_or(UNIX_EPOCH);
         if found.time >= young || written.is_some_and(|written| written != found.time) {
             return Ok(Trashed::Young);
         }

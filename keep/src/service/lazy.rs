@@ -6,11 +6,13 @@ use std::time::SystemTime;
 use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
 
 use super::OpenStore;
 use crate::entries::KeepError;
-use crate::store::{Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Space, Stat, StoreError};
+use crate::store::{
+    Block, BlockBytes, BlockListing, BlockStore, BlockWriter, Blocks, Condemned, Inventory, Retention, Space, Stat,
+    StoreError,
+};
 
 pub(super) struct LazyBlocks(pub(super) Arc<dyn OpenStore>);
 
@@ -30,7 +32,7 @@ pub(super) fn store_error(store: &dyn OpenStore) -> impl FnOnce(KeepError) -> St
 }
 
 #[async_trait]
-impl BlockStore for LazyBlocks {
+impl Blocks for LazyBlocks {
     fn name(&self) -> String {
         self.0.name()
     }
@@ -50,11 +52,25 @@ impl BlockStore for LazyBlocks {
     async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError> {
         self.blocks().await?.missing(blocks).await
     }
+}
 
+#[async_trait]
+impl Inventory for LazyBlocks {
     async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
         self.blocks().await?.stat(hash).await
     }
 
+    async fn list(&self, prefix: &str) -> Result<BlockListing, StoreError> {
+        self.blocks().await?.list(prefix).await
+    }
+
+    async fn space(&self) -> Result<Space, StoreError> {
+        self.blocks().await?.space().await
+    }
+}
+
+#[async_trait]
+impl Retention for LazyBlocks {
     async fn touch(&self, hash: BlockHash) -> Result<bool, StoreError> {
         self.blocks().await?.touch(hash).await
     }
@@ -78,13 +94,5 @@ impl BlockStore for LazyBlocks {
 
     async fn delete(&self, copy: Condemned) -> Result<bool, StoreError> {
         self.blocks().await?.delete(copy).await
-    }
-
-    async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        self.blocks().await?.list(prefix).await
-    }
-
-    async fn space(&self) -> Result<Space, StoreError> {
-        self.blocks().await?.space().await
     }
 }

@@ -89,19 +89,20 @@ impl BlockUpload {
         if let Some(Piece::Cut(digest)) = self.cutter.finish() {
             self.digest = Some(digest);
         }
-        let block = match self.digest {
-            None => Block::EMPTY,
+        let (block, blake3) = match self.digest {
+            None => (Block::EMPTY, None),
             Some(digest) => {
                 let lost = |_| StoreError::Lost { store: "memory".to_owned() };
                 let digest = digest.wait().await.map_err(lost)?;
-                Block { hash: digest.md5.into(), size: digest.len }
+                (Block { hash: digest.md5.into(), size: digest.len }, digest.blake3)
             }
         };
         if let Some(named) = named.filter(|named| *named != block.hash) {
             return Err(UploadError::Mismatch { named, found: block.hash });
         }
-        let mut stored = self.put.finish(block).await?;
-        let until = SystemTime::now().checked_add(self.service.0.lifetime).unwrap_or_else(SystemTime::now);
+        let mut stored = self.put.finish(block, blake3).await?;
+        let now = self.service.0.clock.wall();
+        let until = now.checked_add(self.service.0.lifetime).unwrap_or(now);
         let mut kept = Vec::with_capacity(stored.on.len());
         for (at, _) in stored.on {
             match self.service.lease(at, block, until).await {

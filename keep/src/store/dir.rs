@@ -19,9 +19,12 @@ use std::time::SystemTime;
 use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
 
-use super::{Block, BlockBytes, BlockStore, BlockWriter, BlocksHere, Condemned, Listed, Space, Stat, StoreError};
+use super::{
+    Block, BlockBytes, BlockListing, BlockWriter, Blocks, BlocksHere, Condemned, Inventory, PlaceUnsynced, Retention,
+    Space, Stat, StoreError, StoreParts,
+};
+use crate::base::clock::{SharedClock, SystemClock};
 use crate::base::task::try_blocking;
 
 mod list;
@@ -41,10 +44,14 @@ use volume::Volume;
 pub struct DirStore(Arc<Volume>);
 
 /// What a new [`DirStore`] may differ in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct DirOptions {
     /// Free bytes below which the volume counts as full. Default: 64 MiB, as keepstore has it.
     pub reserve: u64,
+    /// Tells the time of what is touched or set aside. Default: this machine's clock.
+    ///
+    /// The time of a block that was only written comes from the file system.
+    pub clock: SharedClock,
 }
 
 /// Whether opening may make a store.
@@ -61,7 +68,7 @@ pub const OWN: &str = ".annex-keep";
 
 impl Default for DirOptions {
     fn default() -> Self {
-        Self { reserve: 64 << 20 }
+        Self { reserve: 64 << 20, clock: SystemClock::shared() }
     }
 }
 
@@ -73,7 +80,7 @@ impl DirStore {
     pub async fn open(root: &Path, create: Create, options: DirOptions) -> Result<Self, StoreError> {
         let root = root.to_path_buf();
         let name = root.display().to_string();
-        let opened = tokio::task::spawn_blocking(move || Volume::open(root, create, options.reserve)).await;
+        let opened = tokio::task::spawn_blocking(move || Volume::open(root, create, options)).await;
         opened.map_err(|_| StoreError::Lost { store: name })?.map(|volume| Self(Arc::new(volume)))
     }
 
@@ -92,26 +99,13 @@ impl DirStore {
 }
 
 #[async_trait]
-impl BlockStore for DirStore {
+impl Blocks for DirStore {
     fn name(&self) -> String {
         self.0.name()
     }
 
     async fn writer(&self) -> Result<Box<dyn BlockWriter>, StoreError> {
         Ok(Box::new(write::DirWriter::new(Arc::clone(&self.0))))
-    }
-
-    async fn place(&self, blocks: Vec<(Block, Bytes)>) -> Result<(), StoreError> {
-        self.run(move |volume| {
-            blocks.into_iter().try_for_each(|(block, bytes)| {
-                place::place(volume, temp::Body::of(bytes), block, Durable::Later).map(drop)
-            })
-        })
-        .await
-    }
-
-    async fn sync(&self) -> Result<(), StoreError> {
-        self.run(Volume::sync).await
     }
 
     async fn read(&self, block: Block, from: u32, ahead: usize) -> Result<Option<BlockBytes>, StoreError> {
@@ -126,15 +120,25 @@ impl BlockStore for DirStore {
         let blocks = blocks.to_vec();
         self.run(move |volume| volume.missing(&blocks)).await
     }
+}
 
-    fn here(&self) -> Option<&dyn BlocksHere> {
-        Some(self)
-    }
-
+#[async_trait]
+impl Inventory for DirStore {
     async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
         self.run(move |volume| volume.stat(hash)).await
     }
 
+    async fn list(&self, prefix: &str) -> Result<BlockListing, StoreError> {
+        list::list(Arc::clone(&self.0), prefix.to_owned()).await
+    }
+
+    async fn space(&self) -> Result<Space, StoreError> {
+        self.run(Volume::space).await
+    }
+}
+
+#[async_trait]
+impl Retention for DirStore {
     async fn touch(&self, hash: BlockHash) -> Result<bool, StoreError> {
         self.run(move |volume| trash::touch(volume, hash)).await
     }
@@ -159,13 +163,21 @@ impl BlockStore for DirStore {
     async fn delete(&self, copy: Condemned) -> Result<bool, StoreError> {
         self.run(move |volume| trash::delete(volume, copy)).await
     }
+}
 
-    async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        list::list(Arc::clone(&self.0), prefix.to_owned()).await
+#[async_trait]
+impl PlaceUnsynced for DirStore {
+    async fn place(&self, blocks: Vec<(Block, Bytes)>) -> Result<(), StoreError> {
+        self.run(move |volume| {
+            blocks.into_iter().try_for_each(|(block, bytes)| {
+                place::place(volume, temp::Body::of(bytes), block, Durable::Later).map(drop)
+            })
+        })
+        .await
     }
 
-    async fn space(&self) -> Result<Space, StoreError> {
-        self.run(Volume::space).await
+    async fn sync(&self) -> Result<(), StoreError> {
+        self.run(Volume::sync).await
     }
 }
 
@@ -176,6 +188,14 @@ impl BlocksHere for DirStore {
 
     fn fetch(&self, block: Block) -> Result<Option<Vec<Bytes>>, StoreError> {
         read::fetch(&self.0, block)
+    }
+}
+
+impl From<DirStore> for StoreParts {
+    fn from(store: DirStore) -> Self {
+        let store = Arc::new(store);
+        let (unsynced, here) = (Arc::clone(&store), Arc::clone(&store));
+        Self { blocks: store, unsynced: Some(unsynced), here: Some(here), signed: None }
     }
 }
 

@@ -8,11 +8,13 @@ use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream;
 
 use super::{
-    Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Placed, Space, Stat, State, StoreError, Verifier,
+    Block, BlockBytes, BlockListing, BlockWriter, Blocks, Condemned, Inventory, Listed, Placed, Retention, Space, Stat,
+    State, StoreError, StoreParts, Verifier,
 };
+use crate::base::clock::SharedClock;
 
 /// Blocks in memory. Cloning shares them.
 #[derive(Clone)]
@@ -22,6 +24,7 @@ struct Inner {
     name: String,
     room: u64,
     held: Mutex<Held>,
+    clock: SharedClock,
 }
 
 #[derive(Default)]
@@ -40,9 +43,9 @@ struct Trashed {
 }
 
 impl MemoryStore {
-    /// Makes a store without blocks that takes `room` bytes.
-    pub fn new(name: impl Into<String>, room: u64) -> Self {
-        Self(Arc::new(Inner { name: name.into(), room, held: Mutex::default() }))
+    /// Makes a store without blocks that takes `room` bytes; `clock` tells when they are written.
+    pub fn new(name: impl Into<String>, room: u64, clock: SharedClock) -> Self {
+        Self(Arc::new(Inner { name: name.into(), room, held: Mutex::default(), clock }))
     }
 
     /// Replaces the bytes of a block that is in place, so that they are wrong; for tests.
@@ -59,7 +62,7 @@ impl MemoryStore {
     fn damaged(&self, block: Block, reason: String) -> StoreError {
         let mut held = self.held();
         if let Some((bytes, _)) = held.live.remove(&block.hash) {
-            held.damaged.push((block.hash, bytes, SystemTime::now()));
+            held.damaged.push((block.hash, bytes, self.0.clock.wall()));
         }
         StoreError::Damaged { store: self.0.name.clone(), block, reason }
     }
@@ -74,7 +77,7 @@ impl Held {
 }
 
 #[async_trait]
-impl BlockStore for MemoryStore {
+impl Blocks for MemoryStore {
     fn name(&self) -> String {
         self.0.name.clone()
     }
@@ -105,15 +108,40 @@ impl BlockStore for MemoryStore {
         let is_here = |block: &Block| held.live.get(&block.hash).is_some_and(|(b, _)| b.len() == block.size as usize);
         Ok(blocks.iter().filter(|block| !is_here(block)).copied().collect())
     }
+}
 
+#[async_trait]
+impl Inventory for MemoryStore {
     async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
         Ok(self.held().live.get(&hash).map(|(bytes, time)| Stat { size: bytes.len() as u64, time: *time }))
     }
 
+    async fn list(&self, prefix: &str) -> Result<BlockListing, StoreError> {
+        let held = self.held();
+        let listed =
+            |hash: BlockHash, bytes: &Bytes, time, state| Listed { hash, size: bytes.len() as u64, time, state };
+        let live = held.live.iter().map(|(hash, (bytes, time))| listed(*hash, bytes, *time, State::Live));
+        let trash = held
+            .trash
+            .iter()
+            .map(|trashed| listed(trashed.hash, &trashed.bytes, trashed.deadline, State::Trashed(trashed.deadline)));
+        let damaged = held.damaged.iter().map(|(hash, bytes, time)| listed(*hash, bytes, *time, State::Damaged));
+        let all = live.chain(trash).chain(damaged).filter(|listed| listed.hash.to_string().starts_with(prefix));
+        let all: Vec<_> = all.map(Ok).collect();
+        Ok(stream::iter(all).boxed())
+    }
+
+    async fn space(&self) -> Result<Space, StoreError> {
+        Ok(Space { total: self.0.room, free: self.0.room.saturating_sub(self.held().size()) })
+    }
+}
+
+#[async_trait]
+impl Retention for MemoryStore {
     async fn touch(&self, hash: BlockHash) -> Result<bool, StoreError> {
         let mut held = self.held();
         let Some((_, time)) = held.live.get_mut(&hash) else { return Ok(false) };
-        *time = SystemTime::now();
+        *time = self.0.clock.wall();
         Ok(true)
     }
 
@@ -141,7 +169,7 @@ impl BlockStore for MemoryStore {
         }
         let Some(at) = held.trash.iter().rposition(|trashed| trashed.hash == hash) else { return Ok(false) };
         let bytes = held.trash.remove(at).bytes;
-        held.live.insert(hash, (bytes, SystemTime::now()));
+        held.live.insert(hash, (bytes, self.0.clock.wall()));
         Ok(true)
     }
 
@@ -164,24 +192,11 @@ impl BlockStore for MemoryStore {
         held.trash.remove(at);
         Ok(true)
     }
+}
 
-    async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        let held = self.held();
-        let listed =
-            |hash: BlockHash, bytes: &Bytes, time, state| Listed { hash, size: bytes.len() as u64, time, state };
-        let live = held.live.iter().map(|(hash, (bytes, time))| listed(*hash, bytes, *time, State::Live));
-        let trash = held
-            .trash
-            .iter()
-            .map(|trashed| listed(trashed.hash, &trashed.bytes, trashed.deadline, State::Trashed(trashed.deadline)));
-        let damaged = held.damaged.iter().map(|(hash, bytes, time)| listed(*hash, bytes, *time, State::Damaged));
-        let all = live.chain(trash).chain(damaged).filter(|listed| listed.hash.to_string().starts_with(prefix));
-        let all: Vec<_> = all.map(Ok).collect();
-        Ok(stream::iter(all).boxed())
-    }
-
-    async fn space(&self) -> Result<Space, StoreError> {
-        Ok(Space { total: self.0.room, free: self.0.room.saturating_sub(self.held().size()) })
+impl From<MemoryStore> for StoreParts {
+    fn from(store: MemoryStore) -> Self {
+        Self::plain(store)
     }
 }
 
@@ -197,7 +212,7 @@ impl BlockWriter for Writer {
         Ok(())
     }
 
-    async fn finish(self: Box<Self>, block: Block) -> Result<Placed, StoreError> {
+    async fn finish(self: Box<Self>, block: Block, _blake3: Option<[u8; 32]>) -> Result<Placed, StoreError> {
         let Self { store, bytes } = *self;
         let (bytes, name) = (bytes.freeze(), store.name());
         if bytes.len() != block.size as usize {
@@ -211,7 +226,7 @@ impl BlockWriter for Writer {
                 return Err(StoreError::Collision { store: name, block });
             }
             Some(wrong) => {
-                held.damaged.push((block.hash, wrong, SystemTime::now()));
+                held.damaged.push((block.hash, wrong, store.0.clock.wall()));
                 Placed::Repaired
             }
             None => Placed::New,
@@ -219,7 +234,7 @@ impl BlockWriter for Writer {
         if placed != Placed::Existing && held.size() + bytes.len() as u64 > store.0.room {
             return Err(StoreError::Full { store: name });
         }
-        held.live.insert(block.hash, (bytes, SystemTime::now()));
+        held.live.insert(block.hash, (bytes, store.0.clock.wall()));
         Ok(placed)
     }
 }

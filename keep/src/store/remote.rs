@@ -13,11 +13,14 @@ use std::time::{Duration, SystemTime};
 use annex_protocol::keep::{BlockHash, Locator};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
 
-use super::{Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Placed, Space, StoreError};
+use super::{
+    Block, BlockBytes, BlockListing, BlockWriter, Blocks, Condemned, Inventory, Placed, Retention, SignedLocators,
+    Space, Stat, StoreError, StoreParts,
+};
+use crate::base::clock::{SharedClock, SystemClock};
 
 mod api;
 mod cache;
@@ -37,7 +40,7 @@ use retry::Failures;
 use signed::Signed;
 
 /// How blocks are read from and written to servers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RemoteOptions {
     /// Copies that a block must have before it counts as stored; `None`: what the cluster says, or 2, and never more than
     /// there are given services.
@@ -57,6 +60,8 @@ pub struct RemoteOptions {
     pub writing: usize,
     /// Bytes of blocks that are kept since they were read. Default: 128 MiB.
     pub cache: usize,
+    /// Tells which signatures have expired. Default: this machine's clock.
+    pub clock: SharedClock,
 }
 
 /// How long servers are waited for.
@@ -107,6 +112,7 @@ impl Default for RemoteOptions {
             trusted: Duration::from_secs(600),
             writing: 8,
             cache: 128 << 20,
+            clock: SystemClock::shared(),
         }
     }
 }
@@ -123,7 +129,7 @@ impl RemoteStore {
     pub fn new(http: Http, services: Services, options: RemoteOptions) -> Self {
         let (cache, writing) =
             (Mutex::new(Cache::new(options.cache)), Arc::new(Semaphore::new(options.writing.max(1))));
-        let (signed, renew) = (Signed::default(), Mutex::default());
+        let (signed, renew) = (Signed::new(Arc::clone(&options.clock)), Mutex::default());
         Self(Arc::new(Inner { http, services, options, signed, renew, cache, writing }))
     }
 
@@ -143,10 +149,19 @@ impl RemoteStore {
     pub async fn replicas(&self) -> Result<u32, StoreError> {
         self.0.replicas().await
     }
+
+    /// Returns the clock by which signatures expire.
+    pub(crate) fn clock(&self) -> &SharedClock {
+        &self.0.options.clock
+    }
+
+    fn not_ours(&self, what: &str) -> StoreError {
+        self.0.failed(format!("its blocks are not ours to {what}"))
+    }
 }
 
 #[async_trait]
-impl BlockStore for RemoteStore {
+impl Blocks for RemoteStore {
     fn name(&self) -> String {
         self.0.services.name()
     }
@@ -184,6 +199,30 @@ impl BlockStore for RemoteStore {
             .buffered(ASKED_TOGETHER);
         asked.try_filter_map(async |(block, present)| Ok((!present).then_some(block))).try_collect().await
     }
+}
+
+#[async_trait]
+impl Inventory for RemoteStore {
+    /// Servers tell the size with the block alone, and no times.
+    async fn stat(&self, _hash: BlockHash) -> Result<Option<Stat>, StoreError> {
+        Err(self.not_ours("list"))
+    }
+
+    async fn list(&self, _prefix: &str) -> Result<BlockListing, StoreError> {
+        Err(self.not_ours("list"))
+    }
+
+    /// Servers do not tell: as much as can be counted.
+    async fn space(&self) -> Result<Space, StoreError> {
+        Ok(Space { total: u64::MAX, free: u64::MAX })
+    }
+}
+
+#[async_trait]
+impl Retention for RemoteStore {
+    async fn touch(&self, _hash: BlockHash) -> Result<bool, StoreError> {
+        Err(self.not_ours("touch"))
+    }
 
     /// Leaves the block: others may refer to it.
     async fn trash(
@@ -206,22 +245,22 @@ impl BlockStore for RemoteStore {
     async fn delete(&self, _copy: Condemned) -> Result<bool, StoreError> {
         Ok(false)
     }
+}
 
-    async fn list(&self, _prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        Err(StoreError::Failed { store: self.name(), reason: "Keep servers list their blocks for admins only".into() })
-    }
-
-    /// Servers do not tell how much room they have, so it counts as unlimited.
-    async fn space(&self) -> Result<Space, StoreError> {
-        Ok(Space { total: u64::MAX, free: u64::MAX })
-    }
-
+impl SignedLocators for RemoteStore {
     fn locator(&self, block: Block) -> Locator {
         self.0.signed.get(block.hash).unwrap_or_else(|| block.locator())
     }
 
     fn learn(&self, locator: &Locator) {
         self.0.signed.put(locator);
+    }
+}
+
+impl From<RemoteStore> for StoreParts {
+    fn from(store: RemoteStore) -> Self {
+        let signed = Arc::new(store.clone());
+        Self { signed: Some(signed), ..Self::plain(store) }
     }
 }
 
@@ -245,7 +284,7 @@ impl BlockWriter for Writer {
         Ok(())
     }
 
-    async fn finish(mut self: Box<Self>, block: Block) -> Result<Placed, StoreError> {
+    async fn finish(mut self: Box<Self>, block: Block, _blake3: Option<[u8; 32]>) -> Result<Placed, StoreError> {
         if self.size != block.size as usize {
             let (store, reason) = (self.store.services.name(), format!("{} bytes came for block {block}", self.size));
             return Err(StoreError::Failed { store, reason });

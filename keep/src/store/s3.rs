@@ -20,11 +20,14 @@ use std::time::SystemTime;
 use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Space, StoreError};
-use crate::s3::Bucket;
+use super::{
+    Block, BlockBytes, BlockListing, BlockWriter, Blocks, Condemned, Inventory, Retention, Space, Stat, StoreError,
+    StoreParts,
+};
+use crate::base::clock::SharedClock;
+use crate::s3::{Bucket, Object};
 
 mod list;
 mod lock;
@@ -45,6 +48,7 @@ struct Volume {
     locks: Locks,
     /// Room for blocks that are gathered in memory.
     room: Arc<tokio::sync::Semaphore>,
+    clock: SharedClock,
 }
 
 /// Objects of the store as a whole.
@@ -61,9 +65,11 @@ const AT_ONCE: usize = 16;
 
 impl S3Store {
     /// Makes the store in a bucket; nothing is asked yet. Lock files are made in the directory `locks`, which must be there.
-    pub fn new(bucket: Bucket, digits: usize, locks: &Path) -> Self {
+    ///
+    /// `clock` tells when a block is set aside; the server tells when others were written or touched.
+    pub fn new(bucket: Bucket, digits: usize, locks: &Path, clock: SharedClock) -> Self {
         let room = Arc::new(tokio::sync::Semaphore::new(GATHERED));
-        Self(Arc::new(Volume { bucket, digits, locks: Locks::new(locks), room }))
+        Self(Arc::new(Volume { bucket, digits, locks: Locks::new(locks), room, clock }))
     }
 
     /// Returns an object of the store as a whole.
@@ -128,6 +134,11 @@ impl Volume {
         Err(StoreError::Missing { path: self.name().into() })
     }
 
+    /// Returns when a block was last written or touched, whose object is `found`.
+    async fn touched(&self, hash: BlockHash, found: &Object) -> Result<SystemTime, StoreError> {
+        Ok(self.bucket.head(&self.recent(hash)).await?.map_or(found.time, |recent| recent.time))
+    }
+
     /// Renews a block's time.
     async fn touch(&self, hash: BlockHash) -> Result<(), StoreError> {
         Ok(self.bucket.put(&self.recent(hash), Vec::new()).await?)
@@ -135,7 +146,7 @@ impl Volume {
 
     /// Sets a block aside. Its lock is held.
     async fn set_aside(&self, hash: BlockHash, reason: &str) -> Result<(), StoreError> {
-        let (from, to) = (self.block(hash), format!("{OWN}damaged/{hash}.{}", trash::seconds(SystemTime::now())));
+        let (from, to) = (self.block(hash), format!("{OWN}damaged/{hash}.{}", trash::seconds(self.clock.wall())));
         tracing::error!(store = self.name(), block = %hash, reason, to, "damaged block set aside");
         if self.bucket.copy(&from, &to).await? {
             self.bucket.delete(&from).await?;
@@ -145,7 +156,7 @@ impl Volume {
 }
 
 #[async_trait]
-impl BlockStore for S3Store {
+impl Blocks for S3Store {
     fn name(&self) -> String {
         self.0.name()
     }
@@ -177,6 +188,34 @@ impl BlockStore for S3Store {
         }
         Ok(missing)
     }
+}
+
+#[async_trait]
+impl Inventory for S3Store {
+    async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
+        let Some(found) = self.0.bucket.head(&self.0.block(hash)).await? else {
+            return self.0.still_there().await.map(|()| None);
+        };
+        let time = self.0.touched(hash, &found).await?;
+        Ok(Some(Stat { size: found.size, time }))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<BlockListing, StoreError> {
+        self.0.still_there().await?;
+        Ok(list::list(&self.0, prefix))
+    }
+
+    async fn space(&self) -> Result<Space, StoreError> {
+        self.0.still_there().await?;
+        Ok(Space::ENDLESS)
+    }
+}
+
+#[async_trait]
+impl Retention for S3Store {
+    async fn touch(&self, hash: BlockHash) -> Result<bool, StoreError> {
+        trash::touch(&self.0, hash).await
+    }
 
     async fn trash(
         &self,
@@ -198,14 +237,10 @@ impl BlockStore for S3Store {
     async fn delete(&self, copy: Condemned) -> Result<bool, StoreError> {
         trash::delete(&self.0, copy).await
     }
+}
 
-    async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        self.0.still_there().await?;
-        Ok(list::list(&self.0, prefix))
-    }
-
-    async fn space(&self) -> Result<Space, StoreError> {
-        self.0.still_there().await?;
-        Ok(Space::ENDLESS)
+impl From<S3Store> for StoreParts {
+    fn from(store: S3Store) -> Self {
+        Self::plain(store)
     }
 }

@@ -10,10 +10,12 @@ use annex_protocol::keep::{BlockHash, mount_order};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::join_all;
-use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Placed, Space, Stat, State, StoreError};
+use super::{
+    Block, BlockBytes, BlockListing, BlockStore, BlockWriter, Blocks, Condemned, Inventory, Listed, Placed, Retention,
+    Space, Stat, State, StoreError,
+};
 
 mod put;
 
@@ -149,7 +151,7 @@ async fn any(
 }
 
 #[async_trait]
-impl BlockStore for Volumes {
+impl Blocks for Volumes {
     fn name(&self) -> String {
         self.0.iter().map(|volume| volume.store.name()).collect::<Vec<_>>().join(" + ")
     }
@@ -167,10 +169,6 @@ impl BlockStore for Volumes {
         first!(self.in_order(hash), volume => volume.store.peek(hash, size))
     }
 
-    async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
-        first!(self.in_order(hash), volume => volume.store.stat(hash))
-    }
-
     async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError> {
         let (mut missing, mut failed) = (blocks.to_vec(), None);
         for volume in self.0.iter() {
@@ -185,7 +183,41 @@ impl BlockStore for Volumes {
         }
         failed.map_or(Ok(missing), Err)
     }
+}
 
+#[async_trait]
+impl Inventory for Volumes {
+    async fn stat(&self, hash: BlockHash) -> Result<Option<Stat>, StoreError> {
+        first!(self.in_order(hash), volume => volume.store.stat(hash))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<BlockListing, StoreError> {
+        let mut listings = Vec::new();
+        for at in 0..self.0.len() {
+            let (volumes, Some(volume)) = (self.clone(), self.0.get(at)) else { continue };
+            let listing = volume.store.list(prefix).await?.try_filter_map(move |listed| {
+                let volumes = volumes.clone();
+                async move { Ok((!volumes.was_listed(at, &listed).await?).then_some(listed)) }
+            });
+            listings.push(listing);
+        }
+        Ok(stream::iter(listings).flatten().boxed())
+    }
+
+    async fn space(&self) -> Result<Space, StoreError> {
+        let spaces = join_all(self.0.iter().map(|volume| volume.store.space())).await;
+        let mut sum = Space { total: 0, free: 0 };
+        for (volume, space) in self.0.iter().zip(spaces) {
+            let space = space?;
+            sum.total += space.total;
+            sum.free += if volume.read_only { 0 } else { space.free };
+        }
+        Ok(sum)
+    }
+}
+
+#[async_trait]
+impl Retention for Volumes {
     async fn touch(&self, hash: BlockHash) -> Result<bool, StoreError> {
         any(self.writable().map(|volume| volume.store.touch(hash))).await
     }
@@ -215,30 +247,6 @@ impl BlockStore for Volumes {
             }
         }
         Ok(false)
-    }
-
-    async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        let mut listings = Vec::new();
-        for at in 0..self.0.len() {
-            let (volumes, Some(volume)) = (self.clone(), self.0.get(at)) else { continue };
-            let listing = volume.store.list(prefix).await?.try_filter_map(move |listed| {
-                let volumes = volumes.clone();
-                async move { Ok((!volumes.was_listed(at, &listed).await?).then_some(listed)) }
-            });
-            listings.push(listing);
-        }
-        Ok(stream::iter(listings).flatten().boxed())
-    }
-
-    async fn space(&self) -> Result<Space, StoreError> {
-        let spaces = join_all(self.0.iter().map(|volume| volume.store.space())).await;
-        let mut sum = Space { total: 0, free: 0 };
-        for (volume, space) in self.0.iter().zip(spaces) {
-            let space = space?;
-            sum.total += space.total;
-            sum.free += if volume.read_only { 0 } else { space.free };
-        }
-        Ok(sum)
     }
 }
 

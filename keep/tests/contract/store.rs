@@ -48,7 +48,7 @@ async fn put(store: &Store, content: &[u8]) -> Result<Placed, StoreError> {
     for part in content.chunks(100_000) {
         writer.write(Bytes::copy_from_slice(part)).await.unwrap();
     }
-    writer.finish(block(content)).await
+    writer.finish(block(content), None).await
 }
 
 async fn get(store: &Store, block: Block, from: u32) -> Option<Vec<u8>> {
@@ -144,7 +144,7 @@ async fn wrong_claims_change_nothing(store: Store) {
     }
     let mut writer = store.writer().await.unwrap();
     writer.write(bytes(10, 2).into()).await.unwrap();
-    assert!(writer.finish(Block { size: 11, ..block(&bytes(10, 2)) }).await.is_err());
+    assert!(writer.finish(Block { size: 11, ..block(&bytes(10, 2)) }, None).await.is_err());
     assert!(get(&store, block(&content), 0).await.unwrap() == content);
     assert_eq!(list(&store, "").await.len(), 1);
 }

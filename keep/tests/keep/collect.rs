@@ -1,8 +1,6 @@
 //! Garbage collection, and references to blocks that are there already.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
 
 use annex_protocol::keep::BlockHash;
 use keep_store::store::Block;
@@ -17,7 +15,7 @@ async fn block(store: &KeepStore, content: &[u8]) -> Block {
     let block = Block { hash: BlockHash::of(content), size: content.len() as u32 };
     let mut writer = store.blocks().writer().await.unwrap();
     writer.write(Bytes::copy_from_slice(content)).await.unwrap();
-    writer.finish(block).await.unwrap();
+    writer.finish(block, None).await.unwrap();
     block
 }
 
@@ -25,39 +23,42 @@ async fn is_there(store: &KeepStore, block: Block) -> bool {
     store.blocks().missing(&[block]).await.unwrap().is_empty()
 }
 
-fn in_an_hour() -> SystemTime {
-    SystemTime::now() + Duration::from_secs(3600)
-}
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn only_old_blocks_that_nothing_refers_to_are_garbage() {
-    let Fixture { store, dir } = Fixture::new().await;
-    let entry = put(&store, OWNER, b"key", &noise(2500, 1)).await;
-    let garbage = block(&store, b"garbage").await;
-    let leased = block(&store, b"leased").await;
-    assert!(store.lease(&[leased], in_an_hour()).await.unwrap().is_empty());
-    let ended = block(&store, b"ended").await;
-    assert!(store.lease(&[ended], SystemTime::now()).await.unwrap().is_empty());
+    let fixture = Fixture::new().await;
+    let (store, dir, clock) = (&fixture.store, &fixture.dir, &fixture.clock);
+    let entry = put(store, OWNER, b"key", &noise(2500, 1)).await;
+    let garbage = block(store, b"garbage").await;
+    let leased = block(store, b"leased").await;
+    let ended = block(store, b"ended").await;
+    assert!(store.lease(&[leased], clock.wall() + 2 * HOUR).await.unwrap().is_empty());
+    assert!(store.lease(&[ended], clock.wall() + HOUR).await.unwrap().is_empty());
+    clock.advance(HOUR);
     let mut suspended = store.write(OWNER, b"unfinished").await.unwrap();
     push(&mut suspended, &noise(1500, 2)).await;
     suspended.suspend().await.unwrap();
 
-    let young = store.collect(Duration::from_secs(1000)).await.unwrap();
+    let young = store.collect(2 * HOUR).await.unwrap();
     assert_eq!((young.trashed, young.deleted), (0, 0));
     let done = store.collect(Duration::ZERO).await.unwrap();
     assert_eq!((done.trashed, done.trashed_bytes, done.deleted), (2, 12, 0));
-    assert!(!is_there(&store, garbage).await && !is_there(&store, ended).await && is_there(&store, leased).await);
+    assert!(!is_there(store, garbage).await && !is_there(store, ended).await && is_there(store, leased).await);
     assert_eq!(store.write(OWNER, b"unfinished").await.unwrap().offset(), 1500);
     for block in entry.blocks.iter().chain([&entry.manifest]) {
-        assert!(is_there(&store, *block).await);
+        assert!(is_there(store, *block).await);
     }
     // A lease that is renewed ends at the later time.
-    store.lease(&[leased], SystemTime::now()).await.unwrap();
+    store.lease(&[leased], clock.wall()).await.unwrap();
     assert_eq!(store.collect(Duration::ZERO).await.unwrap().trashed, 0);
     assert_eq!(files(dir.path(), |name| name.contains(".trash.")).len(), 2);
     // What is in the trash comes back for who needs it.
-    assert_eq!(store.lease(&[garbage, NEVER], in_an_hour()).await.unwrap(), [NEVER]);
-    assert!(is_there(&store, garbage).await);
+    assert_eq!(store.lease(&[garbage, NEVER], clock.wall() + HOUR).await.unwrap(), [NEVER]);
+    assert!(is_there(store, garbage).await);
+    clock.advance(HOUR);
+    let done = store.collect(Duration::ZERO).await.unwrap();
+    assert_eq!(done.trashed, 2, "both leases have ended");
 }
 
 #[tokio::test]
@@ -96,7 +97,7 @@ async fn a_removal_takes_no_block_along_that_a_client_was_promised() {
     let content = noise(1000, 1);
     let entry = fixture.put(b"key", &content).await;
     assert_eq!(block(&fixture.store, &content).await, entry.blocks[0]);
-    fixture.store.lease(&entry.blocks, in_an_hour()).await.unwrap();
+    fixture.store.lease(&entry.blocks, fixture.clock.wall() + HOUR).await.unwrap();
     fixture.store.remove(OWNER, b"key").await.unwrap();
     assert!(is_there(&fixture.store, entry.blocks[0]).await);
 }
@@ -170,7 +171,7 @@ async fn one_round(store: &KeepStore, worker: u64, round: u64) -> u64 {
         assert!(held(store, *block).await == part, "the collection keeps it");
     }
     if round.is_multiple_of(2) {
-        assert!(store.lease(&entry.blocks, in_an_hour()).await.unwrap().is_empty());
+        assert!(store.lease(&entry.blocks, SystemTime::now() + HOUR).await.unwrap().is_empty());
         store.remove(COLLECTIONS, &name).await.unwrap();
         for (block, part) in entry.blocks.iter().zip(content.chunks(1000)) {
             assert!(held(store, *block).await == part, "the lease keeps it");

@@ -1,18 +1,16 @@
 //! Small blocks, of which the store need not be durable when an upload is acknowledged: the index is.
 
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
 use async_trait::async_trait;
-use futures_util::stream::BoxStream;
+use keep_store::base::clock::SystemClock;
 use keep_store::entries::{KeepStore, Sealer};
 use keep_store::index::sqlite::{Mode, SqliteIndex};
 use keep_store::store::dir::Create;
 use keep_store::store::dir::{DirOptions, DirStore};
-use keep_store::store::{Block, BlockBytes, BlockStore, BlockWriter, Condemned, Listed, Space, StoreError};
+use keep_store::store::{Block, Blocks, PlaceUnsynced, StoreError, StoreParts};
 
 use super::*;
 
@@ -23,63 +21,14 @@ struct Unsynced {
 }
 
 #[async_trait]
-impl BlockStore for Unsynced {
-    fn name(&self) -> String {
-        self.inner.name()
-    }
-
-    async fn writer(&self) -> Result<Box<dyn BlockWriter>, StoreError> {
-        self.inner.writer().await
-    }
-
+impl PlaceUnsynced for Unsynced {
     async fn place(&self, blocks: Vec<(Block, Bytes)>) -> Result<(), StoreError> {
         self.inner.place(blocks).await
     }
 
     async fn sync(&self) -> Result<(), StoreError> {
         self.asked.store(true, Ordering::SeqCst);
-        Err(StoreError::Full { store: self.name() })
-    }
-
-    async fn read(&self, block: Block, from: u32, ahead: usize) -> Result<Option<BlockBytes>, StoreError> {
-        self.inner.read(block, from, ahead).await
-    }
-
-    async fn peek(&self, hash: BlockHash, size: usize) -> Result<Option<Bytes>, StoreError> {
-        self.inner.peek(hash, size).await
-    }
-
-    async fn missing(&self, blocks: &[Block]) -> Result<Vec<Block>, StoreError> {
-        self.inner.missing(blocks).await
-    }
-
-    async fn trash(
-        &self,
-        hash: BlockHash,
-        deadline: SystemTime,
-        since: Option<SystemTime>,
-    ) -> Result<bool, StoreError> {
-        self.inner.trash(hash, deadline, since).await
-    }
-
-    async fn untrash(&self, hash: BlockHash) -> Result<bool, StoreError> {
-        self.inner.untrash(hash).await
-    }
-
-    async fn condemn(&self, hash: BlockHash, due: SystemTime) -> Result<Vec<Condemned>, StoreError> {
-        self.inner.condemn(hash, due).await
-    }
-
-    async fn delete(&self, copy: Condemned) -> Result<bool, StoreError> {
-        self.inner.delete(copy).await
-    }
-
-    async fn list(&self, prefix: &str) -> Result<BoxStream<'static, Result<Listed, StoreError>>, StoreError> {
-        self.inner.list(prefix).await
-    }
-
-    async fn space(&self) -> Result<Space, StoreError> {
-        self.inner.space().await
+        Err(StoreError::Full { store: self.inner.name() })
     }
 }
 
@@ -89,10 +38,12 @@ async fn cut_off(entries: &[(&[u8], &[u8])], removed: &[&[u8]]) -> TempDir {
     drop(KeepStore::open(dir.path(), Create::IfMissing, Options::default()).await.unwrap());
     let key = fs::read(dir.path().join(".annex-keep/signing-key")).unwrap();
     let inner = DirStore::open(dir.path(), Create::Never, DirOptions::default()).await.unwrap();
-    let index = SqliteIndex::open(&dir.path().join(".annex-keep/index.db"), Mode::Use).await.unwrap();
+    let index =
+        SqliteIndex::open(&dir.path().join(".annex-keep/index.db"), Mode::Use, SystemClock::shared()).await.unwrap();
     let asked = Arc::new(AtomicBool::new(false));
-    let blocks = Arc::new(Unsynced { inner, asked: Arc::clone(&asked) });
-    let store = KeepStore::new(blocks, Arc::new(index), Sealer::new(key.trim_ascii()), Options::default());
+    let unsynced = Arc::new(Unsynced { inner: inner.clone(), asked: Arc::clone(&asked) });
+    let parts = StoreParts { unsynced: Some(unsynced), ..StoreParts::plain(inner) };
+    let store = KeepStore::new(parts, index, Sealer::new(key.trim_ascii()), Options::default());
     for (name, content) in entries {
         put(&store, OWNER, name, content).await;
         let read = store.read(OWNER, name, 0).await.unwrap().unwrap();
@@ -106,9 +57,10 @@ async fn cut_off(entries: &[(&[u8], &[u8])], removed: &[&[u8]]) -> TempDir {
     dir
 }
 
-fn age(dir: &TempDir) {
-    let index = rusqlite::Connection::open(dir.path().join(".annex-keep/index.db")).unwrap();
-    index.execute("UPDATE held SET since = 0", []).unwrap();
+/// Opens the store when whoever wrote to it has been dead for longer than anybody holds bytes.
+async fn much_later(dir: &TempDir) -> KeepStore {
+    let clock = Arc::new(ManualClock::new(SystemTime::now() + Duration::from_secs(60)));
+    KeepStore::open(dir.path(), Create::Never, Options { clock, ..Options::default() }).await.unwrap()
 }
 
 fn held(dir: &TempDir) -> i64 {
@@ -132,8 +84,7 @@ async fn what_was_acknowledged_outlives_the_loss_of_everything_unsynced() {
     assert_eq!(read(&store, b"one").await.unwrap(), one);
     drop(store);
     // And as after a boot, with the manifests, so that the index can be rebuilt again.
-    age(&dir);
-    let store = KeepStore::open(dir.path(), Create::Never, Options::default()).await.unwrap();
+    let store = much_later(&dir).await;
     assert_eq!(held(&dir), 0);
     assert_eq!(store.reindex(false).await.unwrap().entries, 3);
     assert_eq!(read(&store, b"two").await.unwrap(), two);
@@ -147,8 +98,7 @@ async fn a_block_that_was_torn_is_whole_again() {
         let dir = cut_off(&[(b"a", &content)], &[]).await;
         let hash = BlockHash::of(&content).to_string();
         fs::write(dir.path().join(&hash[..3]).join(&hash), &torn).unwrap();
-        age(&dir);
-        let store = KeepStore::open(dir.path(), Create::Never, Options::default()).await.unwrap();
+        let store = much_later(&dir).await;
         assert_eq!(read(&store, b"a").await.unwrap(), content, "torn to {} bytes", torn.len());
         assert_eq!(held(&dir), 0);
     }
@@ -161,8 +111,7 @@ async fn what_was_removed_since_does_not_come_back() {
     for block in files(dir.path(), |_| true) {
         fs::remove_file(block).unwrap();
     }
-    age(&dir);
-    let store = KeepStore::open(dir.path(), Create::Never, Options::default()).await.unwrap();
+    let store = much_later(&dir).await;
     assert!(!store.present(OWNER, b"a").await.unwrap());
     assert!(store.present(OWNER, b"b").await.unwrap());
     assert_eq!(files(dir.path(), |name| name.len() == 32).len(), 2, "the block and the manifest of b");
@@ -175,7 +124,7 @@ async fn a_removal_that_the_machine_forgot_leaves_a_whole_entry() {
     let fixture = Fixture::with(Options::default()).await;
     fixture.put(b"small", &small).await;
     fixture.put(b"large", &large).await;
-    let (dir, store) = (fixture.dir, fixture.store);
+    let Fixture { dir, store, .. } = fixture;
     let own = dir.path().join(".annex-keep");
     let before = own.join("before.db");
     let index = rusqlite::Connection::open(own.join("index.db")).unwrap();
@@ -189,7 +138,7 @@ async fn a_removal_that_the_machine_forgot_leaves_a_whole_entry() {
     // Removals are not synced: after a power cut, the index may be as it was.
     // Whoever closes the index last clears its log away, and must not take a later one's.
     while own.join("index.db-wal").exists() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     fs::rename(before, own.join("index.db")).unwrap();
     let store = KeepStore::open(dir.path(), Create::Never, Options::default()).await.unwrap();
@@ -207,7 +156,7 @@ async fn bytes_are_let_go_of_when_the_store_has_synced_them() {
         if held(&fixture.dir) == 0 {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("the index holds the bytes on");
 }

@@ -29,6 +29,19 @@ async fn a_suspended_upload_goes_on_where_it_was_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn an_unfinished_upload_is_forgotten_when_nobody_goes_on_in_time() {
+    let fixture = Fixture::new().await;
+    let mut upload = fixture.store.write(OWNER, b"a").await.unwrap();
+    push(&mut upload, &noise(2345, 1)).await;
+    upload.suspend().await.unwrap();
+    fixture.clock.advance(fixture.options.resume_within);
+    assert_eq!(fixture.store.write(OWNER, b"a").await.unwrap().offset(), 2345);
+    fixture.clock.advance(Duration::from_secs(60));
+    assert_eq!(fixture.store.write(OWNER, b"a").await.unwrap().offset(), 0);
+    assert_eq!((fixture.blocks().len(), fixture.trash().len()), (0, 3), "its blocks can be brought back");
+}
+
+#[tokio::test]
 async fn a_dropped_upload_keeps_what_it_can() {
     let fixture = Fixture::new().await;
     let content = noise(5000, 1);
@@ -40,7 +53,7 @@ async fn a_dropped_upload_keeps_what_it_can() {
         if upload.offset() == 4500 {
             break upload;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     };
     push(&mut upload, &content[4500..]).await;
     upload.commit().await.unwrap();

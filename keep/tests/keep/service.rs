@@ -1,20 +1,20 @@
 //! Several stores as one service.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use annex_protocol::keep::{BlockHash, ClusterId, Locator, SignatureError};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
+use keep_store::base::clock::{SharedClock, SystemClock};
 use keep_store::service::{KeepService, Mount, OpenStore, Settings, Trashed, UploadError};
 use keep_store::store::volumes::Wanted;
-use keep_store::store::{Block, BlockStore};
+use keep_store::store::{Block, Inventory};
 
 use super::*;
 
 /// A store in a directory, which may be away.
-struct Place(PathBuf);
+struct Place(PathBuf, SharedClock);
 
 #[async_trait]
 impl OpenStore for Place {
@@ -23,12 +23,17 @@ impl OpenStore for Place {
     }
 
     async fn open(&self) -> Result<KeepStore, KeepError> {
-        KeepStore::open(&self.0, Create::Never, Options { trash_lifetime: Duration::ZERO, ..small_blocks() }).await
+        let (trash_lifetime, clock) = (Duration::ZERO, self.1.clone());
+        KeepStore::open(&self.0, Create::Never, Options { trash_lifetime, clock, ..small_blocks() }).await
     }
 }
 
 /// A service of three stores.
 async fn service(lifetime: Duration) -> (TempDir, KeepService) {
+    service_with(lifetime, SystemClock::shared()).await
+}
+
+async fn service_with(lifetime: Duration, clock: SharedClock) -> (TempDir, KeepService) {
     let dir = tempfile::tempdir().unwrap();
     let mut mounts = Vec::new();
     for number in 0..3 {
@@ -40,11 +45,11 @@ async fn service(lifetime: Duration) -> (TempDir, KeepService) {
             read_only: false,
             replication: 1,
             classes: BTreeSet::from(["default".to_owned()]),
-            store: Arc::new(Place(path)),
+            store: Arc::new(Place(path, clock.clone())),
         });
     }
     let cluster = ClusterId::parse(b"zzzzz").unwrap();
-    let settings = Settings { cluster, key: b"secret".to_vec(), lifetime, memory: 0 };
+    let settings = Settings { cluster, key: b"secret".to_vec(), lifetime, memory: 0, clock };
     (dir, KeepService::new(mounts, &settings))
 }
 
@@ -71,7 +76,8 @@ async fn trash_holds(dir: &TempDir) -> usize {
 
 #[tokio::test]
 async fn signatures_are_for_one_token_and_end() {
-    let (_dir, service) = service(HOUR).await;
+    let clock = Arc::new(ManualClock::new(SystemTime::now()));
+    let (_dir, service) = service_with(HOUR, clock.clone()).await;
     let locator = Locator::of(b"foo");
     let signed = service.sign(&locator, b"v2/a/b", None).to_string();
     assert_eq!(service.verify(signed.as_bytes(), b"v2/a/b"), Ok(()));
@@ -80,21 +86,25 @@ async fn signatures_are_for_one_token_and_end() {
     assert_eq!(service.verify(Locator::EMPTY.to_string().as_bytes(), b"x"), Ok(()));
     let ended = service.sign(&locator, b"v2/a/b", Some(1)).to_string();
     assert_eq!(service.verify(ended.as_bytes(), b"v2/a/b"), Err(SignatureError::Expired));
+    clock.advance(HOUR - Duration::from_secs(1));
+    assert_eq!(service.verify(signed.as_bytes(), b"v2/a/b"), Ok(()));
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(service.verify(signed.as_bytes(), b"v2/a/b"), Err(SignatureError::Expired));
 }
 
 #[tokio::test]
 async fn a_stored_block_outlives_removals_and_garbage_collection_while_its_signature_is_good() {
-    let (dir, promised) = service(HOUR).await;
-    let block = put(&promised, b"content", 2).await;
-    for (_, collected) in promised.collect().await {
+    let clock = Arc::new(ManualClock::new(SystemTime::now()));
+    let (dir, service) = service_with(HOUR, clock.clone()).await;
+    let block = put(&service, b"content", 2).await;
+    clock.advance(HOUR - Duration::from_secs(1));
+    for (_, collected) in service.collect().await {
         assert_eq!(collected.unwrap().trashed, 0);
     }
-    assert_eq!(get(&promised, block).await.unwrap(), b"content");
-    assert_eq!(promised.trash(block.hash, None).await.unwrap(), Trashed::Young);
-    drop((dir, promised));
-    // Nothing is promised for no time at all.
-    let (dir, service) = service(Duration::ZERO).await;
-    let block = put(&service, b"content", 2).await;
+    assert_eq!(get(&service, block).await.unwrap(), b"content");
+    assert_eq!(service.trash(block.hash, None).await.unwrap(), Trashed::Young);
+    // The times of the files come from the file system, whose clock is not ours.
+    clock.advance(Duration::from_secs(60));
     let deleted: u64 = service.collect().await.into_iter().map(|(_, collected)| collected.unwrap().deleted).sum();
     assert_eq!((deleted, get(&service, block).await, trash_holds(&dir).await), (2, None, 0));
 }

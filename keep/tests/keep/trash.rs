@@ -1,10 +1,11 @@
 //! Removal, trash, and uploads beside them.
 
-use std::time::{Duration, SystemTime};
-
 use keep_store::entries::Refused;
 
 use super::*;
+
+/// How long blocks stay in the trash unless somebody says otherwise.
+const TWO_WEEKS: Duration = Duration::from_secs(14 * 24 * 3600);
 
 #[tokio::test]
 async fn a_removed_entry_is_in_the_trash_and_shared_blocks_stay() {
@@ -40,7 +41,7 @@ async fn storing_again_needs_nothing_from_the_trash_but_a_trashed_block_in_need_
     fixture.put(b"a", &content).await;
     assert!(fixture.get(b"a").await.unwrap() == content);
     // As a process would leave it that died between the steps of a removal.
-    let later = SystemTime::now() + Duration::from_secs(1000);
+    let later = fixture.clock.wall() + Duration::from_secs(1000);
     assert!(fixture.store.blocks().trash(entry.blocks[0].hash, later, None).await.unwrap());
     assert!(fixture.store.present(OWNER, b"a").await.unwrap());
     assert!(fixture.get(b"a").await.unwrap() == content);
@@ -79,10 +80,12 @@ async fn the_trash_is_emptied_when_due_and_not_before() {
     let fixture = Fixture::new().await;
     fixture.put(b"a", &noise(1000, 1)).await;
     fixture.store.remove(OWNER, b"a").await.unwrap();
-    assert_eq!(fixture.store.empty_trash(SystemTime::now()).await.unwrap().0, 0);
+    // Names of files in the trash have whole seconds.
+    fixture.clock.advance(TWO_WEEKS - Duration::from_secs(1));
+    assert_eq!(fixture.store.empty_trash(fixture.clock.wall()).await.unwrap().0, 0);
     assert_eq!(fixture.trash().len(), 2);
-    let due = SystemTime::now() + Duration::from_secs(15 * 24 * 3600);
-    let (count, bytes) = fixture.store.empty_trash(due).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(1));
+    let (count, bytes) = fixture.store.empty_trash(fixture.clock.wall()).await.unwrap();
     assert!(count == 2 && bytes > 1000);
     assert!(fixture.trash().is_empty());
 }
@@ -92,8 +95,8 @@ async fn emptying_brings_back_what_an_entry_needs() {
     let fixture = Fixture::new().await;
     let content = noise(1000, 1);
     let entry = fixture.put(b"a", &content).await;
-    assert!(fixture.store.blocks().trash(entry.blocks[0].hash, SystemTime::now(), None).await.unwrap());
-    fixture.store.empty_trash(SystemTime::now() + Duration::from_secs(10)).await.unwrap();
+    assert!(fixture.store.blocks().trash(entry.blocks[0].hash, fixture.clock.wall(), None).await.unwrap());
+    fixture.store.empty_trash(fixture.clock.wall()).await.unwrap();
     assert!(fixture.get(b"a").await.unwrap() == content);
 }
 
@@ -107,14 +110,17 @@ async fn a_trash_without_lifetime_deletes_at_once() {
 
 #[tokio::test]
 async fn the_trash_is_emptied_in_passing() {
-    let options = Options { trash_lifetime: Duration::from_secs(1), ..small_blocks() };
-    let fixture = Fixture::with(options.clone()).await;
+    let fixture = Fixture::new().await;
     fixture.put(b"a", &noise(2500, 1)).await;
     fixture.store.remove(OWNER, b"a").await.unwrap();
-    assert_eq!(fixture.trash().len(), 4);
-    tokio::time::sleep(Duration::from_millis(2100)).await;
-    let again = KeepStore::open(fixture.dir.path(), Create::Never, options).await.unwrap();
-    put(&again, OWNER, b"b", b"b").await;
+    fixture.clock.advance(TWO_WEEKS - Duration::from_secs(1));
+    fixture.put(b"b", b"b").await;
+    assert_eq!(fixture.trash().len(), 4, "it is not due");
+    fixture.clock.advance(Duration::from_secs(59));
+    fixture.put(b"c", b"c").await;
+    assert_eq!(fixture.trash().len(), 4, "it was looked at less than a minute ago");
+    fixture.clock.advance(Duration::from_secs(1));
+    fixture.put(b"d", b"d").await;
     assert!(fixture.trash().is_empty());
 }
 

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use keep_store::base::clock::SystemClock;
 use keep_store::store::s3::S3Store;
-use keep_store::store::{Block, BlockStore, Placed, State, StoreError};
+use keep_store::store::{Block, BlockStore, Blocks, Inventory, Placed, Retention, State, StoreError};
 use tempfile::TempDir;
 
 use crate::contract;
@@ -16,7 +17,7 @@ use crate::moto::{self, Moto};
 /// A store in a new bucket, with the directory of its locks.
 async fn store(moto: &Moto, prefix: &str, digits: usize) -> (Arc<S3Store>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let store = S3Store::new(moto.open(prefix), digits, dir.path());
+    let store = S3Store::new(moto.open(prefix), digits, dir.path(), SystemClock::shared());
     store.make_own("signing-key", Bytes::from_static(b"key")).await.unwrap();
     (Arc::new(store), dir)
 }
@@ -24,7 +25,7 @@ async fn store(moto: &Moto, prefix: &str, digits: usize) -> (Arc<S3Store>, TempD
 async fn put(store: &S3Store, content: &[u8]) -> Result<Placed, StoreError> {
     let mut writer = store.writer().await?;
     writer.write(Bytes::copy_from_slice(content)).await?;
-    writer.finish(block(content)).await
+    writer.finish(block(content), None).await
 }
 
 async fn get(store: &S3Store, block: Block) -> Result<Option<Vec<u8>>, StoreError> {
@@ -121,7 +122,12 @@ async fn a_bucket_that_is_empty_or_gone_or_dead_proves_nothing() {
     for (endpoint, bucket) in
         [(moto.endpoint, moto.bucket.as_str()), (moto.endpoint, "no-such-bucket"), (&format!("http://{dead}"), "b")]
     {
-        let store = S3Store::new(moto::open(endpoint, bucket, "", Duration::from_secs(2)), 0, dir.path());
+        let store = S3Store::new(
+            moto::open(endpoint, bucket, "", Duration::from_secs(2)),
+            0,
+            dir.path(),
+            SystemClock::shared(),
+        );
         let absent = block(b"absent");
         for error in [
             get(&store, absent).await.map(drop).unwrap_err(),

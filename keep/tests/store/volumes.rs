@@ -6,10 +6,11 @@ use std::sync::Arc;
 use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use keep_store::base::clock::SystemClock;
 use keep_store::store::dir::{Create, DirOptions, DirStore};
 use keep_store::store::memory::MemoryStore;
 use keep_store::store::volumes::{Copies, Stored, Volume, Volumes, Wanted};
-use keep_store::store::{Block, BlockStore, Placed, StoreError};
+use keep_store::store::{Block, Blocks, Inventory, Placed, StoreError};
 
 fn volume(number: u8, store: &MemoryStore) -> Volume {
     Volume {
@@ -32,7 +33,7 @@ fn wanted(replicas: u32, classes: &[&str]) -> Wanted {
 async fn put(volumes: &Volumes, content: &'static [u8], wanted: Wanted) -> Result<Stored, StoreError> {
     let mut put = volumes.put(Some(block(content).hash), wanted).await;
     put.push(Bytes::from_static(content)).await;
-    put.finish(block(content)).await
+    put.finish(block(content), None).await
 }
 
 async fn read(volumes: &Volumes, content: &'static [u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -41,7 +42,7 @@ async fn read(volumes: &Volumes, content: &'static [u8]) -> Result<Option<Vec<u8
 }
 
 fn stores() -> [MemoryStore; 3] {
-    ["a", "b", "c"].map(|name| MemoryStore::new(name, 1 << 20))
+    ["a", "b", "c"].map(|name| MemoryStore::new(name, 1 << 20, SystemClock::shared()))
 }
 
 fn on(stored: &Stored) -> Vec<usize> {
@@ -86,7 +87,7 @@ async fn classes_decide_where_a_block_goes_and_replication_counts() {
 
 #[tokio::test]
 async fn another_volume_takes_the_place_of_a_full_one() {
-    let full = MemoryStore::new("full", 3);
+    let full = MemoryStore::new("full", 3, SystemClock::shared());
     let [good, other, _] = stores();
     let volumes = Volumes::new(vec![volume(0, &full), volume(1, &good), volume(2, &other)]);
     for content in [&b"content"[..], b"another", b"a third"] {

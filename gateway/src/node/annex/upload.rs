@@ -10,6 +10,7 @@ use annex_protocol::hash::is_secure;
 use annex_protocol::key::Key;
 use annex_protocol::log::Status;
 use async_trait::async_trait;
+use keep_store::base::clock::SystemClock;
 use keep_store::base::disk::{self, Appender, FileLock, Mode, Part};
 use keep_store::base::stream::Piece;
 
@@ -48,7 +49,7 @@ impl Repository {
     /// time. Blocks.
     pub(super) fn clean(&self) {
         let Ok(entries) = std::fs::read_dir(self.annex().join("annex-keep-tmp")) else { return };
-        for entry in entries.flatten().filter(|entry| disk::is_older(&entry.path(), STALE)) {
+        for entry in entries.flatten().filter(|entry| disk::is_older(&entry.path(), STALE, &SystemClock::default())) {
             let _next_time = std::fs::remove_file(entry.path());
         }
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use annex_protocol::key::Key;
 use async_trait::async_trait;
 use bytes::Bytes;
+use keep_store::base::clock::SystemClock;
 use keep_store::base::disk::{self, Appender, FileLock, Mode, Part};
 use keep_store::base::stream::Piece;
 use md5::{Digest as _, Md5};
@@ -237,7 +238,7 @@ pub(super) fn clean(root: &Path) {
     let Ok(entries) = fs::read_dir(root.join("tmp")) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())) {
         let folder = entry.path();
-        if disk::is_older(&folder, STALE)
+        if disk::is_older(&folder, STALE, &SystemClock::default())
             && let Ok(Some(_lock)) = FileLock::try_make(&folder.join("lock"), Mode::Exclusive)
         {
             let _next_time = fs::remove_dir_all(&folder);

@@ -27,14 +27,25 @@ impl Budget {
         Self { left: Arc::new(Semaphore::new(limit as usize)), limit }
     }
 
+    /// Takes room for `bytes` if there is some, or gives them back.
+    pub fn try_take(&self, bytes: Bytes) -> Result<Counted, Bytes> {
+        match Arc::clone(&self.left).try_acquire_many_owned(self.wanted(&bytes)) {
+            Ok(permit) => Ok(Counted { bytes, permit: Some(Arc::new(permit)) }),
+            Err(_) => Err(bytes),
+        }
+    }
+
     /// Waits until there is room for `bytes`, and takes it.
     ///
     /// A piece larger than the whole budget passes when everything else has gone, so that nothing waits for ever.
     pub async fn take(&self, bytes: Bytes) -> Counted {
-        let wanted = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(self.limit);
         // The semaphore is never closed, so an error cannot happen; without a permit the bytes would just not count.
-        let permit = Arc::clone(&self.left).acquire_many_owned(wanted).await.ok();
+        let permit = Arc::clone(&self.left).acquire_many_owned(self.wanted(&bytes)).await.ok();
         Counted { bytes, permit: permit.map(Arc::new) }
+    }
+
+    fn wanted(&self, bytes: &Bytes) -> u32 {
+        u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(self.limit)
     }
 }
 

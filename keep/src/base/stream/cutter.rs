@@ -16,7 +16,7 @@ pub const MAX_BLOCK: u32 = 1 << 26;
 /// Cuts content into blocks and takes the MD5 of each, off the runtime, several blocks at once.
 ///
 /// One cutter can serve many stores: each gets every [`Piece`], and all share the one digest.
-/// Bytes that wait to be hashed are bounded for all cutters of the program together; where hashing keeps up, far fewer wait.
+/// Bytes that wait to be hashed are bounded by a budget, which cutters share; where hashing keeps up, far fewer wait.
 #[derive(Debug)]
 pub struct Cutter {
     block_size: u32,
@@ -57,14 +57,18 @@ pub struct BlockDigest(Shared<BoxFuture<'static, Option<Digest>>>);
 #[error("the digest of a block was lost")]
 pub struct DigestLost;
 
-/// Bytes that wait to be hashed: up to as much as a block, so that a second block can be hashed while the first one still is.
-/// All uploads share them, since more that wait are not hashed any sooner; and few cores have no time for a second block.
-static WAITING: LazyLock<Budget> = LazyLock::new(|| {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    Budget::new(u32::try_from(cores).unwrap_or(u32::MAX).saturating_mul(WAITING_FOR_A_CORE).min(MAX_BLOCK))
-});
-
-const WAITING_FOR_A_CORE: u32 = 8 << 20;
+/// Returns the budget of this process for bytes that wait to be hashed: cutters have it unless they are given another one.
+///
+/// It is up to as much as a block, so that a second block can be hashed while the first one still is. All uploads share it,
+/// since more that wait are not hashed any sooner, and few cores have no time for a second block.
+fn of_this_process() -> Budget {
+    const FOR_A_CORE: u32 = 8 << 20;
+    static WAITING: LazyLock<Budget> = LazyLock::new(|| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Budget::new(u32::try_from(cores).unwrap_or(u32::MAX).saturating_mul(FOR_A_CORE).min(MAX_BLOCK))
+    });
+    WAITING.clone()
+}
 
 /// Blocks larger than this have a BLAKE3, too.
 pub const LARGE_BLOCK: u32 = 1 << 20;
@@ -73,11 +77,16 @@ impl Cutter {
     /// Makes a cutter for content whose first byte to come stands at `offset`.
     ///
     /// Cuts fall on multiples of `block_size` of the whole content, so that a resumed upload ends in the same blocks.
-    /// `block_size` is brought into the range 1 to [`MAX_BLOCK`].
+    /// `block_size` is brought into the range 1 to [`MAX_BLOCK`]. The cutter shares the budget of this process.
     pub fn new(block_size: u32, offset: u64) -> Self {
+        Self::within(of_this_process(), block_size, offset)
+    }
+
+    /// Does the same with another budget for bytes that wait to be hashed.
+    pub fn within(budget: Budget, block_size: u32, offset: u64) -> Self {
         let block_size = block_size.clamp(1, MAX_BLOCK);
         let into_block = u32::try_from(offset % u64::from(block_size)).unwrap_or_default();
-        Self { block_size, room: block_size - into_block, len: 0, lane: None, budget: WAITING.clone() }
+        Self { block_size, room: block_size - into_block, len: 0, lane: None, budget }
     }
 
     /// Takes the next bytes and returns them as pieces; waits while too many bytes wait to be hashed.
@@ -88,7 +97,14 @@ impl Cutter {
         if bytes.is_empty() {
             return pieces;
         }
-        let mut rest = self.budget.take(bytes).await;
+        let mut rest = match self.budget.try_take(bytes) {
+            Ok(counted) => counted,
+            Err(bytes) => {
+                // Few bytes gather before they are hashed: those that everybody waits for must not.
+                self.lane.iter().for_each(Lane::hurry);
+                self.budget.take(bytes).await
+            }
+        };
         while !rest.bytes.is_empty() {
             let part = rest.split_to(self.room as usize);
             pieces.push(Piece::Data(part.bytes.clone()));

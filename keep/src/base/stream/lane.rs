@@ -58,6 +58,14 @@ impl<W: Work> Lane<W> {
         }
     }
 
+    /// Works on what was handed over now, however little it is.
+    pub fn hurry(&self) {
+        let state = lock(&self.0);
+        if !state.waiting.is_empty() {
+            self.start(state);
+        }
+    }
+
     /// Runs `ending` on the work, on a blocking thread, once all bytes went through it.
     ///
     /// The work goes on and ends even when the receiver is dropped. The receiver fails only if the work panicked or the

@@ -1,5 +1,6 @@
 //! The bytes of small blocks, until the store has made them durable.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -29,10 +30,12 @@ impl Holding for SqliteIndex {
         blocks: Vec<(Block, Bytes)>,
         deadline: SystemTime,
     ) -> std::result::Result<(Vec<Block>, Vec<Number>), IndexError> {
+        let clock = Arc::clone(&self.clock);
         self.writer
             .write(move |db| {
-                let unreferenced = rows::put(db, &entry, deadline)?;
-                let now = rows::nanos(SystemTime::now());
+                let now = clock.wall();
+                let unreferenced = rows::put(db, &entry, deadline, now)?;
+                let now = rows::nanos(now);
                 let mut insert = db.prepare_cached("INSERT INTO held (block, since, bytes) VALUES (?, ?, ?)")?;
                 let numbers = blocks
                     .iter()

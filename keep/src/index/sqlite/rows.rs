@@ -48,12 +48,12 @@ pub(super) fn list(
     }
 }
 
-/// Records an entry in place of another one of its name; see [`crate::index::Index::put`].
-pub(super) fn put(db: &Connection, entry: &Entry, deadline: SystemTime) -> Result<Vec<Block>> {
+/// Records an entry in place of another one of its name; see [`crate::index::Entries::put`].
+pub(super) fn put(db: &Connection, entry: &Entry, deadline: SystemTime, now: SystemTime) -> Result<Vec<Block>> {
     let mut lost = take_entry(db, &entry.owner, &entry.name)?.unwrap_or_default();
     lost.extend(take_upload(db, &entry.owner, &entry.name)?);
     add_entry(db, entry)?;
-    note_unreferenced(db, lost, deadline)
+    note_unreferenced(db, lost, deadline, now)
 }
 
 fn add_entry(db: &Connection, entry: &Entry) -> Result<()> {
@@ -103,12 +103,13 @@ pub(super) fn retain(db: &Connection, keep: &dyn Fn(BlockHash) -> bool, before: 
     Ok(gone.len() as u64)
 }
 
-pub(super) fn is_referenced(db: &Connection, block: BlockHash) -> Result<bool> {
+/// Tells whether an entry, an unfinished upload, or a lease that has not ended at `now` refers to a block.
+pub(super) fn is_referenced(db: &Connection, block: BlockHash, now: SystemTime) -> Result<bool> {
     db.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM refs WHERE block = ?1) OR EXISTS (SELECT 1 FROM upload_refs WHERE block = ?1)
             OR EXISTS (SELECT 1 FROM leases WHERE block = ?1 AND until > ?2)",
     )?
-    .query_row(params![block.as_bytes(), nanos(SystemTime::now())], |row| row.get(0))
+    .query_row(params![block.as_bytes(), nanos(now)], |row| row.get(0))
 }
 
 pub(super) fn lease(db: &Connection, blocks: &[BlockHash], until: SystemTime) -> Result<()> {
@@ -119,10 +120,15 @@ pub(super) fn lease(db: &Connection, blocks: &[BlockHash], until: SystemTime) ->
 }
 
 /// Notes those of `blocks` that nothing refers to as due at `deadline`, and returns them.
-pub(super) fn note_unreferenced(db: &Connection, blocks: Vec<Block>, deadline: SystemTime) -> Result<Vec<Block>> {
+pub(super) fn note_unreferenced(
+    db: &Connection,
+    blocks: Vec<Block>,
+    deadline: SystemTime,
+    now: SystemTime,
+) -> Result<Vec<Block>> {
     let mut unreferenced = Vec::new();
     for block in BTreeSet::from_iter(blocks) {
-        if !is_referenced(db, block.hash)? {
+        if !is_referenced(db, block.hash, now)? {
             db.prepare_cached("INSERT OR REPLACE INTO due VALUES (?, ?)")?
                 .execute(params![block.hash.as_bytes(), nanos(deadline)])?;
             unreferenced.push(block);
@@ -136,7 +142,13 @@ pub(super) fn upload(db: &Connection, owner: &[u8], name: &[u8]) -> Result<Vec<B
     Ok(query.query_row(params![owner, name], |row| from_bytes(row, 0)).optional()?.unwrap_or_default())
 }
 
-pub(super) fn record_upload(db: &Connection, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<()> {
+pub(super) fn record_upload(
+    db: &Connection,
+    owner: &[u8],
+    name: &[u8],
+    blocks: &[Block],
+    now: SystemTime,
+) -> Result<()> {
     let size = |blocks: &[Block]| blocks.iter().map(|block| u64::from(block.size)).sum::<u64>();
     if size(&upload(db, owner, name)?) > size(blocks) {
         return Ok(());
@@ -146,7 +158,7 @@ pub(super) fn record_upload(db: &Connection, owner: &[u8], name: &[u8], blocks: 
         owner,
         name,
         to_bytes(blocks),
-        nanos(SystemTime::now())
+        nanos(now)
     ])?;
     let id = db.last_insert_rowid();
     let mut insert = db.prepare_cached("INSERT OR IGNORE INTO upload_refs VALUES (?, ?)")?;

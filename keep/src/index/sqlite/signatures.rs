@@ -1,5 +1,6 @@
 //! The signed locators of blocks on servers.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use annex_protocol::keep::{BlockHash, Locator};
@@ -21,9 +22,10 @@ CREATE TABLE IF NOT EXISTS signatures (
 #[async_trait]
 impl Signatures for SqliteIndex {
     async fn note(&self, locators: Vec<Locator>) -> Result<(), IndexError> {
+        let clock = Arc::clone(&self.clock);
         self.writer
             .write(move |db| {
-                let now = rows::nanos(SystemTime::now());
+                let now = rows::nanos(clock.wall());
                 let mut insert = db.prepare_cached("INSERT OR REPLACE INTO signatures VALUES (?, ?, ?)")?;
                 locators.iter().try_for_each(|locator| {
                     insert.execute(params![locator.hash().as_bytes(), locator.to_string(), now]).map(drop)

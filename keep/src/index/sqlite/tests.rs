@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::base::clock::SystemClock;
 use crate::index::{Held, Holding, Signatures};
 
 fn block(n: u8) -> Block {
@@ -16,7 +17,7 @@ fn entry(name: &str, manifest: u8, blocks: &[u8]) -> Entry {
 
 async fn index() -> (tempfile::TempDir, SqliteIndex) {
     let dir = tempfile::tempdir().unwrap();
-    let index = SqliteIndex::open(&dir.path().join("index.db"), Mode::Create).await.unwrap();
+    let index = SqliteIndex::open(&dir.path().join("index.db"), Mode::Create, SystemClock::shared()).await.unwrap();
     (dir, index)
 }
 
@@ -66,7 +67,7 @@ async fn sums_follow_what_comes_and_goes_and_begin_in_an_index_without_them() {
     let path = dir.path().join("index.db");
     let old = "DROP TRIGGER entries_come; DROP TRIGGER entries_go; DELETE FROM state WHERE key != 'complete'";
     rusqlite::Connection::open(&path).unwrap().execute_batch(old).unwrap();
-    let index = SqliteIndex::open(&path, Mode::Use).await.unwrap();
+    let index = SqliteIndex::open(&path, Mode::Use, SystemClock::shared()).await.unwrap();
     index.remove(b"owner", b"b", LATER).await.unwrap();
     let totals = index.totals().await.unwrap();
     assert_eq!((totals.entries, totals.bytes), (1, 1 << 40));
@@ -92,7 +93,7 @@ async fn uploads_are_remembered_and_grow_stale() {
     index.record_upload(b"owner", b"a", &[block(1)]).await.unwrap();
     index.record_upload(b"owner", b"a", &[block(1), block(2)]).await.unwrap();
     drop(index);
-    let index = SqliteIndex::open(&dir.path().join("index.db"), Mode::Use).await.unwrap();
+    let index = SqliteIndex::open(&dir.path().join("index.db"), Mode::Use, SystemClock::shared()).await.unwrap();
     assert_eq!(index.upload(b"owner", b"a").await.unwrap(), [block(1), block(2)]);
     let hour = Duration::from_secs(3600);
     assert!(index.stale_uploads(SystemTime::now() - hour, 10).await.unwrap().is_empty());
@@ -105,7 +106,7 @@ async fn uploads_are_remembered_and_grow_stale() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_openings_write_at_once_without_an_error() {
     let (dir, one) = index().await;
-    let two = SqliteIndex::open(&dir.path().join("index.db"), Mode::Use).await.unwrap();
+    let two = SqliteIndex::open(&dir.path().join("index.db"), Mode::Use, SystemClock::shared()).await.unwrap();
     let indexes = [Arc::new(one), Arc::new(two)];
     let tasks = (0..40u8).map(|n| {
         let index = Arc::clone(&indexes[usize::from(n % 2)]);
@@ -147,7 +148,7 @@ async fn what_fails_is_undone_and_nothing_beside_it() {
 async fn opening_tells_missing_incomplete_damaged_and_foreign() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index.db");
-    let open = async |mode| SqliteIndex::open(&path, mode).await;
+    let open = async |mode| SqliteIndex::open(&path, mode, SystemClock::shared()).await;
     assert!(matches!(open(Mode::Use).await, Err(IndexError::Missing { .. })));
     assert!(!path.exists());
     let index = open(Mode::Rebuild).await.unwrap();
@@ -192,7 +193,7 @@ async fn a_record_and_the_bytes_with_it_are_durable_together() {
         index.put_holding(entry("a", 9, &[3]), vec![(block(3), "abc".into())], LATER).await.unwrap();
     assert!(unreferenced.is_empty());
     // Seen by another connection, as by another process: it is committed, in a log that is synced at each commit.
-    let again = SqliteIndex::open(&dir.path().join("index.db"), Mode::Use).await.unwrap();
+    let again = SqliteIndex::open(&dir.path().join("index.db"), Mode::Use, SystemClock::shared()).await.unwrap();
     assert_eq!(again.held_block(block(3)).await.unwrap().unwrap(), "abc");
     assert_eq!(again.held_block(block(9)).await.unwrap(), None);
     let later = SystemTime::now() + Duration::from_secs(60);

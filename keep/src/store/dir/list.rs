@@ -7,17 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use annex_protocol::keep::BlockHash;
-use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 
 use super::trash;
 use super::volume::Volume;
-use crate::store::{Listed, State, StoreError};
+use crate::store::{BlockListing, Listed, State, StoreError};
 
-type Listing = BoxStream<'static, Result<Listed, StoreError>>;
-
-/// Lists blocks, trash and what was set aside; see [`crate::store::BlockStore::list`].
-pub(super) async fn list(volume: Arc<Volume>, prefix: String) -> Result<Listing, StoreError> {
+/// Lists blocks, trash and what was set aside; see [`crate::store::Inventory::list`].
+pub(super) async fn list(volume: Arc<Volume>, prefix: String) -> Result<BlockListing, StoreError> {
     let found = Arc::clone(&volume);
     let wanted = prefix.clone();
     let folders = tokio::task::spawn_blocking(move || folders(&found, &wanted)).await.map_err(|_| volume.lost())??;

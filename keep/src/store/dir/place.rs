@@ -2,7 +2,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek};
-use std::time::SystemTime;
 
 use annex_protocol::keep::BlockHash;
 use md5::{Digest, Md5};
@@ -21,7 +20,7 @@ pub(super) enum Durable {
     Later,
 }
 
-/// Puts `body` in place as `block`; see [`crate::store::BlockWriter::finish`] and [`crate::store::BlockStore::place`].
+/// Puts `body` in place as `block`; see [`crate::store::BlockWriter::finish`] and [`crate::store::PlaceUnsynced::place`].
 pub(super) fn place(volume: &Volume, mut body: Body, block: Block, durable: Durable) -> Result<Placed, StoreError> {
     if body.len() != u64::from(block.size) {
         return Err(StoreError::Size { block, size: body.len() });
@@ -87,8 +86,8 @@ fn standing(volume: &Volume, body: &mut Body, block: Block, durable: Durable) ->
         }
         let size = file.metadata().map_err(fail("look at"))?.len();
         if size == u64::from(block.size) && body.equals(&mut file).map_err(fail("compare with"))? {
-            file.set_modified(SystemTime::now()).map_err(fail("touch"))?;
-            // Whoever wrote it may not have synced it.
+            file.set_modified(volume.now()).map_err(fail("touch"))?;
+            // It may stem from somebody who did not sync, or has not yet.
             if durable == Durable::Now {
                 file.sync_data().map_err(fail("sync"))?;
                 volume.sync_folder(&volume.folder(block.hash))?;

@@ -4,7 +4,8 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 
 use super::*;
-use crate::store::State;
+use crate::base::clock::ManualClock;
+use crate::store::{Listed, State};
 
 async fn store() -> (tempfile::TempDir, DirStore) {
     let dir = tempfile::tempdir().unwrap();
@@ -16,20 +17,20 @@ async fn put(store: &DirStore, content: &'static [u8]) -> Block {
     let block = Block { hash: BlockHash::of(content), size: content.len() as u32 };
     let mut writer = store.writer().await.unwrap();
     writer.write(Bytes::from_static(content)).await.unwrap();
-    writer.finish(block).await.unwrap();
+    writer.finish(block, None).await.unwrap();
     block
 }
 
 #[tokio::test]
 async fn temporary_files_of_the_dead_go_after_a_day() {
     let (dir, store) = store().await;
-    for (name, age) in [("old", 25), ("young", 23)] {
-        let file = fs::File::create(store.own().join("tmp").join(name)).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(age * 3600)).unwrap();
+    let file = store.own().join("tmp/of the dead");
+    fs::write(&file, b"").unwrap();
+    for (hours, stays) in [(23, true), (25, false)] {
+        let clock = Arc::new(ManualClock::new(SystemTime::now() + Duration::from_secs(hours * 3600)));
+        DirStore::open(dir.path(), Create::Never, DirOptions { clock, ..DirOptions::default() }).await.unwrap();
+        assert_eq!(file.exists(), stays, "after {hours} hours");
     }
-    DirStore::open(dir.path(), Create::Never, DirOptions::default()).await.unwrap();
-    let left: Vec<_> = fs::read_dir(store.own().join("tmp")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(left, ["young"]);
 }
 
 #[tokio::test]
@@ -77,8 +78,7 @@ async fn large(store: &DirStore) -> (Block, Vec<u8>, PathBuf) {
     let block = Block { hash: BlockHash::of(&content), size: content.len() as u32 };
     let mut writer = store.writer().await.unwrap();
     writer.write(content.clone().into()).await.unwrap();
-    writer.know(blake3::hash(&content).into());
-    writer.finish(block).await.unwrap();
+    writer.finish(block, Some(blake3::hash(&content).into())).await.unwrap();
     (block, content, store.0.block(block.hash))
 }
 
@@ -145,7 +145,7 @@ async fn a_lock_of_a_trashing_keepstore_is_waited_for() {
 #[tokio::test]
 async fn errors_tell_full_from_unwritable() {
     let dir = tempfile::tempdir().unwrap();
-    let options = DirOptions { reserve: u64::MAX };
+    let options = DirOptions { reserve: u64::MAX, ..DirOptions::default() };
     let store = DirStore::open(dir.path(), Create::IfMissing, options).await.unwrap();
     for content in [&b"small"[..], &[0; 300_000]] {
         let mut writer = store.writer().await.unwrap();
@@ -153,7 +153,7 @@ async fn errors_tell_full_from_unwritable() {
         let sent = writer.write(Bytes::copy_from_slice(content)).await;
         let block = Block { hash: BlockHash::EMPTY, size: content.len() as u32 + 1 };
         let error = match sent {
-            Ok(()) => writer.finish(block).await.unwrap_err(),
+            Ok(()) => writer.finish(block, None).await.unwrap_err(),
             Err(error) => error,
         };
         assert!(matches!(error, StoreError::Full { .. }), "{error}");

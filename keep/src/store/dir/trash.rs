@@ -15,7 +15,7 @@ use crate::store::{Condemned, StoreError};
 /// Marks are seconds before this one, in the year 2001: a deadline that was never given out.
 const MARKS: u128 = 1_000_000_000;
 
-/// Moves a block to the trash; see [`crate::store::BlockStore::trash`].
+/// Moves a block to the trash; see [`crate::store::Retention::trash`].
 pub(super) fn trash(
     volume: &Volume,
     hash: BlockHash,
@@ -33,10 +33,10 @@ pub(super) fn trash(
     Ok(true)
 }
 
-/// Renews a block's time; see [`crate::store::BlockStore::touch`].
+/// Renews a block's time; see [`crate::store::Retention::touch`].
 pub(super) fn touch(volume: &Volume, hash: BlockHash) -> Result<bool, StoreError> {
     let Some(file) = locked(volume, hash, File::options().write(true))? else { return Ok(false) };
-    file.set_modified(SystemTime::now()).map_err(|e| volume.fail("touch", &volume.block(hash), e))?;
+    file.set_modified(volume.now()).map_err(|e| volume.fail("touch", &volume.block(hash), e))?;
     Ok(true)
 }
 
@@ -56,7 +56,7 @@ fn locked(volume: &Volume, hash: BlockHash, how: &OpenOptions) -> Result<Option<
     }
 }
 
-/// Brings a block back, durably and touched; see [`crate::store::BlockStore::untrash`].
+/// Brings a block back, durably and touched; see [`crate::store::Retention::untrash`].
 pub(super) fn untrash(volume: &Volume, hash: BlockHash) -> Result<bool, StoreError> {
     let path = volume.block(hash);
     let mut found = in_trash(volume, hash)?;
@@ -65,8 +65,7 @@ pub(super) fn untrash(volume: &Volume, hash: BlockHash) -> Result<bool, StoreErr
     for (_, trashed) in found {
         match rename_new(&trashed, &path) {
             Ok(()) => {
-                let touched =
-                    OpenOptions::new().write(true).open(&path).and_then(|f| f.set_modified(SystemTime::now()));
+                let touched = OpenOptions::new().write(true).open(&path).and_then(|f| f.set_modified(volume.now()));
                 touched.map_err(|e| volume.fail("touch", &path, e))?;
                 volume.sync_folder(&volume.folder(hash))?;
                 return Ok(true);
@@ -81,7 +80,7 @@ pub(super) fn untrash(volume: &Volume, hash: BlockHash) -> Result<bool, StoreErr
     volume.still_there().map(|()| false)
 }
 
-/// Marks due copies with deadlines of long ago, each its own; see [`crate::store::BlockStore::condemn`].
+/// Marks due copies with deadlines of long ago, each its own; see [`crate::store::Retention::condemn`].
 pub(super) fn condemn(volume: &Volume, hash: BlockHash, due: SystemTime) -> Result<Vec<Condemned>, StoreError> {
     let mut condemned = Vec::new();
     for (deadline, path) in in_trash(volume, hash)? {
@@ -100,7 +99,7 @@ pub(super) fn condemn(volume: &Volume, hash: BlockHash, due: SystemTime) -> Resu
     Ok(condemned)
 }
 
-/// Deletes a marked copy; see [`crate::store::BlockStore::delete`].
+/// Deletes a marked copy; see [`crate::store::Retention::delete`].
 pub(super) fn delete(volume: &Volume, copy: Condemned) -> Result<bool, StoreError> {
     let path = marked(volume, copy.hash, copy.mark);
     match fs::remove_file(&path) {

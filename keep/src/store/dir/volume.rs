@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use annex_protocol::keep::BlockHash;
 
-use super::{Create, OWN};
+use super::{Create, DirOptions, OWN};
+use crate::base::clock::SharedClock;
 use crate::base::disk;
 use crate::store::{Block, Space, Stat, StoreError};
 
@@ -17,7 +18,8 @@ use crate::store::{Block, Space, Stat, StoreError};
 pub(super) struct Volume {
     root: PathBuf,
     reserve: u64,
-    /// The root, kept open: the system reports a failed write only to those who had a file open at that time.
+    clock: SharedClock,
+    /// The root, open for as long as the volume: what the disk failed to write is told to those who had it open then.
     opened: File,
 }
 
@@ -25,7 +27,7 @@ pub(super) struct Volume {
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
 impl Volume {
-    pub(super) fn open(root: PathBuf, create: Create, reserve: u64) -> Result<Self, StoreError> {
+    pub(super) fn open(root: PathBuf, create: Create, options: DirOptions) -> Result<Self, StoreError> {
         let own = root.join(OWN);
         let failed = |operation: &'static str, path: &Path| {
             let (store, path) = (root.display().to_string(), path.to_path_buf());
@@ -40,7 +42,8 @@ impl Volume {
             make(&own, 0o700).map_err(failed("make directory", &own))?;
         }
         let opened = File::open(&root).map_err(failed("open", &root))?;
-        let volume = Self { root, reserve, opened };
+        let DirOptions { reserve, clock } = options;
+        let volume = Self { root, reserve, clock, opened };
         volume.make(&volume.temporary(), 0o700)?;
         volume.make(&volume.damaged(), 0o700)?;
         volume.clean();
@@ -49,6 +52,11 @@ impl Volume {
 
     pub(super) fn name(&self) -> String {
         self.root.display().to_string()
+    }
+
+    /// The time of what is touched or set aside now.
+    pub(super) fn now(&self) -> SystemTime {
+        self.clock.wall()
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -157,7 +165,7 @@ impl Volume {
         if !is_at(file, &path) {
             return Ok(false);
         }
-        let to = self.damaged().join(format!("{hash}.{}", seconds(SystemTime::now())));
+        let to = self.damaged().join(format!("{hash}.{}", seconds(self.now())));
         tracing::error!(store = %self.root.display(), block = %hash, reason, to = %to.display(), "damaged block set aside");
         fs::rename(&path, &to).map_err(|e| self.fail("set aside", &path, e))?;
         Ok(true)
@@ -172,8 +180,7 @@ impl Volume {
     fn clean(&self) {
         let Ok(entries) = fs::read_dir(self.temporary()) else { return };
         for entry in entries.flatten() {
-            let age = entry.metadata().ok().and_then(|found| found.modified().ok()?.elapsed().ok());
-            if age.is_some_and(|age| age > STALE) {
+            if disk::is_older(&entry.path(), STALE, &*self.clock) {
                 let _next_time = fs::remove_file(entry.path());
             }
         }

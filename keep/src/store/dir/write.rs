@@ -21,7 +21,6 @@ pub(super) struct DirWriter {
     /// `None` once finished.
     lane: Option<Lane<Writing>>,
     budget: Budget,
-    blake3: Option<[u8; 32]>,
     failure: Arc<Failure>,
 }
 
@@ -42,16 +41,12 @@ impl DirWriter {
     pub(super) fn new(volume: Arc<Volume>) -> Self {
         let failure = Arc::new(Failure::default());
         let writing = Writing { volume: Arc::clone(&volume), body: Body::new(), failure: Arc::clone(&failure) };
-        Self { volume, lane: Some(Lane::new(writing)), budget: Budget::new(WAITING), blake3: None, failure }
+        Self { volume, lane: Some(Lane::new(writing)), budget: Budget::new(WAITING), failure }
     }
 }
 
 #[async_trait]
 impl BlockWriter for DirWriter {
-    fn know(&mut self, blake3: [u8; 32]) {
-        self.blake3 = Some(blake3);
-    }
-
     async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         let bytes = self.budget.take(bytes).await;
         if self.failure.happened.load(Ordering::Acquire) {
@@ -64,8 +59,8 @@ impl BlockWriter for DirWriter {
         Ok(())
     }
 
-    async fn finish(mut self: Box<Self>, block: Block) -> Result<Placed, StoreError> {
-        let (volume, failure, blake3) = (Arc::clone(&self.volume), Arc::clone(&self.failure), self.blake3);
+    async fn finish(mut self: Box<Self>, block: Block, blake3: Option<[u8; 32]>) -> Result<Placed, StoreError> {
+        let (volume, failure) = (Arc::clone(&self.volume), Arc::clone(&self.failure));
         let Some(lane) = self.lane.take() else { return Err(volume.lost()) };
         let placing = lane.finish(move |writing| {
             let Writing { volume, mut body, .. } = writing;

@@ -2,11 +2,12 @@
 //!
 //! Source: `docs/spec/keep-collections.md` §4.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::http::Http;
 use super::{RemoteOptions, Waits, retry};

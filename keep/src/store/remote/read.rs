@@ -8,9 +8,9 @@ use futures_util::StreamExt as _;
 use reqwest::{Method, Response, StatusCode};
 use tokio::time::timeout;
 
+use super::Inner;
 use super::retry::{self, Failures, Verdict};
 use super::services::{Service, in_order};
-use super::{Inner, signed};
 use crate::base::http_client;
 use crate::base::stream::{BlockDigest, Cutter, MAX_BLOCK, Piece};
 use crate::store::{Block, StoreError};
@@ -59,7 +59,7 @@ impl Inner {
     async fn ask(&self, question: Question, block: Block) -> Result<Option<Vec<Bytes>>, StoreError> {
         let mut failures = Failures::default();
         let (mut renewed, mut number) = (false, 0);
-        if self.signed.get(block.hash).is_some_and(|locator| signed::is_expiring(&locator)) {
+        if self.signed.is_expiring(block.hash) {
             renewed = self.renew(block).await?;
         }
         loop {

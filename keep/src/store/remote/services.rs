@@ -1,11 +1,12 @@
 //! Which services there are.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annex_protocol::keep::{BlockHash, service_order};
 use serde::Deserialize;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::api::{Api, ApiError};
 

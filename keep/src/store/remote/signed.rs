@@ -2,13 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use annex_protocol::keep::{BlockHash, Locator};
+use tokio::time::Instant;
+
+use crate::base::clock::SharedClock;
 
 /// Signed locators by block, and which blocks were stored lately.
-#[derive(Default)]
-pub(super) struct Signed(Mutex<Table>);
+pub(super) struct Signed {
+    table: Mutex<Table>,
+    clock: SharedClock,
+}
 
 #[derive(Default)]
 struct Table {
@@ -22,6 +27,10 @@ const MOST: usize = 1 << 18;
 const FRESH: Duration = Duration::from_secs(600);
 
 impl Signed {
+    pub(super) fn new(clock: SharedClock) -> Self {
+        Self { table: Mutex::default(), clock }
+    }
+
     /// Returns a block's locator with the signature that lasts longest.
     pub(super) fn get(&self, hash: BlockHash) -> Option<Locator> {
         self.table().locators.get(&hash).cloned()
@@ -38,7 +47,7 @@ impl Signed {
             return;
         }
         if table.locators.len() >= MOST {
-            let now = now();
+            let now = self.clock.unix_seconds();
             table.locators.retain(|_, known| expiry(known).is_none_or(|expiry| expiry > now));
             if table.locators.len() >= MOST {
                 table.locators.clear();
@@ -66,14 +75,15 @@ impl Signed {
         self.table().stored.get(&hash).is_some_and(|at| at.elapsed() < within.min(FRESH))
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Tells whether the signature that is known of a block is good for less than a minute more.
+    pub(super) fn is_expiring(&self, hash: BlockHash) -> bool {
+        let now = self.clock.unix_seconds();
+        self.get(hash).is_some_and(|known| expiry(&known).is_some_and(|expiry| expiry < now + 60))
     }
-}
 
-/// Tells whether a locator's signature is good for less than a minute more.
-pub(super) fn is_expiring(locator: &Locator) -> bool {
-    expiry(locator).is_some_and(|expiry| expiry < now() + 60)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Returns until when a locator's signature is good, in Unix seconds.
@@ -82,18 +92,19 @@ fn expiry(locator: &Locator) -> Option<u64> {
     u64::from_str_radix(hint.rsplit_once('@')?.1, 16).ok()
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::UNIX_EPOCH;
+
     use super::*;
+    use crate::base::clock::ManualClock;
 
     #[test]
     fn the_signature_that_lasts_longest_is_kept() {
         let sign = |expiry: &str| Locator::of(b"foo").with_hint(&format!("A{}@{expiry}", "0".repeat(40))).unwrap();
-        let (signed, hash) = (Signed::default(), BlockHash::of(b"foo"));
+        let clock = Arc::new(ManualClock::new(UNIX_EPOCH + Duration::from_secs(0x7fff_ff00)));
+        let (signed, hash) = (Signed::new(clock.clone()), BlockHash::of(b"foo"));
         signed.put(&Locator::of(b"foo"));
         assert_eq!(signed.get(hash), None);
         signed.put(&sign("7ffffff0"));
@@ -101,7 +112,10 @@ mod tests {
         assert_eq!(signed.get(hash), Some(sign("7ffffff0")));
         signed.put(&sign("7fffffff"));
         assert_eq!(signed.get(hash), Some(sign("7fffffff")));
-        assert!(is_expiring(&sign("10000000")) && !is_expiring(&sign("7fffffff")));
+        clock.advance(Duration::from_secs(0xff - 60));
+        assert!(!signed.is_expiring(hash));
+        clock.advance(Duration::from_secs(1));
+        assert!(signed.is_expiring(hash), "less than a minute is too little for a request");
         signed.forget(hash);
         assert_eq!(signed.get(hash), None);
     }

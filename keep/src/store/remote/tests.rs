@@ -107,7 +107,7 @@ async fn get(store: &RemoteStore) -> Result<Option<Vec<u8>>, StoreError> {
 async fn put(store: &RemoteStore) -> Result<Placed, StoreError> {
     let mut writer = store.writer().await?;
     writer.write(Bytes::from_static(CONTENT)).await?;
-    writer.finish(block()).await
+    writer.finish(block(), None).await
 }
 
 #[tokio::test]

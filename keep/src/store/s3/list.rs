@@ -7,13 +7,12 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::{OWN, Volume, trash};
 use crate::s3::{Object, S3Error};
-use crate::store::{Listed, State, StoreError};
+use crate::store::{BlockListing, Listed, State, StoreError};
 
 type Objects = BoxStream<'static, Result<(String, Object), S3Error>>;
-type Listing = BoxStream<'static, Result<Listed, StoreError>>;
 
-/// Lists blocks, trash and what was set aside; see [`crate::store::BlockStore::list`].
-pub(super) fn list(volume: &Arc<Volume>, prefix: &str) -> Listing {
+/// Lists blocks, trash and what was set aside; see [`crate::store::Inventory::list`].
+pub(super) fn list(volume: &Arc<Volume>, prefix: &str) -> BlockListing {
     let prefix = prefix.to_ascii_lowercase();
     // Digit by digit, so that what is no block is not gone through.
     let starts = match prefix.as_str() {
@@ -26,7 +25,7 @@ pub(super) fn list(volume: &Arc<Volume>, prefix: &str) -> Listing {
     stream::iter(starts).flat_map(each).boxed()
 }
 
-fn live(volume: &Arc<Volume>, start: &str) -> Listing {
+fn live(volume: &Arc<Volume>, start: &str) -> BlockListing {
     let key = volume.key(start);
     let touched = volume.bucket.list(&format!("recent/{key}"));
     let joined = Joined::new(volume, "", volume.bucket.list(&key), touched, |volume, name| {
@@ -38,7 +37,7 @@ fn live(volume: &Arc<Volume>, start: &str) -> Listing {
     })
 }
 
-fn trashed(volume: &Arc<Volume>, start: &str) -> Listing {
+fn trashed(volume: &Arc<Volume>, start: &str) -> BlockListing {
     let copies = volume.bucket.list(&format!("trash/{}", volume.key(start)));
     let marks = volume.bucket.list(&format!("{}{start}", trash::MARKS));
     let joined = Joined::new(volume, "trash/", copies, marks, |_, name| Some(trash::mark(name)?.0));
@@ -48,7 +47,7 @@ fn trashed(volume: &Arc<Volume>, start: &str) -> Listing {
     })
 }
 
-fn damaged(volume: &Arc<Volume>, start: &str) -> Listing {
+fn damaged(volume: &Arc<Volume>, start: &str) -> BlockListing {
     const DAMAGED: &str = "damaged/";
     let found = volume.bucket.list(&format!("{OWN}{DAMAGED}{start}")).map_err(StoreError::from);
     found
@@ -87,7 +86,7 @@ impl Joined {
     fn listed(
         self,
         entry: impl Fn(BlockHash, Object, Vec<(String, Object)>) -> Listed + Clone + Send + Sync + 'static,
-    ) -> Listing {
+    ) -> BlockListing {
         let entries = stream::try_unfold(self, move |mut joined| {
             let entry = entry.clone();
             async move {

@@ -42,7 +42,7 @@ impl BlockWriter for S3Writer {
         Ok(())
     }
 
-    async fn finish(self: Box<Self>, block: Block) -> Result<Placed, StoreError> {
+    async fn finish(self: Box<Self>, block: Block, _blake3: Option<[u8; 32]>) -> Result<Placed, StoreError> {
         if self.len != u64::from(block.size) {
             return Err(StoreError::Size { block, size: self.len });
         }

@@ -17,7 +17,7 @@ use crate::store::{Block, BlockBytes, StoreError, Verifier};
 /// Bytes that are hashed by one visit to a blocking thread.
 const BATCH: usize = 256 << 10;
 
-/// Reads `block` from `from` on; see [`crate::store::BlockStore::read`].
+/// Reads `block` from `from` on; see [`crate::store::Blocks::read`].
 pub(super) async fn read(
     volume: Arc<Volume>,
     block: Block,

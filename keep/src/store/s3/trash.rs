@@ -18,7 +18,7 @@ const FOREIGN: Duration = Duration::from_secs(14 * 24 * 3600);
 /// Digits of a deadline in a mark's name: marks of a block are listed in the order of their deadlines.
 const DIGITS: usize = 12;
 
-/// Moves a block to the trash; see [`crate::store::BlockStore::trash`].
+/// Moves a block to the trash; see [`crate::store::Retention::trash`].
 pub(super) async fn trash(
     volume: &Volume,
     hash: BlockHash,
@@ -28,7 +28,7 @@ pub(super) async fn trash(
     let _held = volume.locks.of(&volume.name(), hash).await?;
     let (from, to) = (volume.block(hash), volume.trashed(hash));
     let Some(found) = volume.bucket.head(&from).await? else { return volume.still_there().await.map(|()| false) };
-    let touched = volume.bucket.head(&volume.recent(hash)).await?.map_or(found.time, |recent| recent.time);
+    let touched = volume.touched(hash, &found).await?;
     // Servers tell whole seconds.
     if unless_since.is_some_and(|since| touched + Duration::from_secs(1) >= since) {
         return Ok(false);
@@ -45,7 +45,16 @@ pub(super) async fn trash(
     Ok(true)
 }
 
-/// Brings a block back, touched; see [`crate::store::BlockStore::untrash`].
+/// Renews a block's time; see [`crate::store::Retention::touch`].
+pub(super) async fn touch(volume: &Volume, hash: BlockHash) -> Result<bool, StoreError> {
+    let _held = volume.locks.of(&volume.name(), hash).await?;
+    if volume.bucket.head(&volume.block(hash)).await?.is_none() {
+        return volume.still_there().await.map(|()| false);
+    }
+    volume.touch(hash).await.map(|()| true)
+}
+
+/// Brings a block back, touched; see [`crate::store::Retention::untrash`].
 pub(super) async fn untrash(volume: &Volume, hash: BlockHash) -> Result<bool, StoreError> {
     let _held = volume.locks.of(&volume.name(), hash).await?;
     let (from, to) = (volume.trashed(hash), volume.block(hash));
@@ -59,7 +68,7 @@ pub(super) async fn untrash(volume: &Volume, hash: BlockHash) -> Result<bool, St
     Ok(true)
 }
 
-/// Names the copy that is due; see [`crate::store::BlockStore::condemn`].
+/// Names the copy that is due; see [`crate::store::Retention::condemn`].
 pub(super) async fn condemn(volume: &Volume, hash: BlockHash, due: SystemTime) -> Result<Vec<Condemned>, StoreError> {
     let _held = volume.locks.of(&volume.name(), hash).await?;
     let Some(copy) = volume.bucket.head(&volume.trashed(hash)).await? else { return Ok(Vec::new()) };
@@ -77,7 +86,7 @@ pub(super) async fn condemn(volume: &Volume, hash: BlockHash, due: SystemTime) -
     Ok(newest.map(|(_, _, mark)| Condemned { hash, size: copy.size, mark }).into_iter().collect())
 }
 
-/// Deletes a marked copy; see [`crate::store::BlockStore::delete`].
+/// Deletes a marked copy; see [`crate::store::Retention::delete`].
 pub(super) async fn delete(volume: &Volume, copy: Condemned) -> Result<bool, StoreError> {
     let _held = volume.locks.of(&volume.name(), copy.hash).await?;
     let marks = marks(volume, copy.hash).await?;

@@ -50,11 +50,11 @@ impl Put {
         self.kept.push(bytes);
     }
 
-    /// Ends the block, whose name and size the caller has made sure of.
+    /// Ends the block, whose name and size, and BLAKE3 if it is given, the caller has made sure of.
     ///
     /// What was stored may be less than what was wanted, and is then never nothing. A volume that holds another content under
     /// the same name ends it all: [`StoreError::Collision`].
-    pub async fn finish(mut self, block: Block) -> Result<Stored, StoreError> {
+    pub async fn finish(mut self, block: Block, blake3: Option<[u8; 32]>) -> Result<Stored, StoreError> {
         if self.order.is_none() {
             self.order(block.hash).await;
         }
@@ -64,7 +64,7 @@ impl Put {
             // anywhere.
             let (had, new): (Vec<_>, Vec<_>) = active.into_iter().partition(|(at, _)| self.had.contains(at));
             for active in [had, new] {
-                let finishing = active.into_iter().map(async |(at, writer)| (at, writer.finish(block).await));
+                let finishing = active.into_iter().map(async |(at, writer)| (at, writer.finish(block, blake3).await));
                 for (at, finished) in join_all(finishing).await {
                     match finished {
                         Ok(placed) => self.stored.on.push((at, placed)),
@@ -155,9 +155,9 @@ impl BlockWriter for Put {
         Ok(())
     }
 
-    async fn finish(self: Box<Self>, block: Block) -> Result<Placed, StoreError> {
+    async fn finish(self: Box<Self>, block: Block, blake3: Option<[u8; 32]>) -> Result<Placed, StoreError> {
         let first = self.volumes.order(block.hash);
-        let stored = (*self).finish(block).await?;
+        let stored = (*self).finish(block, blake3).await?;
         // Of several who store a block at once one was first on the volume that is asked first.
         let placed = first.iter().find_map(|at| stored.on.iter().find(|(on, _)| on == at));
         Ok(placed.map_or(Placed::New, |(_, placed)| *placed))

@@ -67,3 +67,27 @@ async fn a_push_larger_than_the_budget_passes() {
     let data = vec![7u8; 65 << 20];
     assert_eq!(cut(8 << 20, 0, &[&data]).await.len(), 9);
 }
+
+#[tokio::test]
+async fn few_bytes_that_gather_make_nobody_wait_for_ever() {
+    let budget = Budget::new(1000);
+    let mut cutters = [0, 1].map(|_| Cutter::within(budget.clone(), MAX_BLOCK, 0));
+    let pushed = async {
+        for _ in 0..10 {
+            cutters[0].push(vec![1; 600].into()).await;
+        }
+        assert!(cutters[0].finish().is_some());
+        cutters[1].push(vec![2; 600].into()).await;
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), pushed)
+        .await
+        .expect("bytes are hashed when there is no room");
+}
+
+#[tokio::test]
+async fn cutters_with_budgets_of_their_own_do_not_wait_for_each_other() {
+    let [mut full, mut other] = [0, 1].map(|_| Cutter::within(Budget::new(1000), MAX_BLOCK, 0));
+    full.push(vec![1; 1000].into()).await;
+    let pushed = other.push(vec![2; 1000].into());
+    tokio::time::timeout(std::time::Duration::from_secs(30), pushed).await.expect("it has room");
+}

@@ -16,7 +16,9 @@ use keep_store::base::clock::unix_seconds;
 use keep_store::base::disk::{self, FileLock, Mode};
 
 use super::objects::modify;
-use super::{Hold, NodeError, Repository, Trouble};
+use super::{Repository, Trouble};
+use crate::node::error::NodeError;
+use crate::node::port::Hold;
 
 /// How long content stays after its holder was last heard of, in seconds: ten minutes, counted generously.
 const RETENTION: u64 = 601;

@@ -19,6 +19,8 @@ mod garbage;
 mod held;
 #[path = "keep/manifest.rs"]
 mod manifest;
+#[path = "keep/pull.rs"]
+mod pull;
 #[path = "keep/reindex.rs"]
 mod reindex;
 #[path = "keep/resume.rs"]

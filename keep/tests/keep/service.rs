@@ -28,7 +28,7 @@ impl OpenStore for Place {
 }
 
 /// A service of three stores.
-async fn service(lifetime: Duration) -> (TempDir, KeepService) {
+pub(crate) async fn service(lifetime: Duration) -> (TempDir, KeepService) {
     let dir = tempfile::tempdir().unwrap();
     let mut mounts = Vec::new();
     for number in 0..3 {

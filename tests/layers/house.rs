@@ -40,7 +40,7 @@ impl House {
 
     /// Returns the file that a path leads to, through re-exports; `None` when that is no file of ours.
     pub(crate) fn home(&self, file: &Source, path: &[String]) -> Option<&Source> {
-        self.follow(self.full(file, path)?, DEEPEST)
+        self.follow(&self.full(file, path)?, DEEPEST)
     }
 
     /// Writes a path from its crate's name on. Names that the file brought in are replaced by where they come from.
@@ -70,7 +70,7 @@ impl House {
         inside.map(|(file, target, path)| format!("  {} -> {}: {path}", file.name, target.name)).collect()
     }
 
-    fn follow(&self, full: Vec<String>, deepest: usize) -> Option<&Source> {
+    fn follow(&self, full: &[String], deepest: usize) -> Option<&Source> {
         let known = (1..=full.len()).rev().find_map(|end| Some((end, *self.places.get(&full[..end])?)));
         let (end, at) = known?;
         let file = &self.files[at];
@@ -79,7 +79,7 @@ impl House {
         };
         let through = [&self.full(file, from)?, &full[end + 1..]].concat();
         // A module and another crate's function may have one name.
-        self.follow(through, deepest - 1).or(Some(file))
+        self.follow(&through, deepest - 1).or(Some(file))
     }
 
     /// Returns the circles of files: each a set of files in which every one leads to every other.
@@ -102,8 +102,7 @@ impl House {
         let circle = |name: &&'_ str| -> BTreeSet<&str> {
             reached[*name].iter().filter(|other| reached[**other].contains(*name)).copied().collect()
         };
-        let circles: BTreeSet<BTreeSet<&str>> =
-            reached.keys().map(|name| circle(name)).filter(|c| !c.is_empty()).collect();
+        let circles: BTreeSet<BTreeSet<&str>> = reached.keys().map(circle).filter(|c| !c.is_empty()).collect();
         circles.into_iter().collect()
     }
 }

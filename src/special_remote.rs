@@ -6,6 +6,7 @@
 
 mod answer;
 mod content;
+mod host;
 mod import;
 mod input;
 mod job;
@@ -16,6 +17,7 @@ mod settings;
 mod shared;
 mod state;
 mod subject;
+mod trouble;
 mod url;
 
 pub use session::serve;

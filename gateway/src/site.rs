@@ -14,6 +14,7 @@ pub mod hold;
 pub mod known;
 pub mod name;
 pub mod node;
+pub mod password;
 pub mod repair;
 pub mod room;
 pub mod scrub;
@@ -24,6 +25,7 @@ pub mod user;
 
 pub use config::{Config, NodeConfig, Unwanted};
 use database::Database;
+pub use database::SqlError;
 pub use name::RepoName;
 
 /// A site, opened. Cloning is cheap.
@@ -34,7 +36,7 @@ struct Inner {
     root: PathBuf,
     config: Config,
     database: Arc<Database>,
-    passwords: Arc<secret::Verified>,
+    passwords: Arc<password::Verified>,
     clock: SharedClock,
 }
 
@@ -69,7 +71,7 @@ pub enum SiteError {
         /// The database file.
         path: PathBuf,
         /// What SQLite said.
-        source: rusqlite::Error,
+        source: SqlError,
     },
     /// Something named does not exist, exists already, or is not well-formed.
     #[error("{0}")]

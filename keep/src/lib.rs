@@ -1,4 +1,6 @@
-//! A Keep store: named contents on MD5-addressed blocks, as Arvados Keep lays them out.
+#![doc = include_str!("../README.md")]
+//!
+//! # Modules
 //!
 //! * [`store`] is the port for blocks by hash: a directory or a bucket in keepstore's own layout, Keep servers, memory, or
 //!   several of these as one.

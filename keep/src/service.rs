@@ -26,7 +26,6 @@ mod lists;
 mod queue;
 mod upload;
 
-pub use crate::store::volumes::{Copies, Wanted};
 pub use admin::Trashed;
 pub use lists::{BadList, PullItem, TrashItem};
 pub use upload::{BlockUpload, UploadError};

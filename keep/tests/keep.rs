@@ -22,6 +22,8 @@ mod garbage;
 mod held;
 #[path = "keep/manifest.rs"]
 mod manifest;
+#[path = "keep/pull.rs"]
+mod pull;
 #[path = "keep/reindex.rs"]
 mod reindex;
 #[path = "keep/resume.rs"]

@@ -10,6 +10,7 @@ use md5::{Digest, Md5};
 use crate::hex;
 
 mod call;
+mod cluster;
 mod locator;
 mod mapping;
 mod object;
@@ -23,6 +24,7 @@ mod token;
 mod tests;
 
 pub use call::KeepCall;
+pub use cluster::ClusterId;
 pub(crate) use locator::digits as locator_digits;
 pub use locator::{Locator, LocatorError, is_loose_locator};
 pub use mapping::{Mapping, MappingError};
@@ -31,7 +33,7 @@ pub use rendezvous::{mount_order, service_order, weight};
 pub use request::{BlockRequest, InvalidRequest};
 pub use signature::{SignatureError, Signer};
 pub use time::ApiTime;
-pub use token::{ClusterId, SaltError, Token, salted_secret_matches};
+pub use token::{SaltError, Token, salted_secret_matches};
 
 /// The most bytes that a block can have: 64 MiB.
 pub const MAX_BLOCK: usize = 64 << 20;

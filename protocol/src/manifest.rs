@@ -19,8 +19,8 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use files::{Extent, File, Files};
-pub use stream::{Segment, Stream};
+pub use files::{File, Files};
+pub use stream::{Extent, Segment, Stream};
 pub use syntax::{Reason, validate};
 pub use text::{as_remote, portable_data_hash, stripped, with_signatures, without_signatures};
 

@@ -9,6 +9,7 @@
 //! whole expression into `present`, and `not present` is never true.
 
 mod balance;
+mod error;
 mod evaluate;
 mod expression;
 mod glob;
@@ -19,7 +20,8 @@ mod standard;
 mod term;
 
 pub use balance::pick;
-pub use expression::{Expression, SyntaxError};
+pub use error::SyntaxError;
+pub use expression::Expression;
 pub use lint::{Warning, lint};
 pub use number::size;
 pub use placement::{KeyFacts, Placement, PlacementLogs, Question};

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use annex_gateway::gateway::{Gateway, GatewayError, Locked, Removed, Target};
-use annex_gateway::wire::Wire;
+use annex_gateway::wire::{Wire, WireError};
 use annex_protocol::key::Key;
 use annex_protocol::p2p::{AssociatedFile, Expect, Message, Mode, ParseError, Verdict, Version};
 use annex_protocol::uuid::Uuid;
@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::host::hub::COMMIT_AFTER;
 use crate::host::traffic::{Operation, Outcome, Request, Scope};
-pub use annex_gateway::wire::WireError;
 
 mod get;
 mod put;

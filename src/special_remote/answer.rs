@@ -11,12 +11,13 @@ use futures_util::StreamExt as _;
 use keep_store::store::dir::Create;
 use keep_store::store::remote::Token;
 
-use super::content::{self, Trouble};
+use super::content;
+use super::host::{Ended, Host};
 use super::import;
-use super::job::{Ended, Host};
 use super::settings::{self, Settings, Words};
 use super::shared::{self, Place, Prepared, Record, Shared};
 use super::subject::{self, Subject};
+use super::trouble::Trouble;
 use super::url;
 
 /// Why a request failed, in words for the user.
@@ -371,16 +372,6 @@ async fn availability(shared: &Shared) -> Availability {
         Err(_) if shared.has(Extension::UnavailableResponse) => Availability::Unavailable,
         Ok(Place { record: Record::State | Record::Collections(_), .. }) => Availability::Global,
         _ => Availability::Local,
-    }
-}
-
-impl Trouble {
-    /// Returns the text for the user, unless the conversation is over.
-    pub(super) fn text(self) -> Result<String, Ended> {
-        match self {
-            Self::Failed(text) => Ok(text),
-            Self::Ended(ended) => Err(ended),
-        }
     }
 }
 

@@ -12,24 +12,17 @@ use keep_store::entries::Upload;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
-use super::job::{Ended, Host};
+use super::host::Host;
 use super::progress::Progress;
 use super::shared::Place;
 use super::subject::{Found, Subject};
+use super::trouble::Trouble;
 
 /// Bytes read from a file at once.
 const PIECE: usize = 512 << 10;
 
 /// Bytes that may wait for the key's hash.
 const HASHING: u32 = 8 << 20;
-
-/// Why a transfer did not succeed.
-pub(super) enum Trouble {
-    /// The transfer failed, with this text for the user.
-    Failed(String),
-    /// The whole conversation is over.
-    Ended(Ended),
-}
 
 /// Stores a file as the content of a key; it is durable and recorded when this returns.
 ///
@@ -215,23 +208,5 @@ impl Check {
         let key = key.clone();
         // A lost thread proves nothing.
         self.lane.finish(move |hashing| hashing.0.matches(&key)).await.unwrap_or(false)
-    }
-}
-
-impl Trouble {
-    pub(super) fn failed(text: String) -> Self {
-        Self::Failed(text)
-    }
-}
-
-impl std::convert::From<Ended> for Trouble {
-    fn from(ended: Ended) -> Self {
-        Self::Ended(ended)
-    }
-}
-
-impl<E: std::error::Error> std::convert::From<E> for Trouble {
-    fn from(error: E) -> Self {
-        Self::Failed(error.to_string())
     }
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 use annex_protocol::external::{Response, Text, WireKey};
 use keep_store::entries::collections::Files;
 
-use super::content::{self, Trouble};
-use super::job::{Ended, Host};
+use super::content;
+use super::host::{Ended, Host};
 use super::settings;
 use super::shared::{Record, Shared};
 use super::subject::Found;
+use super::trouble::Trouble;
 use super::url::{identity, size_of};
 
 /// Answers LISTIMPORTABLECONTENTS.

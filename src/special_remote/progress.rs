@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use annex_protocol::external::RemoteRequest;
 
-use super::job::{Ended, Host};
+use super::host::{Ended, Host};
 
 /// Between two reports; git-annex wants one at least every second or so.
 const PAUSE: Duration = Duration::from_millis(100);

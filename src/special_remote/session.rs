@@ -9,8 +9,9 @@ use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::host::{Ended, Host};
 use super::input;
-use super::job::{self, Ended};
+use super::job;
 use super::output::{Closed, Output};
 use super::shared::Shared;
 
@@ -98,7 +99,8 @@ impl Session {
     fn hand_over(&mut self, job: Option<Job>, message: HostMessage) -> Result<(), Ended> {
         let messages = self.jobs.entry(job).or_insert_with(|| {
             let (send, receive) = mpsc::channel(QUEUE);
-            self.running.spawn(job::run(job, receive, self.output.clone(), Arc::clone(&self.shared)));
+            let host = Host::new(job, receive, self.output.clone());
+            self.running.spawn(job::run(host, Arc::clone(&self.shared)));
             send
         });
         // A job that ended reports its reason itself. A full queue means that the host does not wait for answers.

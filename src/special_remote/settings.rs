@@ -5,10 +5,8 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use annex_protocol::keep::ObjectKind;
+use annex_protocol::keep::{Locator, ObjectKind};
 use keep_store::base::stream::MAX_BLOCK;
-
-use super::url::collection_name;
 
 /// Where the store is.
 pub(super) const STORE: &str = "store";
@@ -214,6 +212,14 @@ fn api(text: &str) -> Option<String> {
 /// The UUID of a group (`j7d0g`) or user (`tpzed`).
 fn project(text: &str) -> Option<String> {
     ObjectKind::is_owner(text).then(|| text.to_owned())
+}
+
+/// Returns the name of a collection as the API server takes it: a UUID, or a portable data hash without hints.
+pub(super) fn collection_name(text: &str) -> Option<String> {
+    match Locator::parse(text.as_bytes()) {
+        Ok(hash) => Some(hash.stripped().to_string()),
+        Err(_) => matches!(ObjectKind::of(text), Some((_, ObjectKind::Collection))).then(|| text.to_owned()),
+    }
 }
 
 fn single(text: &str) -> Option<bool> {

@@ -6,10 +6,10 @@ use keep_store::entries::collections::Collections;
 use keep_store::entries::{Extent, extents_of_entry};
 use keep_store::index::Entry;
 
-use super::content::Trouble;
-use super::job::Host;
+use super::host::Host;
 use super::shared::{Place, Record};
 use super::state::{State, escaped};
+use super::trouble::Trouble;
 use super::url;
 
 /// A key, or with EXPORT a file of a tree.

@@ -8,8 +8,9 @@ use keep_store::entries::Extent;
 use keep_store::entries::collections::{Collections, Files};
 use keep_store::store::Block;
 
-use super::content::Trouble;
+use super::settings::collection_name;
 use super::shared::{Record, Shared};
+use super::trouble::Trouble;
 
 /// How such URLs begin.
 pub(super) const SCHEME: &[u8] = b"keep:";
@@ -34,21 +35,6 @@ impl KeepUrl {
         let path = percent_decode(path.strip_prefix(b"/").unwrap_or(path));
         Some(Self { collection, path: path.strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or(path) })
     }
-}
-
-/// Returns the name of a collection as the API server takes it: a UUID, or a portable data hash without hints.
-pub(super) fn collection_name(text: &str) -> Option<String> {
-    if let Ok(hash) = annex_protocol::keep::Locator::parse(text.as_bytes()) {
-        return Some(hash.stripped().to_string());
-    }
-    let mut parts = text.split('-');
-    let word = |part: Option<&str>, size| {
-        part.is_some_and(|part| {
-            part.len() == size && part.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
-        })
-    };
-    let good = word(parts.next(), 5) && parts.next() == Some("4zz18") && word(parts.next(), 15);
-    (good && parts.next().is_none()).then(|| text.to_owned())
 }
 
 /// Answers CLAIMURL: a cluster can be asked for any collection.

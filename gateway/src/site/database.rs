@@ -1,10 +1,12 @@
-//! `site.db`: SQLite, used by several processes at once.
+//! `site.db`: SQLite, used by several processes at once. The only place of a site that names SQLite.
+//!
+//! The files beside this one say in SQL what they want, and write values and rows as tuples.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, TransactionBehavior};
 
 use super::SiteError;
 
@@ -13,6 +15,31 @@ pub(super) struct Database {
     writer: Mutex<Connection>,
     /// A connection of its own, so that reads do not wait for writes that wait for the disk.
     reader: Mutex<Connection>,
+}
+
+/// What SQLite said.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SqlError(#[from] rusqlite::Error);
+
+/// An open database, in a transaction or for reading. It prepares each statement once and keeps it.
+pub(super) struct Sql<'a>(&'a Connection);
+
+/// The values of `?1`, `?2` and so on in a statement: an array or a tuple of numbers, texts, bytes and options of these.
+pub(super) trait Values: rusqlite::Params {}
+
+impl<T: rusqlite::Params> Values for T {}
+
+/// The columns of a row, as a tuple.
+pub(super) trait Columns: Sized {
+    /// Reads them.
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self>;
+}
+
+impl<T: for<'a> TryFrom<&'a Row<'a>, Error = rusqlite::Error>> Columns for T {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Self::try_from(row)
+    }
 }
 
 const BUSY: Duration = Duration::from_secs(60);
@@ -129,7 +156,7 @@ impl Database {
             connection.set_prepared_statement_cache_capacity(64);
             Ok(Mutex::new(connection))
         };
-        let fail = |source| SiteError::Database { path: path.clone(), source };
+        let fail = |source| SiteError::Database { path: path.clone(), source: SqlError(source) };
         let (writer, reader) = (connect().map_err(fail)?, connect().map_err(fail)?);
         let database = Self { path, writer, reader };
         database.migrate()?;
@@ -139,56 +166,53 @@ impl Database {
     /// Runs `work` in a write transaction, which is durable when this returns; nothing is written if `work` refuses.
     pub(super) fn try_write<T>(
         &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<Result<T, SiteError>, rusqlite::Error>,
+        work: impl FnOnce(&Sql<'_>) -> Result<Result<T, SiteError>, SqlError>,
     ) -> Result<T, SiteError> {
         self.within("FULL", work)
     }
 
     /// Runs `work` in a write transaction, which is durable when this returns.
-    pub(super) fn write<T>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
-    ) -> Result<T, SiteError> {
-        self.try_write(|transaction| work(transaction).map(Ok))
+    pub(super) fn write<T>(&self, work: impl FnOnce(&Sql<'_>) -> Result<T, SqlError>) -> Result<T, SiteError> {
+        self.try_write(|sql| work(sql).map(Ok))
     }
 
-    /// Runs `work` in a write transaction that a crash of the machine may undo: for rows that mean nothing after a
-    /// crash.
-    pub(super) fn write_fleeting<T>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
-    ) -> Result<T, SiteError> {
-        self.within("NORMAL", |transaction| work(transaction).map(Ok))
+    /// Runs `work` in a write transaction that a crash of the machine may undo: for what is of no use after one.
+    pub(super) fn write_fleeting<T>(&self, work: impl FnOnce(&Sql<'_>) -> Result<T, SqlError>) -> Result<T, SiteError> {
+        self.within("NORMAL", |sql| work(sql).map(Ok))
     }
 
     /// Runs `work` in a transaction, which is undone if it refuses; `synchronous` is SQLite's word for what is synced.
     fn within<T>(
         &self,
         synchronous: &str,
-        work: impl FnOnce(&Transaction<'_>) -> Result<Result<T, SiteError>, rusqlite::Error>,
+        work: impl FnOnce(&Sql<'_>) -> Result<Result<T, SiteError>, SqlError>,
     ) -> Result<T, SiteError> {
         let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        // Each time, so that no failure in between leaves the wrong one to the next.
-        let done = connection.pragma_update(None, "synchronous", synchronous).and_then(|()| {
+        let done = || -> Result<_, SqlError> {
+            // Each time, so that no failure in between leaves the wrong one to the next.
+            connection.pragma_update(None, "synchronous", synchronous)?;
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&transaction)?;
+            let value = work(&Sql(&transaction))?;
             if value.is_ok() {
                 transaction.commit()?;
             }
             Ok(value)
-        });
-        done.map_err(|source| SiteError::Database { path: self.path.clone(), source })?
+        };
+        done().map_err(|source| self.failed(source))?
     }
 
     /// Runs `work`, which only reads.
-    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Result<T, SiteError> {
+    pub(super) fn read<T>(&self, work: impl FnOnce(&Sql<'_>) -> Result<T, SqlError>) -> Result<T, SiteError> {
         let connection = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&connection).map_err(|source| SiteError::Database { path: self.path.clone(), source })
+        work(&Sql(&connection)).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: SqlError) -> SiteError {
+        SiteError::Database { path: self.path.clone(), source }
     }
 
     fn migrate(&self) -> Result<(), SiteError> {
-        let version = |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
-        let have: usize = self.read(version)?;
+        let have = self.read(|sql| sql.version())?;
         if have > MIGRATIONS.len() {
             let path = self.path.display();
             return Err(SiteError::Invalid(format!("{path}: made by a newer version of annex-keep")));
@@ -196,13 +220,48 @@ impl Database {
         if have == MIGRATIONS.len() {
             return Ok(());
         }
-        self.write(|transaction| {
+        self.write(|sql| {
             // Another process may have been here since.
-            let have: usize = version(transaction)?;
-            for step in MIGRATIONS.iter().skip(have) {
-                transaction.execute_batch(step)?;
+            for step in MIGRATIONS.iter().skip(sql.version()?) {
+                sql.0.execute_batch(step)?;
             }
-            transaction.pragma_update(None, "user_version", MIGRATIONS.len())
+            Ok(sql.0.pragma_update(None, "user_version", MIGRATIONS.len())?)
         })
+    }
+}
+
+impl Sql<'_> {
+    /// Runs a statement, and returns how many rows it changed.
+    pub(super) fn change(&self, statement: &str, values: impl Values) -> Result<usize, SqlError> {
+        Ok(self.prepare(statement)?.execute(values)?)
+    }
+
+    /// Adds a row, and returns its number.
+    pub(super) fn add(&self, insert: &str, values: impl Values) -> Result<i64, SqlError> {
+        self.change(insert, values)?;
+        Ok(self.0.last_insert_rowid())
+    }
+
+    /// Returns the row of a query that always has one.
+    pub(super) fn one<T: Columns>(&self, select: &str, values: impl Values) -> Result<T, SqlError> {
+        Ok(self.prepare(select)?.query_row(values, T::of)?)
+    }
+
+    /// Returns the first row, if there is one.
+    pub(super) fn first<T: Columns>(&self, select: &str, values: impl Values) -> Result<Option<T>, SqlError> {
+        Ok(self.prepare(select)?.query_row(values, T::of).optional()?)
+    }
+
+    /// Returns all rows.
+    pub(super) fn all<T: Columns>(&self, select: &str, values: impl Values) -> Result<Vec<T>, SqlError> {
+        Ok(self.prepare(select)?.query_map(values, T::of)?.collect::<Result<_, _>>()?)
+    }
+
+    fn prepare(&self, statement: &str) -> Result<CachedStatement<'_>, SqlError> {
+        Ok(self.0.prepare_cached(statement)?)
+    }
+
+    fn version(&self) -> Result<usize, SqlError> {
+        Ok(self.0.pragma_query_value(None, "user_version", |row| row.get(0))?)
     }
 }

@@ -7,8 +7,8 @@
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::database::{Sql, SqlError};
 use super::time::LOCK_SECONDS;
 use super::{Site, SiteError};
 
@@ -29,9 +29,8 @@ impl Site {
     /// The caller checks presence afterwards, and gives the lock back if the content is not there.
     pub fn lock(&self, node: &Uuid, key: &Key) -> Result<Option<Lock>, SiteError> {
         let now = self.now()?;
-        let lock = self
-            .database()
-            .write(|transaction| enter(transaction, ("content_lock", LOCK_SECONDS), "removal", node, key, now))?;
+        let lock =
+            self.database().write(|sql| enter(sql, ("content_lock", LOCK_SECONDS), "removal", node, key, now))?;
         Ok(lock.map(Lock))
     }
 
@@ -39,9 +38,7 @@ impl Site {
     pub fn renew(&self, lock: &Lock) -> Result<(), SiteError> {
         let now = self.now()?;
         let update = "UPDATE content_lock SET deadline = ?2 WHERE id = ?1 AND deadline > ?3";
-        self.database().write(|transaction| {
-            transaction.prepare_cached(update)?.execute(params![lock.0, now + LOCK_SECONDS, now]).map(drop)
-        })
+        self.database().write(|sql| sql.change(update, (lock.0, now + LOCK_SECONDS, now)).map(drop))
     }
 
     /// Gives a lock back.
@@ -53,25 +50,21 @@ impl Site {
     pub fn locks(&self) -> Result<u64, SiteError> {
         let now = self.now()?;
         let select = "SELECT count(*) FROM content_lock WHERE deadline > ?1";
-        self.database().read(|connection| connection.prepare_cached(select)?.query_row([now], |row| row.get(0)))
+        let (locks,) = self.database().read(|sql| sql.one(select, [now]))?;
+        Ok(locks)
     }
 
     /// Gives a lock a name, by which others than its owner's connection find it.
     pub fn name_lock(&self, lock: &Lock, name: &str) -> Result<(), SiteError> {
         let update = "UPDATE content_lock SET name = ?2 WHERE id = ?1";
-        self.database()
-            .write(|transaction| transaction.prepare_cached(update)?.execute(params![lock.0, name]).map(drop))
+        self.database().write(|sql| sql.change(update, (lock.0, name)).map(drop))
     }
 
     /// Returns the lock of this name and the key that it keeps, if it still holds.
     pub fn find_lock(&self, name: &str) -> Result<Option<(Lock, Key)>, SiteError> {
         let now = self.now()?;
         let select = "SELECT id, key FROM content_lock WHERE name = ?1 AND deadline > ?2";
-        let found = self.database().read(|connection| {
-            let mut statement = connection.prepare_cached(select)?;
-            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?));
-            statement.query_row(params![name, now], row).optional()
-        })?;
+        let found: Option<(i64, Vec<u8>)> = self.database().read(|sql| sql.first(select, (name, now)))?;
         Ok(found.and_then(|(id, key)| Some((Lock(id), Key::parse(&key).ok()?))))
     }
 
@@ -80,8 +73,8 @@ impl Site {
     /// The caller ends the removals when they are done, well or not.
     pub fn begin_removals(&self, nodes: &[Uuid], key: &Key) -> Result<Vec<Option<Removal>>, SiteError> {
         let now = self.now()?;
-        self.database().write_fleeting(|transaction| {
-            let begin = |node| enter(transaction, ("removal", REMOVAL_SECONDS), "content_lock", node, key, now);
+        self.database().write_fleeting(|sql| {
+            let begin = |node| enter(sql, ("removal", REMOVAL_SECONDS), "content_lock", node, key, now);
             nodes.iter().map(|node| Ok(begin(node)?.map(Removal))).collect()
         })
     }
@@ -93,42 +86,34 @@ impl Site {
 
     /// Deletes rows. If the machine ends before that is durable, they end by their deadlines.
     fn leave(&self, table: &str, rows: impl IntoIterator<Item = i64>) -> Result<(), SiteError> {
-        self.database().write_fleeting(|transaction| {
-            let mut delete = transaction.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?;
-            rows.into_iter().try_for_each(|row| delete.execute([row]).map(drop))
-        })
+        let delete = format!("DELETE FROM {table} WHERE id = ?1");
+        self.database().write_fleeting(|sql| rows.into_iter().try_for_each(|row| sql.change(&delete, [row]).map(drop)))
     }
 }
 
 /// Adds a row to the table of that name for so many seconds, unless `against` has a live one for the same key and node;
 /// clears rows whose time is over.
 fn enter(
-    transaction: &Transaction<'_>,
+    sql: &Sql<'_>,
     (table, seconds): (&str, u64),
     against: &str,
     node: &Uuid,
     key: &Key,
     now: u64,
-) -> Result<Option<i64>, rusqlite::Error> {
-    if live(transaction, against, node, key, now)? {
+) -> Result<Option<i64>, SqlError> {
+    if live(sql, against, node, key, now)? {
         return Ok(None);
     }
-    transaction.prepare_cached(&format!("DELETE FROM {table} WHERE deadline <= ?1"))?.execute([now])?;
+    sql.change(&format!("DELETE FROM {table} WHERE deadline <= ?1"), [now])?;
     let insert = format!("INSERT INTO {table} (node, key, deadline) VALUES (?1, ?2, ?3)");
-    transaction.prepare_cached(&insert)?.execute(params![node.as_bytes(), key.as_bytes(), now + seconds])?;
-    Ok(Some(transaction.last_insert_rowid()))
+    Ok(Some(sql.add(&insert, (node.as_bytes(), key.as_bytes(), now + seconds))?))
 }
 
-pub(super) fn live(
-    connection: &Connection,
-    table: &str,
-    node: &Uuid,
-    key: &Key,
-    now: u64,
-) -> Result<bool, rusqlite::Error> {
+/// Tells whether a table of locks or removals has a row of a key on a node whose time is not over.
+pub(super) fn live(sql: &Sql<'_>, table: &str, node: &Uuid, key: &Key, now: u64) -> Result<bool, SqlError> {
     let select = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE key = ?1 AND node = ?2 AND deadline > ?3)");
-    let mut statement = connection.prepare_cached(&select)?;
-    statement.query_row(params![key.as_bytes(), node.as_bytes(), now], |row| row.get(0))
+    let (live,) = sql.one(&select, (key.as_bytes(), node.as_bytes(), now))?;
+    Ok(live)
 }
 
 #[cfg(test)]
@@ -191,7 +176,7 @@ mod tests {
         let a = Uuid::parse(b"a").unwrap();
         site.lock(&a, &key).unwrap().expect("granted");
         let elapse = format!("UPDATE content_lock SET deadline = deadline - {LOCK_SECONDS}");
-        site.database().write(|transaction| transaction.execute(&elapse, [])).unwrap();
+        site.database().write(|sql| sql.change(&elapse, [])).unwrap();
         assert!(site.begin_removal(&a, &key).unwrap().is_some());
     }
 }

@@ -5,7 +5,6 @@
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
-use rusqlite::{OptionalExtension, params};
 
 use super::{Site, SiteError, hold};
 
@@ -19,12 +18,11 @@ impl Site {
         let now = self.now()?;
         let upsert = "INSERT INTO known (node, key, at, removed) VALUES (?1, ?2, ?3, 0)
             ON CONFLICT (node, key) DO UPDATE SET at = ?3, removed = 0 WHERE removed = 0 OR at < ?3";
-        self.database().write(|transaction| {
-            if hold::live(transaction, "removal", node, key, now)? {
+        self.database().write(|sql| {
+            if hold::live(sql, "removal", node, key, now)? {
                 return Ok(());
             }
-            let row = params![node.as_bytes(), key.as_bytes(), asked];
-            transaction.prepare_cached(upsert)?.execute(row).map(drop)
+            sql.change(upsert, (node.as_bytes(), key.as_bytes(), asked)).map(drop)
         })
     }
 
@@ -32,11 +30,9 @@ impl Site {
     pub fn knows(&self, node: &Uuid, key: &Key, within: u64) -> Result<bool, SiteError> {
         let now = self.now()?;
         let select = "SELECT at + ?3 > ?4 FROM known WHERE node = ?1 AND key = ?2 AND removed = 0";
-        let row = params![node.as_bytes(), key.as_bytes(), within, now];
-        let known = self
-            .database()
-            .read(|connection| connection.prepare_cached(select)?.query_row(row, |row| row.get(0)).optional())?;
-        Ok(known.unwrap_or(false))
+        let row = (node.as_bytes(), key.as_bytes(), within, now);
+        let known: Option<(bool,)> = self.database().read(|sql| sql.first(select, row))?;
+        Ok(known.is_some_and(|(known,)| known))
     }
 
     /// Records that a key is being removed from a node, or is found missing there; removals say so before and after.
@@ -44,11 +40,10 @@ impl Site {
         let now = self.now()?;
         let upsert = "INSERT INTO known (node, key, at, removed) VALUES (?1, ?2, ?3, 1)
             ON CONFLICT (node, key) DO UPDATE SET at = ?3, removed = 1";
-        self.database().write(|transaction| {
+        self.database().write(|sql| {
             let old = now.saturating_sub(REMOVED_SECONDS);
-            transaction.prepare_cached("DELETE FROM known WHERE removed = 1 AND at < ?1")?.execute([old])?;
-            let row = params![node.as_bytes(), key.as_bytes(), now];
-            transaction.prepare_cached(upsert)?.execute(row).map(drop)
+            sql.change("DELETE FROM known WHERE removed = 1 AND at < ?1", [old])?;
+            sql.change(upsert, (node.as_bytes(), key.as_bytes(), now)).map(drop)
         })
     }
 }

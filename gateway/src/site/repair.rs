@@ -6,8 +6,8 @@ use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use keep_store::base::clock;
-use rusqlite::{OptionalExtension, params};
 
+use super::database::Values;
 use super::{Site, SiteError};
 
 /// A key that waits for repair.
@@ -43,10 +43,9 @@ impl Site {
         let upsert = "INSERT INTO repair (gateway, key, file, cause, tries, due) VALUES (?1, ?2, ?3, ?4, 0, ?5)
             ON CONFLICT (gateway, key) DO UPDATE SET cause = ?4, due = min(due, ?5), lost = 0";
         let now = clock::unix_seconds();
-        self.database().write(|transaction| {
-            let mut statement = transaction.prepare_cached(upsert)?;
+        self.database().write(|sql| {
             for Wanting { gateway, key, file, cause, .. } in wanting {
-                statement.execute(params![gateway.as_bytes(), key.as_bytes(), file.as_bytes(), cause, now])?;
+                sql.change(upsert, (gateway.as_bytes(), key.as_bytes(), file.as_bytes(), cause, now))?;
             }
             Ok(())
         })
@@ -54,11 +53,10 @@ impl Site {
 
     /// Puts a key into the repair queue unless it is there: one whose repair failed keeps its time. True if it was not.
     pub fn notice_repair(&self, wanting: &Wanting) -> Result<bool, SiteError> {
-        let row = params![wanting.gateway.as_bytes(), wanting.key.as_bytes()];
+        let row = (wanting.gateway.as_bytes(), wanting.key.as_bytes());
         let known = "SELECT EXISTS (SELECT 1 FROM repair WHERE gateway = ?1 AND key = ?2 AND lost = 0)";
-        let known =
-            self.database().read(|connection| connection.prepare_cached(known)?.query_row(row, |row| row.get(0)));
-        if known? {
+        let (known,) = self.database().read(|sql| sql.one(known, row))?;
+        if known {
             return Ok(false);
         }
         self.want_repair(wanting).map(|()| true)
@@ -68,29 +66,23 @@ impl Site {
     pub fn repairs_due(&self, gateway: Option<&Uuid>, at_most: usize) -> Result<Vec<Wanting>, SiteError> {
         let due =
             format!("{SELECT} WHERE lost = 0 AND due <= ?3 AND (?1 IS NULL OR gateway = ?1) ORDER BY due LIMIT ?2");
-        self.repairs(&due, params![gateway.map(Uuid::as_bytes), at_most, clock::unix_seconds()])
+        self.repairs(&due, (gateway.map(Uuid::as_bytes), at_most, clock::unix_seconds()))
     }
 
     /// Returns keys that wait for repair, due or not.
     pub fn repairs_waiting(&self, gateway: Option<&Uuid>, at_most: usize) -> Result<Vec<Wanting>, SiteError> {
         let waiting = format!("{SELECT} WHERE lost = 0 AND (?1 IS NULL OR gateway = ?1) ORDER BY due LIMIT ?2");
-        self.repairs(&waiting, params![gateway.map(Uuid::as_bytes), at_most])
+        self.repairs(&waiting, (gateway.map(Uuid::as_bytes), at_most))
     }
 
     /// Returns keys that no node has any more, and that are not tried again.
     pub fn repairs_lost(&self, gateway: Option<&Uuid>, at_most: usize) -> Result<Vec<Wanting>, SiteError> {
         let lost = format!("{SELECT} WHERE lost = 1 AND (?1 IS NULL OR gateway = ?1) ORDER BY gateway, key LIMIT ?2");
-        self.repairs(&lost, params![gateway.map(Uuid::as_bytes), at_most])
+        self.repairs(&lost, (gateway.map(Uuid::as_bytes), at_most))
     }
 
-    fn repairs(&self, select: &str, values: impl rusqlite::Params) -> Result<Vec<Wanting>, SiteError> {
-        let rows = self.database().read(|connection| {
-            let row = |row: &rusqlite::Row<'_>| {
-                let blob = |column| row.get::<_, Vec<u8>>(column);
-                Ok((blob(0)?, blob(1)?, blob(2)?, row.get(3)?, row.get(4)?))
-            };
-            connection.prepare_cached(select)?.query_map(values, row)?.collect::<Result<Vec<_>, _>>()
-        })?;
+    fn repairs(&self, select: &str, values: impl Values) -> Result<Vec<Wanting>, SiteError> {
+        let rows: Vec<_> = self.database().read(|sql| sql.all(select, values))?;
         let parsed = |(gateway, key, file, cause, tries): (Vec<u8>, Vec<u8>, Vec<u8>, String, u32)| {
             let (gateway, key) = (Uuid::parse(&gateway)?, Key::parse(&key).ok()?);
             Some(Wanting { gateway, key, file: AssociatedFile::parse(&file)?, cause, tries })
@@ -101,7 +93,7 @@ impl Site {
     /// Returns how many keys wait for repair, and how many are lost.
     pub fn count_repairs(&self) -> Result<(u64, u64), SiteError> {
         let count = "SELECT coalesce(sum(lost = 0), 0), coalesce(sum(lost), 0) FROM repair";
-        self.database().read(|connection| connection.query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?))))
+        self.database().read(|sql| sql.one(count, []))
     }
 
     /// Takes a key out of the queue: it has all its copies, or never was here.
@@ -116,21 +108,19 @@ impl Site {
     }
 
     fn change_repair(&self, change: &str, gateway: &Uuid, key: &Key, cause: Option<&str>) -> Result<(), SiteError> {
-        let row = params![gateway.as_bytes(), key.as_bytes(), cause];
-        self.database().write(|transaction| transaction.prepare_cached(change)?.execute(row).map(drop))
+        let row = (gateway.as_bytes(), key.as_bytes(), cause);
+        self.database().write(|sql| sql.change(change, row).map(drop))
     }
 
     /// Leaves a key in the queue for a later try.
     pub fn repair_failed(&self, gateway: &Uuid, key: &Key, cause: &str) -> Result<(), SiteError> {
         let update = "UPDATE repair SET cause = ?3, tries = tries + 1, due = ?4 WHERE gateway = ?1 AND key = ?2";
-        self.database().write(|transaction| {
-            let row = params![gateway.as_bytes(), key.as_bytes()];
+        self.database().write(|sql| {
             let select = "SELECT tries FROM repair WHERE gateway = ?1 AND key = ?2";
-            let tries: Option<u32> = transaction.query_row(select, row, |row| row.get(0)).optional()?;
-            let pause = FIRST_PAUSE << tries.unwrap_or(0).min(16);
+            let tries: Option<(u32,)> = sql.first(select, (gateway.as_bytes(), key.as_bytes()))?;
+            let pause = FIRST_PAUSE << tries.map_or(0, |(tries,)| tries).min(16);
             let due = clock::unix_seconds() + pause.min(LONGEST_PAUSE);
-            let row = params![gateway.as_bytes(), key.as_bytes(), cause, due];
-            transaction.prepare_cached(update)?.execute(row).map(drop)
+            sql.change(update, (gateway.as_bytes(), key.as_bytes(), cause, due)).map(drop)
         })
     }
 }

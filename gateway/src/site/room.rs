@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
-use rusqlite::{Connection, params};
 
+use super::database::{Sql, SqlError};
 use super::{Site, SiteError};
 
 /// Room that is held for one upload.
@@ -74,23 +74,20 @@ impl Site {
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO UPDATE
             SET number = ?4, deadline = ?5, name = ?6, place = ?7, bytes = ?8, rest = ?9";
         let (bytes, deadline) = (bytes.min(MOST), now + HELD_SECONDS);
-        self.database().write_fleeting(|transaction| {
-            transaction.prepare_cached("DELETE FROM room WHERE deadline <= ?1")?.execute([now])?;
+        self.database().write_fleeting(|sql| {
+            sql.change("DELETE FROM room WHERE deadline <= ?1", [now])?;
             let number = match earlier {
                 Some(earlier) => earlier.number,
                 None => {
-                    let newest: u64 =
-                        transaction.prepare_cached(newest)?.query_row([repo.as_bytes()], |row| row.get(0))?;
+                    let (newest,): (u64,) = sql.one(newest, [repo.as_bytes()])?;
                     newest + 1
                 }
             };
-            let mut statement = transaction.prepare_cached(upsert)?;
             for Share { node, name, place, rest } in shares {
                 let (key, node, repo, rest) = (key.as_bytes(), node.as_bytes(), repo.as_bytes(), (*rest).min(MOST));
-                statement.execute(params![key, node, repo, number, deadline, name, place, bytes, rest])?;
+                sql.change(upsert, (key, node, repo, number, deadline, name, place, bytes, rest))?;
             }
-            let unders =
-                shares.iter().map(|share| under(transaction, share, shares, bytes)).collect::<Result<_, _>>()?;
+            let unders = shares.iter().map(|share| under(sql, share, shares, bytes)).collect::<Result<_, _>>()?;
             Ok((Room { repo: repo.clone(), number }, unders))
         })
     }
@@ -98,15 +95,15 @@ impl Site {
     /// Returns how many bytes have still to come to a place.
     pub fn room_held_at(&self, place: &str) -> Result<u64, SiteError> {
         let select = "SELECT coalesce(sum(rest), 0) FROM room_sum WHERE place = ?1";
-        self.database().read(|connection| connection.prepare_cached(select)?.query_row([place], |row| row.get(0)))
+        let (held,) = self.database().read(|sql| sql.one(select, [place]))?;
+        Ok(held)
     }
 
     /// Returns how many bytes uploads that came before this one will need.
     pub fn room_before(&self, room: &Room) -> Result<u64, SiteError> {
         let select = "SELECT coalesce(sum(bytes), 0) FROM room WHERE repo = ?1 AND number < ?2";
-        self.database().read(|connection| {
-            connection.prepare_cached(select)?.query_row(params![room.repo.as_bytes(), room.number], |row| row.get(0))
-        })
+        let (bytes,) = self.database().read(|sql| sql.one(select, (room.repo.as_bytes(), room.number)))?;
+        Ok(bytes)
     }
 
     /// Returns what uploads under way bring to each node of a repository, those of this key left out.
@@ -117,17 +114,8 @@ impl Site {
             UNION ALL SELECT node, -bytes FROM room WHERE name != '' AND deadline <= ?2
             UNION ALL SELECT node, -bytes FROM room WHERE name != '' AND key = ?1 AND deadline > ?2)
             GROUP BY node HAVING sum(bytes) > 0";
-        self.database().read(|connection| {
-            let mut statement = connection.prepare_cached(select)?;
-            let rows = statement
-                .query_map(params![key.as_bytes(), now], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?)))?;
-            let mut coming = HashMap::new();
-            for row in rows {
-                let (node, bytes) = row?;
-                coming.extend(Uuid::parse(&node).map(|node| (node, bytes)));
-            }
-            Ok(coming)
-        })
+        let coming: Vec<(Vec<u8>, u64)> = self.database().read(|sql| sql.all(select, (key.as_bytes(), now)))?;
+        Ok(coming.into_iter().filter_map(|(node, bytes)| Some((Uuid::parse(&node)?, bytes))).collect())
     }
 
     /// Returns how many bytes have still to come to each node, by name.
@@ -136,10 +124,8 @@ impl Site {
         let select = "SELECT name, sum(rest) FROM (
             SELECT name, rest FROM room_sum UNION ALL SELECT name, -rest FROM room WHERE deadline <= ?1)
             GROUP BY name HAVING sum(rest) > 0";
-        self.database().read(|connection| {
-            let mut statement = connection.prepare_cached(select)?;
-            statement.query_map([now], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        })
+        let reserved: Vec<(String, u64)> = self.database().read(|sql| sql.all(select, [now]))?;
+        Ok(reserved.into_iter().collect())
     }
 
     /// Renews a reservation; `rest` bytes have still to come.
@@ -147,27 +133,22 @@ impl Site {
         let (deadline, rest) = (self.now()? + HELD_SECONDS, rest.min(MOST));
         // A node that had some bytes already has fewer to come.
         let update = "UPDATE room SET deadline = ?3, rest = min(rest, ?4) WHERE repo = ?1 AND number = ?2";
-        self.database().write_fleeting(|transaction| {
-            let row = params![room.repo.as_bytes(), room.number, deadline, rest];
-            transaction.prepare_cached(update)?.execute(row).map(drop)
-        })
+        let row = (room.repo.as_bytes(), room.number, deadline, rest);
+        self.database().write_fleeting(|sql| sql.change(update, row).map(drop))
     }
 
     /// Gives room back.
     pub fn release_room(&self, room: &Room) -> Result<(), SiteError> {
         let delete = "DELETE FROM room WHERE repo = ?1 AND number = ?2";
-        self.database().write_fleeting(|transaction| {
-            transaction.prepare_cached(delete)?.execute(params![room.repo.as_bytes(), room.number]).map(drop)
-        })
+        self.database().write_fleeting(|sql| sql.change(delete, (room.repo.as_bytes(), room.number)).map(drop))
     }
 
     /// Gives back what is held on these nodes.
     pub fn release_shares(&self, room: &Room, nodes: &[Uuid]) -> Result<(), SiteError> {
         let delete = "DELETE FROM room WHERE repo = ?1 AND number = ?2 AND node = ?3";
-        self.database().write_fleeting(|transaction| {
-            let mut statement = transaction.prepare_cached(delete)?;
+        self.database().write_fleeting(|sql| {
             for node in nodes {
-                statement.execute(params![room.repo.as_bytes(), room.number, node.as_bytes()])?;
+                sql.change(delete, (room.repo.as_bytes(), room.number, node.as_bytes()))?;
             }
             Ok(())
         })
@@ -175,15 +156,13 @@ impl Site {
 }
 
 /// Returns what others need of a node and of its place, where `shares` with `bytes` each are the upload's own.
-fn under(connection: &Connection, share: &Share, shares: &[Share], bytes: u64) -> Result<Under, rusqlite::Error> {
+fn under(sql: &Sql<'_>, share: &Share, shares: &[Share], bytes: u64) -> Result<Under, SqlError> {
     let select = "SELECT coalesce(sum(CASE place WHEN ?2 THEN rest ELSE 0 END), 0),
         coalesce(sum(CASE name WHEN ?1 THEN bytes ELSE 0 END), 0) FROM room_sum";
-    let all = connection
-        .prepare_cached(select)?
-        .query_row([&share.name, &share.place], |row| Ok(Under { at_place: row.get(0)?, to_node: row.get(1)? }))?;
+    let (all_at_place, all_to_node): (u64, u64) = sql.one(select, [&share.name, &share.place])?;
     let at_place = shares.iter().filter(|own| own.place == share.place).map(|own| own.rest.min(MOST)).sum();
     let to_node = bytes * shares.iter().filter(|own| own.name == share.name).count() as u64;
-    Ok(Under { at_place: all.at_place.saturating_sub(at_place), to_node: all.to_node.saturating_sub(to_node) })
+    Ok(Under { at_place: all_at_place.saturating_sub(at_place), to_node: all_to_node.saturating_sub(to_node) })
 }
 
 #[cfg(test)]
@@ -267,8 +246,7 @@ mod tests {
         site.release_room(&second).unwrap();
         assert!(site.reserved().unwrap().is_empty());
         assert!(site.uploads_under_way(&key("WORM-s1--n")).unwrap().is_empty());
-        let count =
-            |connection: &Connection| connection.query_row("SELECT count(*) FROM room_sum", [], |row| row.get(0));
-        assert_eq!(site.database().read::<u64>(count).unwrap(), 0, "nothing is left to look through");
+        let (left,): (u64,) = site.database().read(|sql| sql.one("SELECT count(*) FROM room_sum", [])).unwrap();
+        assert_eq!(left, 0, "nothing is left to look through");
     }
 }

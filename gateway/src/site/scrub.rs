@@ -6,7 +6,6 @@
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use keep_store::base::clock;
-use rusqlite::{OptionalExtension, params};
 
 use super::{Site, SiteError};
 
@@ -16,10 +15,9 @@ impl Site {
         let upsert = "INSERT INTO scrub (node, key, at) VALUES (?1, ?2, ?3)
             ON CONFLICT (node, key) DO UPDATE SET at = ?3";
         let now = clock::unix_seconds();
-        self.database().write(|transaction| {
-            let mut statement = transaction.prepare_cached(upsert)?;
+        self.database().write(|sql| {
             for (node, key) in copies {
-                statement.execute(params![node.as_bytes(), key.as_bytes(), now])?;
+                sql.change(upsert, (node.as_bytes(), key.as_bytes(), now))?;
             }
             Ok(())
         })
@@ -28,14 +26,13 @@ impl Site {
     /// Returns when a copy was last read, in seconds since the epoch.
     pub fn scrubbed_at(&self, node: &Uuid, key: &Key) -> Result<Option<u64>, SiteError> {
         let select = "SELECT at FROM scrub WHERE node = ?1 AND key = ?2";
-        let row = params![node.as_bytes(), key.as_bytes()];
-        self.database()
-            .read(|connection| connection.prepare_cached(select)?.query_row(row, |row| row.get(0)).optional())
+        let at: Option<(u64,)> = self.database().read(|sql| sql.first(select, (node.as_bytes(), key.as_bytes())))?;
+        Ok(at.map(|(at,)| at))
     }
 
     /// Forgets what was read before a time, in seconds since the epoch.
     pub fn forget_scrubbed(&self, before: u64) -> Result<(), SiteError> {
-        self.database().write(|transaction| transaction.execute("DELETE FROM scrub WHERE at < ?1", [before]).map(drop))
+        self.database().write(|sql| sql.change("DELETE FROM scrub WHERE at < ?1", [before]).map(drop))
     }
 }
 

@@ -1,21 +1,14 @@
 //! Passwords and tokens: what a user shows over HTTP.
 //!
-//! A password is kept as Argon2id makes it. A token is random, so its plain SHA-256 is enough; it is an Arvados token,
-//! `v2/UUID/SECRET`, and over HTTP it also stands in the place of the password.
-
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Mutex, PoisonError};
+//! A token is random, so its plain SHA-256 is enough. It is an Arvados token, `v2/UUID/SECRET`, and over HTTP it also
+//! stands in the place of the password.
 
 use annex_protocol::keep::Token;
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use keep_store::base::clock;
-use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
 
 use super::cluster::BASE_36;
+use super::password::{Hashed, random};
 use super::user::{self, Change, Password, Role};
 use super::{Site, SiteError};
 
@@ -41,27 +34,11 @@ pub struct TokenOwner {
     pub role: Role,
 }
 
-/// Passwords that were right lately. Argon2 is slow on purpose, and clients send the password with each request.
-///
-/// Holds SHA-256 of the stored hash and the password together: of no use once the password was changed.
-#[derive(Debug, Default)]
-pub(super) struct Verified(Mutex<HashMap<[u8; 32], u64>>);
-
 /// Characters of a token's secret, as Arvados has them: 258 bits. One of 40 would count as salted.
 const SECRET: usize = 50;
 
-/// How long a password that was right counts without another look, in seconds.
-const TRUSTED_SECONDS: u64 = 300;
-
 /// How long a token that has ended is still listed, at least, in seconds.
 const LISTED_SECONDS: u64 = 30 * 86_400;
-
-/// A password as it is kept: nothing from which it could be learnt.
-#[derive(Clone)]
-pub struct Hashed(String);
-
-/// What is checked when there is no such user, so that this takes as long as a wrong password.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0NTY$Ivt9KCDvWqwgnSaSMbS3jfnA3S2JLMpEl8DcVeHgKFg";
 
 impl Site {
     /// Tells whether a secret is a user's password, or a live token of the user.
@@ -70,20 +47,9 @@ impl Site {
             return self.authenticate_token(name, uuid, secret);
         }
         let select = "SELECT password FROM user WHERE name = ?1";
-        let stored: Option<Option<String>> = self
-            .database()
-            .read(|connection| connection.prepare_cached(select)?.query_row([name], |row| row.get(0)).optional())?;
-        let stored = stored.flatten();
-        let hash = stored.as_deref().unwrap_or(NOBODY);
-        let right = self.0.passwords.recall(hash, secret) || {
-            let parsed = PasswordHash::new(hash).map_err(|error| SiteError::Invalid(format!("password: {error}")))?;
-            let right = Argon2::default().verify_password(secret, &parsed).is_ok();
-            if right && stored.is_some() {
-                self.0.passwords.remember(hash, secret);
-            }
-            right
-        };
-        Ok(right && stored.is_some())
+        let stored: Option<(Option<String>,)> = self.database().read(|sql| sql.first(select, [name]))?;
+        let stored = stored.and_then(|(password,)| password);
+        self.0.passwords.check(stored.as_deref(), secret)
     }
 
     fn authenticate_token(&self, name: &str, id: &[u8], secret: &[u8]) -> Result<bool, SiteError> {
@@ -92,7 +58,8 @@ impl Site {
         let id = String::from_utf8_lossy(id);
         // Compared by hash, so the time it takes tells nothing of the secret.
         let row = (id, name, Sha256::digest(secret).to_vec(), clock::unix_seconds());
-        self.database().read(|connection| connection.prepare_cached(select)?.query_row(row, |row| row.get(0)))
+        let (right,) = self.database().read(|sql| sql.one(select, row))?;
+        Ok(right)
     }
 
     /// Returns whom a live token speaks for, in its whole form (`v2/ID/SECRET`, whatever follows) or as its secret alone.
@@ -105,11 +72,11 @@ impl Site {
             WHERE secret = ?1 AND (?2 IS NULL OR id = ?2) AND (expires IS NULL OR expires > ?3)";
         // Looked up by its hash, so the time it takes tells nothing of the secret.
         let asked = (Sha256::digest(secret).to_vec(), id, clock::unix_seconds());
-        let found: Option<(TokenInfo, String)> = self.database().read(|connection| {
-            let row = |row: &rusqlite::Row<'_>| Ok((token_info(row)?, row.get(4)?));
-            connection.prepare_cached(select)?.query_row(asked, row).optional()
-        })?;
-        found.map(|(token, role)| Ok(TokenOwner { token, role: role.parse()? })).transpose()
+        let found: Option<_> = self.database().read(|sql| sql.first(select, asked))?;
+        let owner = |(id, user, created, expires, role): (_, _, _, _, String)| {
+            Ok(TokenOwner { token: TokenInfo { id, user, created, expires }, role: role.parse()? })
+        };
+        found.map(owner).transpose()
     }
 
     /// Sets a user's password, or takes it away.
@@ -129,10 +96,10 @@ impl Site {
             FROM user WHERE name = ?2";
         let now = clock::unix_seconds();
         let row = (&id, name, Sha256::digest(secret.as_bytes()).to_vec(), now, expires);
-        let made = self.database().write(|transaction| {
+        let made = self.database().write(|sql| {
             let forgotten = now.saturating_sub(LISTED_SECONDS);
-            transaction.execute("DELETE FROM token WHERE expires <= ?1", [forgotten])?;
-            transaction.execute(insert, row)
+            sql.change("DELETE FROM token WHERE expires <= ?1", [forgotten])?;
+            sql.change(insert, row)
         })?;
         if made == 0 { Err(user::unknown(name)) } else { Ok(format!("v2/{id}/{secret}")) }
     }
@@ -141,64 +108,16 @@ impl Site {
     pub fn tokens(&self, name: Option<&str>) -> Result<Vec<TokenInfo>, SiteError> {
         let select =
             "SELECT id, user, created, expires FROM token WHERE ?1 IS NULL OR user = ?1 ORDER BY user, created";
-        self.database().read(|connection| connection.prepare_cached(select)?.query_map([name], token_info)?.collect())
+        let rows: Vec<_> = self.database().read(|sql| sql.all(select, [name]))?;
+        let token = |(id, user, created, expires)| TokenInfo { id, user, created, expires };
+        Ok(rows.into_iter().map(token).collect())
     }
 
     /// Ends a token.
     pub fn revoke_token(&self, id: &str) -> Result<(), SiteError> {
-        let removed =
-            self.database().write(|transaction| transaction.execute("DELETE FROM token WHERE id = ?1", [id]))?;
+        let removed = self.database().write(|sql| sql.change("DELETE FROM token WHERE id = ?1", [id]))?;
         if removed == 0 { Err(SiteError::Invalid(format!("there is no token {id}"))) } else { Ok(()) }
     }
-}
-
-impl Hashed {
-    /// Hashes a password with Argon2id and fresh salt, which takes time.
-    pub fn of(password: &[u8]) -> Result<Self, SiteError> {
-        let invalid = |text: &str| Err(SiteError::Invalid(text.to_owned()));
-        if password.is_empty() {
-            return invalid("the password is empty");
-        }
-        if matches!(Token::parse(password), Token::V2 { .. }) {
-            return invalid("a password cannot have the form of a token, v2/ID/SECRET");
-        }
-        let mut salt = [0; 16];
-        random(&mut salt)?;
-        let hash = Argon2::default().hash_password_with_salt(password, &salt);
-        Ok(Self(hash.map_err(|error| SiteError::Invalid(format!("password: {error}")))?.to_string()))
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Hashed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hashed")
-    }
-}
-
-impl Verified {
-    fn recall(&self, hash: &str, secret: &[u8]) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&together(hash, secret)).is_some_and(|until| *until > clock::unix_seconds())
-    }
-
-    fn remember(&self, hash: &str, secret: &[u8]) {
-        let now = clock::unix_seconds();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, until| *until > now);
-        known.insert(together(hash, secret), now + TRUSTED_SECONDS);
-    }
-}
-
-fn together(hash: &str, secret: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update(hash.len().to_le_bytes()).chain_update(hash).chain_update(secret).finalize().into()
-}
-
-fn token_info(row: &rusqlite::Row<'_>) -> rusqlite::Result<TokenInfo> {
-    Ok(TokenInfo { id: row.get(0)?, user: row.get(1)?, created: row.get(2)?, expires: row.get(3)? })
 }
 
 /// Returns so many random characters `0-9a-z`.
@@ -212,10 +131,6 @@ fn random_word(length: usize) -> Result<String, SiteError> {
         word.extend(letters.take(length - word.len()).map(|letter| char::from(*letter)));
     }
     Ok(word)
-}
-
-fn random(bytes: &mut [u8]) -> Result<(), SiteError> {
-    getrandom::fill(bytes).map_err(|error| SiteError::Invalid(format!("the system gives no random numbers: {error}")))
 }
 
 #[cfg(test)]
@@ -301,16 +216,5 @@ mod tests {
         assert_eq!(site.tokens(None).unwrap().len(), 2);
         let live = site.users().unwrap().iter().map(|user| user.tokens).collect::<Vec<_>>();
         assert_eq!(live, [0, 1], "alice's has ended");
-    }
-
-    #[test]
-    fn a_password_in_the_form_of_a_token_is_refused() {
-        assert!(Hashed::of(b"v2/a/b").is_err(), "it would never be looked at");
-        assert!(Hashed::of(b"v2/a").is_ok());
-    }
-
-    #[test]
-    fn what_stands_for_nobody_is_a_hash() {
-        assert!(PasswordHash::new(NOBODY).is_ok());
     }
 }

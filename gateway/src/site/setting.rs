@@ -1,7 +1,5 @@
 //! Settings of single repositories.
 
-use rusqlite::OptionalExtension;
-
 use super::config;
 use super::user::Role;
 use super::{RepoName, Site, SiteError};
@@ -10,10 +8,8 @@ impl Site {
     /// Returns what somebody without a name may do in a repository.
     pub fn anonymous(&self, repo: &RepoName) -> Result<Role, SiteError> {
         let select = "SELECT anonymous FROM repo_setting WHERE repo = ?1";
-        let set: Option<Option<String>> = self.database().read(|connection| {
-            connection.prepare_cached(select)?.query_row([repo.to_string()], |row| row.get(0)).optional()
-        })?;
-        match set.flatten() {
+        let set: Option<(Option<String>,)> = self.database().read(|sql| sql.first(select, [repo.to_string()]))?;
+        match set.and_then(|(role,)| role) {
             Some(text) => config::anonymous(&text).map_err(SiteError::Invalid),
             None => Ok(self.config().anonymous),
         }
@@ -27,14 +23,14 @@ impl Site {
         }
         let upsert = "INSERT INTO repo_setting (repo, anonymous) VALUES (?1, ?2)
             ON CONFLICT (repo) DO UPDATE SET anonymous = ?2";
-        self.database().write(|transaction| transaction.execute(upsert, (repo.to_string(), text)).map(drop))
+        self.database().write(|sql| sql.change(upsert, (repo.to_string(), text)).map(drop))
     }
 
     /// Forgets what was set for a repository that is no more: settings, and roles of single users.
     pub fn forget_repo(&self, repo: &RepoName) -> Result<(), SiteError> {
-        self.database().write(|transaction| {
-            transaction.execute("DELETE FROM repo_setting WHERE repo = ?1", [repo.to_string()])?;
-            transaction.execute("DELETE FROM user_role WHERE repo = ?1", [repo.to_string()]).map(drop)
+        self.database().write(|sql| {
+            sql.change("DELETE FROM repo_setting WHERE repo = ?1", [repo.to_string()])?;
+            sql.change("DELETE FROM user_role WHERE repo = ?1", [repo.to_string()]).map(drop)
         })
     }
 }

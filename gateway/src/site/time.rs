@@ -6,8 +6,7 @@
 //!
 //! Source: `docs/spec/p2p-protocol.md` §6.1 and §7.
 
-use rusqlite::OptionalExtension;
-
+use super::database::Sql;
 use super::{Site, SiteError};
 
 /// How long a lock holds after it was granted, in seconds, whatever becomes of the connection. Clients build on it.
@@ -23,20 +22,15 @@ impl Site {
         let boot = self.clock().boot().map_err(file)?;
         let seconds = self.clock().since_boot().map_err(file)?.as_secs();
         let select = "SELECT boot, base, last FROM time";
-        let recorded = |connection: &rusqlite::Connection| {
-            let mut statement = connection.prepare_cached(select)?;
-            let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
-            statement.query_row([], row).optional()
-        };
+        let recorded = |sql: &Sql<'_>| sql.first::<(String, u64, u64)>(select, []);
         if let Some((recorded_boot, base, last)) = self.database().read(recorded)? {
-            let (base, last): (u64, u64) = (base, last);
             let now = base.saturating_add(seconds);
             if *recorded_boot == *boot && now < last + RECORD_EVERY {
                 return Ok(now);
             }
         }
-        self.database().write(|transaction| {
-            let base = match recorded(transaction)? {
+        self.database().write(|sql| {
+            let base = match recorded(sql)? {
                 Some((recorded_boot, base, _)) if *recorded_boot == *boot => base,
                 Some((_, _, last)) => base_after_boot(self.clock().unix_seconds(), last, seconds),
                 None => self.clock().unix_seconds().saturating_sub(seconds),
@@ -44,7 +38,7 @@ impl Site {
             let now = base.saturating_add(seconds);
             let upsert = "INSERT INTO time (one, boot, base, last) VALUES (1, ?1, ?2, ?3)
                 ON CONFLICT (one) DO UPDATE SET boot = ?1, base = ?2, last = max(last, ?3)";
-            transaction.execute(upsert, (&boot, base, now))?;
+            sql.change(upsert, (&boot, base, now))?;
             Ok(now)
         })
     }

@@ -6,10 +6,10 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use keep_store::base::clock;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sha2::{Digest, Sha256};
 
-use super::secret::Hashed;
+use super::database::{Sql, SqlError};
+use super::password::Hashed;
 use super::{RepoName, Site, SiteError};
 
 /// What a user may do; each role may do what the ones before it may.
@@ -96,31 +96,31 @@ impl Site {
     pub fn add_user(&self, name: &str, change: &Change) -> Result<(), SiteError> {
         check_name(name)?;
         let role = change.role.unwrap_or(Role::Write).to_string();
-        self.database().try_write(|transaction| {
+        self.database().try_write(|sql| {
             let insert = "INSERT INTO user (name, role) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-            if transaction.execute(insert, (name, role))? == 0 {
+            if sql.change(insert, (name, role))? == 0 {
                 return Ok(Err(SiteError::Invalid(format!("there is a user {name} already"))));
             }
-            apply(transaction, name, change)
+            apply(sql, name, change)
         })
     }
 
     /// Changes a user.
     pub fn set_user(&self, name: &str, change: &Change) -> Result<(), SiteError> {
-        self.database().try_write(|transaction| {
+        self.database().try_write(|sql| {
             if let Some(role) = change.role {
-                transaction.execute("UPDATE user SET role = ?2 WHERE name = ?1", (name, role.to_string()))?;
+                sql.change("UPDATE user SET role = ?2 WHERE name = ?1", (name, role.to_string()))?;
             }
-            if !exists(transaction, name)? {
+            if !exists(sql, name)? {
                 return Ok(Err(unknown(name)));
             }
-            apply(transaction, name, change)
+            apply(sql, name, change)
         })
     }
 
     /// Removes a user with all keys and roles.
     pub fn remove_user(&self, name: &str) -> Result<(), SiteError> {
-        let removed = self.database().write(|t| t.execute("DELETE FROM user WHERE name = ?1", [name]))?;
+        let removed = self.database().write(|sql| sql.change("DELETE FROM user WHERE name = ?1", [name]))?;
         if removed == 0 { Err(unknown(name)) } else { Ok(()) }
     }
 
@@ -130,24 +130,13 @@ impl Site {
         let select = "SELECT name, role, password IS NOT NULL,
             (SELECT count(*) FROM token WHERE user = name AND (expires IS NULL OR expires > ?1))
             FROM user ORDER BY name";
-        let rows = self.database().read(|connection| {
-            let mut users = Vec::new();
-            let mut statement = connection.prepare(select)?;
-            let mut found = statement.query([now])?;
-            while let Some(row) = found.next()? {
-                let (name, role): (String, String) = (row.get(0)?, row.get(1)?);
-                let (keys, roles) = (keys(connection, &name)?, roles(connection, &name)?);
-                let user = User {
-                    name,
-                    role: Role::None,
-                    roles: Vec::new(),
-                    keys,
-                    password: row.get(2)?,
-                    tokens: row.get(3)?,
-                };
-                users.push((user, role, roles));
-            }
-            Ok(users)
+        let rows: Vec<_> = self.database().read(|sql| {
+            let found: Vec<(String, String, bool, u64)> = sql.all(select, [now])?;
+            let user = |(name, role, password, tokens): (String, String, bool, u64)| {
+                let (keys, roles) = (keys(sql, &name)?, roles(sql, &name)?);
+                Ok((User { name, role: Role::None, roles: Vec::new(), keys, password, tokens }, role, roles))
+            };
+            found.into_iter().map(user).collect()
         })?;
         let parse = |(repo, role): (String, String)| Ok((RepoName::parse(repo.as_bytes())?, role.parse()?));
         rows.into_iter()
@@ -160,25 +149,21 @@ impl Site {
 
     /// Returns what a user may do in a repository; an error if there is no such user.
     pub fn role(&self, user: &str, repo: &RepoName) -> Result<Role, SiteError> {
-        let found: Option<String> = self.database().read(|connection| {
-            let select = "SELECT coalesce((SELECT role FROM user_role WHERE user = name AND repo = ?2), role)
-                FROM user WHERE name = ?1";
-            connection.query_row(select, (user, repo.to_string()), |row| row.get(0)).optional()
-        })?;
-        found.ok_or_else(|| unknown(user))?.parse()
+        let select = "SELECT coalesce((SELECT role FROM user_role WHERE user = name AND repo = ?2), role)
+            FROM user WHERE name = ?1";
+        let found: Option<(String,)> = self.database().read(|sql| sql.first(select, (user, repo.to_string())))?;
+        let (role,) = found.ok_or_else(|| unknown(user))?;
+        role.parse()
     }
 
     /// Returns the user who owns a public key, given as in `authorized_keys`.
     pub fn key_owner(&self, algorithm: &str, key: &str) -> Result<Option<String>, SiteError> {
-        self.database().read(|connection| {
-            let select = "SELECT user FROM user_key WHERE algorithm = ?1 AND key = ?2";
-            connection.prepare_cached(select)?.query_row((algorithm, key), |row| row.get(0)).optional()
-        })
+        self.database().read(|sql| owner(sql, algorithm, key))
     }
 
     /// Tells whether there is such a user.
     pub fn has_user(&self, name: &str) -> Result<bool, SiteError> {
-        self.database().read(|connection| exists(connection, name))
+        self.database().read(|sql| exists(sql, name))
     }
 }
 
@@ -186,64 +171,61 @@ pub(super) fn unknown(name: &str) -> SiteError {
     SiteError::Invalid(format!("there is no user {name}"))
 }
 
-fn exists(connection: &Connection, name: &str) -> Result<bool, rusqlite::Error> {
-    connection.query_row("SELECT EXISTS (SELECT 1 FROM user WHERE name = ?1)", [name], |row| row.get(0))
+fn exists(sql: &Sql<'_>, name: &str) -> Result<bool, SqlError> {
+    let (exists,) = sql.one("SELECT EXISTS (SELECT 1 FROM user WHERE name = ?1)", [name])?;
+    Ok(exists)
 }
 
-fn keys(connection: &Connection, user: &str) -> Result<Vec<PublicKey>, rusqlite::Error> {
-    let mut statement = connection.prepare("SELECT algorithm, key, comment FROM user_key WHERE user = ?1")?;
-    let key =
-        |row: &rusqlite::Row<'_>| Ok(PublicKey { algorithm: row.get(0)?, key: row.get(1)?, comment: row.get(2)? });
-    statement.query_map([user], key)?.collect()
+fn owner(sql: &Sql<'_>, algorithm: &str, key: &str) -> Result<Option<String>, SqlError> {
+    let select = "SELECT user FROM user_key WHERE algorithm = ?1 AND key = ?2";
+    let owner: Option<(String,)> = sql.first(select, (algorithm, key))?;
+    Ok(owner.map(|(owner,)| owner))
 }
 
-fn roles(connection: &Connection, user: &str) -> Result<Vec<(String, String)>, rusqlite::Error> {
-    let mut statement = connection.prepare("SELECT repo, role FROM user_role WHERE user = ?1 ORDER BY repo")?;
-    statement.query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+fn keys(sql: &Sql<'_>, user: &str) -> Result<Vec<PublicKey>, SqlError> {
+    let rows: Vec<_> = sql.all("SELECT algorithm, key, comment FROM user_key WHERE user = ?1", [user])?;
+    Ok(rows.into_iter().map(|(algorithm, key, comment)| PublicKey { algorithm, key, comment }).collect())
+}
+
+fn roles(sql: &Sql<'_>, user: &str) -> Result<Vec<(String, String)>, SqlError> {
+    sql.all("SELECT repo, role FROM user_role WHERE user = ?1 ORDER BY repo", [user])
 }
 
 /// Writes what is changed beside the role; a key that another user has undoes the whole change.
-fn apply(transaction: &Transaction<'_>, name: &str, change: &Change) -> Result<Result<(), SiteError>, rusqlite::Error> {
+fn apply(sql: &Sql<'_>, name: &str, change: &Change) -> Result<Result<(), SiteError>, SqlError> {
     for (repo, role) in &change.roles {
         let repo = repo.to_string();
         let Some(role) = role else {
-            transaction.execute("DELETE FROM user_role WHERE user = ?1 AND repo = ?2", (name, repo))?;
+            sql.change("DELETE FROM user_role WHERE user = ?1 AND repo = ?2", (name, repo))?;
             continue;
         };
         let upsert = "INSERT INTO user_role (user, repo, role) VALUES (?1, ?2, ?3)
             ON CONFLICT (user, repo) DO UPDATE SET role = ?3";
-        transaction.execute(upsert, (name, repo, role.to_string()))?;
+        sql.change(upsert, (name, repo, role.to_string()))?;
     }
     if let Some(password) = &change.password {
         let hash = match password {
             Password::Set(hashed) => Some(hashed.as_str()),
             Password::Remove => None,
         };
-        transaction.execute("UPDATE user SET password = ?2 WHERE name = ?1", (name, hash))?;
+        sql.change("UPDATE user SET password = ?2 WHERE name = ?1", (name, hash))?;
     }
     for fingerprint in &change.without_keys {
-        let known = keys(transaction, name)?;
+        let known = keys(sql, name)?;
         let Some(key) = known.iter().find(|key| key.fingerprint() == *fingerprint) else {
             return Ok(Err(SiteError::Invalid(format!("user {name} has no key {fingerprint}"))));
         };
         let delete = "DELETE FROM user_key WHERE algorithm = ?1 AND key = ?2";
-        transaction.execute(delete, (&key.algorithm, &key.key))?;
+        sql.change(delete, (&key.algorithm, &key.key))?;
     }
     for key in &change.keys {
-        let owner: Option<String> = transaction
-            .query_row(
-                "SELECT user FROM user_key WHERE algorithm = ?1 AND key = ?2",
-                (&key.algorithm, &key.key),
-                |row| row.get(0),
-            )
-            .optional()?;
-        if let Some(owner) = owner.filter(|owner| owner != name) {
+        if let Some(owner) = owner(sql, &key.algorithm, &key.key)?.filter(|owner| owner != name) {
             let text = format!("the key {} {} belongs to user {owner}", key.algorithm, key.comment);
             return Ok(Err(SiteError::Invalid(text)));
         }
         let upsert = "INSERT INTO user_key (user, algorithm, key, comment) VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT (algorithm, key) DO UPDATE SET comment = ?4";
-        transaction.execute(upsert, params![name, key.algorithm, key.key, key.comment])?;
+        sql.change(upsert, (name, &key.algorithm, &key.key, &key.comment))?;
     }
     Ok(Ok(()))
 }

@@ -8,8 +8,10 @@ use annex_protocol::keep::{BlockHash, Locator};
 use futures_util::StreamExt;
 use serde::Deserialize;
 
-use super::{KeepService, Trashed, Wanted};
+use super::{KeepService, Trashed};
+use crate::base::http_client::{self, innermost};
 use crate::store::Block;
+use crate::store::volumes::Wanted;
 
 /// A block to put in the trash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,29 +141,29 @@ impl KeepService {
     async fn pull(&self, item: &PullItem, token: &str) -> Result<(), String> {
         let Some(service) = self.at(item.mount.as_deref()) else { return Ok(()) };
         let block = Block::try_from(&item.locator).map_err(|error| error.to_string())?;
-        let client = reqwest::Client::builder().connect_timeout(SILENCE).read_timeout(SILENCE).build();
-        let client = client.map_err(|error| error.to_string())?;
+        let client = http_client::builder(SILENCE, None).await?.read_timeout(SILENCE).build().map_err(innermost)?;
         let signed = self.sign(&item.locator, token.as_bytes(), None);
         let mut reason = "no server was named".to_owned();
         for server in &item.servers {
             let url = format!("{}/{signed}", server.trim_end_matches('/'));
             let fetched = async {
-                let answer = client.get(url).bearer_auth(token).send().await.map_err(|error| error.to_string())?;
-                let answer = answer.error_for_status().map_err(|error| error.to_string())?;
+                let answer = client.get(url).bearer_auth(token).send().await.map_err(innermost)?;
+                if !answer.status().is_success() {
+                    return Err(format!("it answers {}", answer.status()));
+                }
                 let wanted = Wanted::default();
                 let upload = service.upload(Some(block.hash), Some(block.size.into()), wanted).await;
                 let mut upload = upload.map_err(|error| error.to_string())?;
                 let mut bytes = answer.bytes_stream();
                 while let Some(bytes) = bytes.next().await {
-                    let bytes = bytes.map_err(|error| error.to_string())?;
+                    let bytes = bytes.map_err(innermost)?;
                     upload.push(bytes).await.map_err(|error| error.to_string())?;
                 }
                 upload.finish(Some(block.hash)).await.map_err(|error| error.to_string())
             };
             match fetched.await {
                 Ok(_) => return Ok(()),
-                // The locator in the URL is a permission, and the error names it.
-                Err(error) => reason = format!("{server}: {}", error.replace(&signed.to_string(), &block.to_string())),
+                Err(error) => reason = format!("{server}: {error}"),
             }
         }
         Err(reason)

@@ -7,10 +7,10 @@ use annex_protocol::keep::BlockHash;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::KeepService;
 use super::lazy::store_error;
-use super::{Copies, KeepService, Wanted};
 use crate::base::stream::{BlockDigest, Cutter, MAX_BLOCK, Piece};
-use crate::store::volumes::Put;
+use crate::store::volumes::{Copies, Put, Wanted};
 use crate::store::{Block, StoreError};
 
 /// A block that a client brings. Dropped unfinished, it leaves nothing.

@@ -29,7 +29,7 @@ impl OpenStore for Place {
 }
 
 /// A service of three stores.
-async fn service(lifetime: Duration) -> (TempDir, KeepService) {
+pub(crate) async fn service(lifetime: Duration) -> (TempDir, KeepService) {
     service_with(lifetime, SystemClock::shared()).await
 }
 

@@ -1,13 +1,8 @@
 //! API tokens, and how they are salted before another cluster sees them.
 
-use std::fmt;
-
+use super::ClusterId;
 use super::signature::{equal, hmac_sha1};
 use crate::hex;
-
-/// The five characters that name a cluster.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClusterId([u8; 5]);
 
 /// A token as a client presents it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,31 +38,6 @@ pub enum SaltError {
 
 /// The length of a salted secret: the hex digits of a SHA1.
 const SALTED: usize = 40;
-
-impl ClusterId {
-    /// Reads exactly five characters `0-9a-z`.
-    pub fn parse(text: &[u8]) -> Option<Self> {
-        let id: [u8; 5] = text.try_into().ok()?;
-        id.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()).then_some(Self(id))
-    }
-
-    /// Returns the five characters.
-    pub fn as_bytes(&self) -> &[u8; 5] {
-        &self.0
-    }
-}
-
-impl fmt::Display for ClusterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{}", char::from(*byte)))
-    }
-}
-
-impl fmt::Debug for ClusterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ClusterId({self})")
-    }
-}
 
 impl<'a> Token<'a> {
     /// Tells the form of a token; every string has one.

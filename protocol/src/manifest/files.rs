@@ -2,20 +2,8 @@
 
 use std::collections::btree_map::{self, BTreeMap};
 
-use super::Stream;
+use super::stream::{Extent, Stream};
 use super::syntax::Reason;
-use crate::keep::Locator;
-
-/// A part of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent<'a> {
-    /// The block.
-    pub locator: &'a Locator,
-    /// Where the part begins in the block.
-    pub offset: u64,
-    /// The part's length, at least 1.
-    pub size: u64,
-}
 
 /// All files and directories of a manifest.
 #[derive(Debug, Clone)]

@@ -1,6 +1,5 @@
 //! One line of a manifest: a row of blocks, and the files cut from it.
 
-use super::files::Extent;
 use super::syntax::{self, Line, Reason};
 use crate::keep::{Locator, MAX_BLOCK};
 
@@ -23,6 +22,17 @@ pub struct Segment {
     pub size: u64,
     /// The file, relative to the stream; `.` marks an empty directory.
     pub name: Vec<u8>,
+}
+
+/// A part of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent<'a> {
+    /// The block.
+    pub locator: &'a Locator,
+    /// Where the part begins in the block.
+    pub offset: u64,
+    /// The part's length, at least 1.
+    pub size: u64,
 }
 
 impl Stream {

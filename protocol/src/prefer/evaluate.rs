@@ -13,7 +13,7 @@ use crate::log::{Metadata, Trust};
 use crate::uuid::Uuid;
 
 /// Answers one question.
-pub(super) struct Evaluator<'a> {
+struct Evaluator<'a> {
     placement: &'a Placement,
     question: &'a Question<'a>,
     file: Option<&'a [u8]>,
@@ -38,8 +38,37 @@ enum Scope {
     Standard,
 }
 
+impl Placement {
+    /// Tells whether the repository wants to have the key; `None` if nothing is configured for it.
+    ///
+    /// For choosing where to store a key, a repository without configuration wants everything.
+    pub fn wants(&self, question: &Question<'_>) -> Option<bool> {
+        Evaluator::new(self, question, None).preferred_or_required()
+    }
+
+    /// Tells whether the repository would still want the key if it were the one that lost it; `None` if nothing is
+    /// configured for it (`git annex drop --auto` takes that for "no", `git annex sync --content` for "yes").
+    pub fn wants_to_keep(&self, question: &Question<'_>) -> Option<bool> {
+        Evaluator::new(self, question, Some(question.repository)).preferred_or_required()
+    }
+
+    /// Tells whether the repository might still want the key, under whatever file names, if it were the one that lost it.
+    ///
+    /// No means that it is not wanted under any name; the question's own is not looked at. A repository without
+    /// configuration wants everything.
+    pub fn might_want_to_keep(&self, question: &Question<'_>) -> bool {
+        let evaluator = Evaluator::new(self, question, Some(question.repository)).with_any_name();
+        evaluator.preferred_or_required().unwrap_or(true)
+    }
+
+    /// Tells whether the key is required content of the repository: it must not be dropped from there.
+    pub fn requires(&self, question: &Question<'_>) -> bool {
+        Evaluator::new(self, question, Some(question.repository)).required()
+    }
+}
+
 impl<'a> Evaluator<'a> {
-    pub(super) fn new(placement: &'a Placement, question: &'a Question<'a>, absent: Option<&'a Uuid>) -> Self {
+    fn new(placement: &'a Placement, question: &'a Question<'a>, absent: Option<&'a Uuid>) -> Self {
         let mut file = question.file;
         while let Some(rest) = file.and_then(|file| file.strip_prefix(b"./")) {
             file = Some(rest);
@@ -50,11 +79,11 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Evaluates for all file names at once, and for unused keys: yes if one of them makes it so, and perhaps without.
-    pub(super) fn with_any_name(self) -> Self {
+    fn with_any_name(self) -> Self {
         Self { any_name: true, ..self }
     }
 
-    pub(super) fn preferred_or_required(&self) -> Option<bool> {
+    fn preferred_or_required(&self) -> Option<bool> {
         let preferred = configured(self.placement.preferred.get(self.question.repository));
         let required = configured(self.placement.required.get(self.question.repository));
         let both = [preferred, required];
@@ -69,7 +98,7 @@ impl<'a> Evaluator<'a> {
         Some(expressions.any(|expression| self.expression(expression, Scope::Own)))
     }
 
-    pub(super) fn required(&self) -> bool {
+    fn required(&self) -> bool {
         configured(self.placement.required.get(self.question.repository)).is_some_and(|required| {
             !self.is_unstable(required, Scope::Own, false) && self.expression(required, Scope::Own)
         })

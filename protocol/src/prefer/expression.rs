@@ -8,6 +8,7 @@ use nom::multi::many0;
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
+use super::error::SyntaxError;
 use super::term::Term;
 
 /// A preferred content expression, as it stands in a log.
@@ -17,20 +18,6 @@ use super::term::Term;
 pub struct Expression {
     text: Vec<u8>,
     body: Result<Fold, SyntaxError>,
-}
-
-/// Why a text is no expression.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SyntaxError {
-    /// A word that is no term.
-    #[error("{:?} is no term of a preferred content expression", String::from_utf8_lossy(.0))]
-    UnknownTerm(Vec<u8>),
-    /// A term whose value cannot be read.
-    #[error("the value of {:?} cannot be understood", String::from_utf8_lossy(.0))]
-    BadValue(Vec<u8>),
-    /// Parentheses and `not`s stand one inside the other more than [`MAX_DEPTH`] deep. git-annex has no such limit.
-    #[error("nested too deeply")]
-    TooDeep,
 }
 
 /// How deep parentheses and `not`s may be nested, so that no text can exhaust the stack.

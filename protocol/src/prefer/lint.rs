@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::expression::{Expression, Fold, Join, Operand, SyntaxError};
+use super::error::SyntaxError;
+use super::expression::{Expression, Fold, Join, Operand};
 use super::term::Test;
 
 /// Something in an expression that is probably not meant so.

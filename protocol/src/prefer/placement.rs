@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::evaluate::Evaluator;
 use super::expression::Expression;
 use crate::key::Key;
 use crate::log::{
@@ -96,33 +95,6 @@ impl Placement {
             preferred_dirs: preferred_dirs.into_iter().filter_map(|(uuid, dir)| Some((uuid, dir?))).collect(),
             rebalance: false,
         }
-    }
-
-    /// Tells whether the repository wants to have the key; `None` if nothing is configured for it.
-    ///
-    /// For choosing where to store a key, a repository without configuration wants everything.
-    pub fn wants(&self, question: &Question<'_>) -> Option<bool> {
-        Evaluator::new(self, question, None).preferred_or_required()
-    }
-
-    /// Tells whether the repository would still want the key if it were the one that lost it; `None` if nothing is
-    /// configured for it (`git annex drop --auto` takes that for "no", `git annex sync --content` for "yes").
-    pub fn wants_to_keep(&self, question: &Question<'_>) -> Option<bool> {
-        Evaluator::new(self, question, Some(question.repository)).preferred_or_required()
-    }
-
-    /// Tells whether the repository might still want the key, under whatever file names, if it were the one that lost it.
-    ///
-    /// No means that it is not wanted under any name; the question's own is not looked at. A repository without
-    /// configuration wants everything.
-    pub fn might_want_to_keep(&self, question: &Question<'_>) -> bool {
-        let evaluator = Evaluator::new(self, question, Some(question.repository)).with_any_name();
-        evaluator.preferred_or_required().unwrap_or(true)
-    }
-
-    /// Tells whether the key is required content of the repository: it must not be dropped from there.
-    pub fn requires(&self, question: &Question<'_>) -> bool {
-        Evaluator::new(self, question, Some(question.repository)).required()
     }
 
     /// Returns how far a repository is trusted.

@@ -1,6 +1,6 @@
 //! The terms of expressions. Source: `docs/spec/preferred-content.md` §5 and §7.
 
-use super::expression::SyntaxError;
+use super::error::SyntaxError;
 use super::glob::Glob;
 use super::number::{float, integer, size};
 use crate::log::Trust;

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use annex_gateway::site::secret::Hashed;
+use annex_gateway::site::password::Hashed;
 use annex_gateway::site::user::Password;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 

@@ -1,12 +1,13 @@
 //! PUT: content from the client.
 
 use annex_gateway::gateway::{Put, Receiving};
+use annex_gateway::wire::WireError;
 use annex_protocol::key::Key;
 use annex_protocol::p2p::{AssociatedFile, Expect, Message, Verdict};
 use annex_protocol::uuid::Uuid;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Next, Session, SessionError, WireError, ended, failure, named};
+use super::{Next, Session, SessionError, ended, failure, named};
 use crate::host::traffic::{Operation, Outcome, Request};
 
 impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {

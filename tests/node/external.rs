@@ -13,6 +13,7 @@ use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
+use keep_store::base::clock::SystemClock;
 use keep_store::base::stream::Piece;
 use tempfile::TempDir;
 
@@ -59,7 +60,7 @@ impl Place {
             settings: all,
             secrets: Arc::new(secret),
             dir: self.path("state"),
-            spool: Spool::open(&self.path("spool"), 0).unwrap(),
+            spool: Spool::open(&self.path("spool"), 0, &SystemClock::default()).unwrap(),
             processes: 3,
             times: self.times,
         };

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annex_protocol::key::Key;
 use keep_store::base::task::blocking;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::choose::silent_last;
 use super::{Gateway, GatewayError, Member, Target};

@@ -5,7 +5,6 @@
 use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
-use keep_store::base::clock;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Site, SiteError};
@@ -42,7 +41,7 @@ impl Site {
     pub fn want_repairs(&self, wanting: &[Wanting]) -> Result<(), SiteError> {
         let upsert = "INSERT INTO repair (gateway, key, file, cause, tries, due) VALUES (?1, ?2, ?3, ?4, 0, ?5)
             ON CONFLICT (gateway, key) DO UPDATE SET cause = ?4, due = min(due, ?5), lost = 0";
-        let now = clock::unix_seconds();
+        let now = self.clock().unix_seconds();
         self.database().write(|transaction| {
             let mut statement = transaction.prepare_cached(upsert)?;
             for Wanting { gateway, key, file, cause, .. } in wanting {
@@ -68,7 +67,7 @@ impl Site {
     pub fn repairs_due(&self, gateway: Option<&Uuid>, at_most: usize) -> Result<Vec<Wanting>, SiteError> {
         let due =
             format!("{SELECT} WHERE lost = 0 AND due <= ?3 AND (?1 IS NULL OR gateway = ?1) ORDER BY due LIMIT ?2");
-        self.repairs(&due, params![gateway.map(Uuid::as_bytes), at_most, clock::unix_seconds()])
+        self.repairs(&due, params![gateway.map(Uuid::as_bytes), at_most, self.clock().unix_seconds()])
     }
 
     /// Returns keys that wait for repair, due or not.
@@ -128,7 +127,7 @@ impl Site {
             let select = "SELECT tries FROM repair WHERE gateway = ?1 AND key = ?2";
             let tries: Option<u32> = transaction.query_row(select, row, |row| row.get(0)).optional()?;
             let pause = FIRST_PAUSE << tries.unwrap_or(0).min(16);
-            let due = clock::unix_seconds() + pause.min(LONGEST_PAUSE);
+            let due = self.clock().unix_seconds() + pause.min(LONGEST_PAUSE);
             let row = params![gateway.as_bytes(), key.as_bytes(), cause, due];
             transaction.prepare_cached(update)?.execute(row).map(drop)
         })

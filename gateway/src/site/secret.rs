@@ -11,7 +11,6 @@ use annex_protocol::keep::Token;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use keep_store::base::clock;
 use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
 
@@ -75,11 +74,12 @@ impl Site {
             .read(|connection| connection.prepare_cached(select)?.query_row([name], |row| row.get(0)).optional())?;
         let stored = stored.flatten();
         let hash = stored.as_deref().unwrap_or(NOBODY);
-        let right = self.0.passwords.recall(hash, secret) || {
+        let now = self.clock().unix_seconds();
+        let right = self.0.passwords.recall(hash, secret, now) || {
             let parsed = PasswordHash::new(hash).map_err(|error| SiteError::Invalid(format!("password: {error}")))?;
             let right = Argon2::default().verify_password(secret, &parsed).is_ok();
             if right && stored.is_some() {
-                self.0.passwords.remember(hash, secret);
+                self.0.passwords.remember(hash, secret, now);
             }
             right
         };
@@ -91,7 +91,7 @@ impl Site {
             AND (expires IS NULL OR expires > ?4))";
         let id = String::from_utf8_lossy(id);
         // Compared by hash, so the time it takes tells nothing of the secret.
-        let row = (id, name, Sha256::digest(secret).to_vec(), clock::unix_seconds());
+        let row = (id, name, Sha256::digest(secret).to_vec(), self.clock().unix_seconds());
         self.database().read(|connection| connection.prepare_cached(select)?.query_row(row, |row| row.get(0)))
     }
 
@@ -104,7 +104,7 @@ impl Site {
         let select = "SELECT token.id, user, created, expires, role FROM token JOIN user ON user = name
             WHERE secret = ?1 AND (?2 IS NULL OR id = ?2) AND (expires IS NULL OR expires > ?3)";
         // Looked up by its hash, so the time it takes tells nothing of the secret.
-        let asked = (Sha256::digest(secret).to_vec(), id, clock::unix_seconds());
+        let asked = (Sha256::digest(secret).to_vec(), id, self.clock().unix_seconds());
         let found: Option<(TokenInfo, String)> = self.database().read(|connection| {
             let row = |row: &rusqlite::Row<'_>| Ok((token_info(row)?, row.get(4)?));
             connection.prepare_cached(select)?.query_row(asked, row).optional()
@@ -127,7 +127,7 @@ impl Site {
         let secret = random_word(SECRET)?;
         let insert = "INSERT INTO token (id, user, secret, created, expires) SELECT ?1, name, ?3, ?4, ?5
             FROM user WHERE name = ?2";
-        let now = clock::unix_seconds();
+        let now = self.clock().unix_seconds();
         let row = (&id, name, Sha256::digest(secret.as_bytes()).to_vec(), now, expires);
         let made = self.database().write(|transaction| {
             let forgotten = now.saturating_sub(LISTED_SECONDS);
@@ -180,13 +180,12 @@ impl fmt::Debug for Hashed {
 }
 
 impl Verified {
-    fn recall(&self, hash: &str, secret: &[u8]) -> bool {
+    fn recall(&self, hash: &str, secret: &[u8], now: u64) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&together(hash, secret)).is_some_and(|until| *until > clock::unix_seconds())
+        known.get(&together(hash, secret)).is_some_and(|until| *until > now)
     }
 
-    fn remember(&self, hash: &str, secret: &[u8]) {
-        let now = clock::unix_seconds();
+    fn remember(&self, hash: &str, secret: &[u8], now: u64) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, until| *until > now);
         known.insert(together(hash, secret), now + TRUSTED_SECONDS);
@@ -258,7 +257,7 @@ mod tests {
         assert!(!site.authenticate("bob", token.as_bytes()).unwrap());
         let wrong = format!("{token}x");
         assert!(!site.authenticate("alice", wrong.as_bytes()).unwrap());
-        let ended = site.make_token("alice", Some(clock::unix_seconds())).unwrap();
+        let ended = site.make_token("alice", Some(site.clock().unix_seconds())).unwrap();
         assert!(!site.authenticate("alice", ended.as_bytes()).unwrap());
         let id = token.split('/').nth(1).unwrap();
         assert_eq!(site.tokens(Some("alice")).unwrap().len(), 2);
@@ -286,14 +285,14 @@ mod tests {
         }
         site.revoke_token(id).unwrap();
         assert!(site.token_owner(token.as_bytes()).unwrap().is_none());
-        let ended = site.make_token("bob", Some(clock::unix_seconds())).unwrap();
+        let ended = site.make_token("bob", Some(site.clock().unix_seconds())).unwrap();
         assert!(site.token_owner(ended.as_bytes()).unwrap().is_none());
     }
 
     #[test]
     fn a_token_that_ended_long_ago_is_forgotten() {
         let (_dir, site) = site();
-        let now = clock::unix_seconds();
+        let now = site.clock().unix_seconds();
         site.make_token("alice", Some(now - LISTED_SECONDS - 1)).unwrap();
         site.make_token("alice", Some(now - 1)).unwrap();
         assert_eq!(site.tokens(None).unwrap().len(), 1, "the next one made clears the old one");

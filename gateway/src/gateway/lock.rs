@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use annex_protocol::key::Key;
 use keep_store::base::task::blocking;
@@ -11,9 +10,9 @@ use tokio::time::Instant;
 
 use super::choose::silent_last;
 use super::{Gateway, GatewayError, Member, Target};
+use crate::lock_time::LOCKED;
 use crate::node::Hold;
 use crate::site::hold::Lock;
-use crate::site::time::LOCK_SECONDS;
 
 /// A lock held for a client; it outlives this value until its deadline unless it is given back.
 pub struct Locked {
@@ -54,7 +53,7 @@ impl Gateway {
             return Err(error.into());
         }
         let mut waiting = self.0.named.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|_, (since, _)| since.elapsed() < Duration::from_secs(LOCK_SECONDS));
+        waiting.retain(|_, (since, _)| since.elapsed() < LOCKED);
         waiting.insert(name.clone(), (Instant::now(), locked));
         Ok(name)
     }
@@ -70,7 +69,7 @@ impl Gateway {
         }))
     }
 
-    /// Makes a lock last ten minutes from now on.
+    /// Renews a lock: it lasts [`LOCKED`] from now on.
     pub async fn renew(&self, locked: &Locked) -> Result<(), GatewayError> {
         if let Some((member, hold)) = &locked.hold {
             hold.lock().await.renew().await.map_err(|source| member.failed(source))?;

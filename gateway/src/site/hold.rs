@@ -9,8 +9,8 @@ use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::time::LOCK_SECONDS;
 use super::{Site, SiteError};
+use crate::lock_time::LOCKED;
 
 /// A granted lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,23 +24,23 @@ pub struct Removal(i64);
 const REMOVAL_SECONDS: u64 = 3600;
 
 impl Site {
-    /// Locks a key on a node for ten minutes, or returns `None` while it is being removed there.
+    /// Locks a key on a node for [`LOCKED`](crate::lock_time::LOCKED), or returns `None` while it is being removed there.
     ///
     /// The caller checks presence afterwards, and gives the lock back if the content is not there.
     pub fn lock(&self, node: &Uuid, key: &Key) -> Result<Option<Lock>, SiteError> {
         let now = self.now()?;
         let lock = self
             .database()
-            .write(|transaction| enter(transaction, ("content_lock", LOCK_SECONDS), "removal", node, key, now))?;
+            .write(|transaction| enter(transaction, ("content_lock", LOCKED.as_secs()), "removal", node, key, now))?;
         Ok(lock.map(Lock))
     }
 
-    /// Makes a lock last ten minutes from now on, if it still holds.
+    /// Renews a lock, if it still holds: it lasts [`LOCKED`](crate::lock_time::LOCKED) from now on.
     pub fn renew(&self, lock: &Lock) -> Result<(), SiteError> {
         let now = self.now()?;
         let update = "UPDATE content_lock SET deadline = ?2 WHERE id = ?1 AND deadline > ?3";
         self.database().write(|transaction| {
-            transaction.prepare_cached(update)?.execute(params![lock.0, now + LOCK_SECONDS, now]).map(drop)
+            transaction.prepare_cached(update)?.execute(params![lock.0, now + LOCKED.as_secs(), now]).map(drop)
         })
     }
 
@@ -190,7 +190,7 @@ mod tests {
         let key = Key::parse(b"WORM--x").unwrap();
         let a = Uuid::parse(b"a").unwrap();
         site.lock(&a, &key).unwrap().expect("granted");
-        let elapse = format!("UPDATE content_lock SET deadline = deadline - {LOCK_SECONDS}");
+        let elapse = format!("UPDATE content_lock SET deadline = deadline - {}", LOCKED.as_secs());
         site.database().write(|transaction| transaction.execute(&elapse, [])).unwrap();
         assert!(site.begin_removal(&a, &key).unwrap().is_some());
     }

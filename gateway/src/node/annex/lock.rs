@@ -17,9 +17,7 @@ use keep_store::base::disk::{self, FileLock, Mode};
 
 use super::objects::modify;
 use super::{Hold, NodeError, Repository, Trouble};
-
-/// How long content stays after its holder was last heard of, in seconds: ten minutes, counted generously.
-const RETENTION: u64 = 601;
+use crate::lock_time::LOCKED_SECONDS;
 
 /// When to look again for a lock that is about to be free.
 const AGAIN: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
@@ -108,7 +106,7 @@ impl<'a> Lockable<'a> {
         }
     }
 
-    /// Sees to it that the content stays for ten minutes from now; returns what was written, and what somebody else had
+    /// Sees to it that the content stays for as long as a lock lasts; returns what was written, and what somebody else had
     /// written that is not over.
     fn retain(self, temporary: &Path, own: Option<Time>, clock: &dyn Clock) -> io::Result<(Time, Option<Time>)> {
         let until = in_a_while(clock);
@@ -201,8 +199,8 @@ impl Held {
 /// The end of a retention that starts now; no two are the same.
 fn in_a_while(clock: &dyn Clock) -> Time {
     let now = clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let text = format!("{}.{:09}s", now.as_secs() + RETENTION, now.subsec_nanos());
-    Time::parse(text.as_bytes()).unwrap_or(Time::from_seconds(now.as_secs() + RETENTION))
+    let text = format!("{}.{:09}s", now.as_secs() + LOCKED_SECONDS, now.subsec_nanos());
+    Time::parse(text.as_bytes()).unwrap_or(Time::from_seconds(now.as_secs() + LOCKED_SECONDS))
 }
 
 fn is_to_come(time: Time, clock: &dyn Clock) -> bool {

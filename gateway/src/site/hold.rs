@@ -10,7 +10,7 @@ use annex_protocol::uuid::Uuid;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Site, SiteError};
-use crate::lock_time::LOCKED;
+use crate::lock_time::LOCKED_SECONDS;
 
 /// A granted lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Site {
         let now = self.now()?;
         let lock = self
             .database()
-            .write(|transaction| enter(transaction, ("content_lock", LOCKED.as_secs()), "removal", node, key, now))?;
+            .write(|transaction| enter(transaction, ("content_lock", LOCKED_SECONDS), "removal", node, key, now))?;
         Ok(lock.map(Lock))
     }
 
@@ -40,7 +40,7 @@ impl Site {
         let now = self.now()?;
         let update = "UPDATE content_lock SET deadline = ?2 WHERE id = ?1 AND deadline > ?3";
         self.database().write(|transaction| {
-            transaction.prepare_cached(update)?.execute(params![lock.0, now + LOCKED.as_secs(), now]).map(drop)
+            transaction.prepare_cached(update)?.execute(params![lock.0, now + LOCKED_SECONDS, now]).map(drop)
         })
     }
 
@@ -140,7 +140,13 @@ impl Site {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use keep_store::base::clock::{ManualClock, SharedClock};
+
     use super::*;
+    use crate::lock_time::LOCKED;
 
     #[test]
     fn a_lock_keeps_removals_away_over_a_crash_until_it_is_given_back() {
@@ -184,14 +190,24 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_ends_at_its_deadline() {
+    fn a_lock_never_ends_before_its_time_and_soon_after() {
         let dir = tempfile::tempdir().unwrap();
-        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        Site::init(&dir.path().join("site"), &[]).unwrap();
         let key = Key::parse(b"WORM--x").unwrap();
         let a = Uuid::parse(b"a").unwrap();
-        site.lock(&a, &key).unwrap().expect("granted");
-        let elapse = format!("UPDATE content_lock SET deadline = deadline - {}", LOCKED.as_secs());
-        site.database().write(|transaction| transaction.execute(&elapse, [])).unwrap();
-        assert!(site.begin_removal(&a, &key).unwrap().is_some());
+        for late in [0, 1, 999] {
+            let clock = Arc::new(ManualClock::new(UNIX_EPOCH + Duration::from_secs(1_000_000_000)));
+            clock.reboot(&format!("boot {late}"));
+            clock.advance(Duration::from_millis(late));
+            let site = Site::open_at(&dir.path().join("site"), Arc::clone(&clock) as SharedClock).unwrap();
+            let lock = site.lock(&a, &key).unwrap().expect("granted");
+            clock.advance(LOCKED / 2);
+            site.renew(&lock).unwrap();
+            clock.advance(LOCKED);
+            assert_eq!(site.begin_removal(&a, &key).unwrap(), None, "granted {late} ms after a whole second");
+            clock.advance(Duration::from_secs(1));
+            let removal = site.begin_removal(&a, &key).unwrap().expect("it is over");
+            site.end_removals(&[removal]).unwrap();
+        }
     }
 }

@@ -13,7 +13,7 @@ use annex_gateway::node::annex::AnnexNode;
 use annex_gateway::node::directory::DirectoryNode;
 use annex_gateway::node::external::{self, ExternalNode, Times};
 use annex_gateway::node::keep::KeepNode;
-use annex_gateway::node::measured::{Measured, Meters};
+use annex_gateway::node::measured::Meters;
 use annex_gateway::node::p2p::{Bounds, P2pNode, Program};
 use annex_gateway::node::p2p_http::{HttpNode, Password, Server};
 use annex_gateway::node::s3::{PART, S3Node};
@@ -69,17 +69,10 @@ impl Assemble for Stores {
             if matches!(node.store, NodeSpec::External(_)) {
                 self.single().insert(name.clone(), Arc::clone(&made));
             }
-            let terms = site.config().nodes.get(&name).map(terms).unwrap_or_default();
-            let patience = patience(site);
-            Member {
-                node: Arc::new(Measured::new(made, &name, self.meters.at(site.clock()))),
-                name,
-                uuid,
-                draining,
-                terms,
-                patience,
-                silence: Arc::default(),
-            }
+            let mut member = Member::new(&name, uuid, made, self.meters.at(site.clock()).of(&name), patience(site));
+            member.draining = draining;
+            member.terms = site.config().nodes.get(&name).map(terms).unwrap_or_default();
+            member
         });
         let spool = self.spool(site);
         Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), members.collect(), spool)

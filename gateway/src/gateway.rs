@@ -18,12 +18,14 @@ use tokio::time::sleep;
 use crate::branch::placement::PlacementState;
 use crate::branch::sizes::Sizes;
 use crate::branch::{Branch, BranchError};
-use crate::node::{Node, NodeError, Patience, Way};
+use crate::node::deadline::Deadlines;
+use crate::node::measured::{Measured, Meter};
+use crate::node::silence::Silence;
+use crate::node::{Node, NodeError, Onward, Patience};
 use crate::site::{Site, SiteError, Unwanted};
 use crate::spool::LazySpool;
 
 mod choose;
-mod deadline;
 mod digest;
 mod drain;
 mod due;
@@ -43,7 +45,6 @@ mod repair;
 mod replace;
 mod route;
 mod scrub;
-mod silence;
 mod space;
 mod start;
 mod surplus;
@@ -61,7 +62,6 @@ pub use remove::Removed;
 pub use repair::{Repaired, Surveyed};
 pub use replace::{Refilled, Stage};
 pub use scrub::Copy;
-pub use silence::Silence;
 
 /// A hosted repository's nodes behind one door, and those of them that are the cluster for whoever asks. Cloning is cheap.
 #[derive(Clone)]
@@ -105,8 +105,10 @@ pub struct Member {
     pub name: String,
     /// Its UUID in this repository.
     pub uuid: Uuid,
-    /// Where it keeps content.
-    pub node: Arc<dyn Node>,
+    /// Where it keeps content: counted, and waited for no longer than `patience` says.
+    node: Arc<dyn Node>,
+    /// What is counted about it.
+    meter: Meter,
     /// It is to become empty: nothing new goes there, and what it has counts as missing elsewhere.
     pub draining: bool,
     /// How long it is waited for.
@@ -114,7 +116,7 @@ pub struct Member {
     /// On which terms it is used.
     pub terms: Terms,
     /// Whether it was silent when it was asked last.
-    pub silence: Arc<Silence>,
+    silence: Arc<Silence>,
 }
 
 /// On which terms a node is used.
@@ -192,10 +194,10 @@ impl Gateway {
     ///
     /// Of the cluster, nodes that lead back to one of them are left out, and the others pass the list on.
     pub fn past(&self, gateways: &BTreeSet<Uuid>) -> Self {
-        let member = |member: &Member| match member.node.way(gateways) {
-            Way::Same => Some(member.clone()),
-            Way::Through(node) => Some(Member { node, ..member.clone() }),
-            Way::Back => None,
+        let member = |member: &Member| match member.node.onward(gateways) {
+            Onward::AsIs => Some(member.clone()),
+            Onward::By(node) => Some(Member { node, ..member.clone() }),
+            Onward::LeadsBack => None,
         };
         Self(Arc::clone(&self.0), self.0.nodes.iter().filter_map(member).collect())
     }
@@ -306,14 +308,14 @@ impl Gateway {
     /// Sees to it that the location log does not name a node that has to say itself that the content is not there.
     async fn record_lost(&self, member: &Member, key: &Key) {
         let lost = async {
-            if self.logged(key).await?.contains(&member.uuid) && !member.present(key).await.unwrap_or(true) {
+            if self.logged(key).await?.contains(&member.uuid) && !member.node.present(key).await.unwrap_or(true) {
                 tracing::warn!("{key}: node {} has lost it", member.name);
                 self.forget(member, key).await?;
                 self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
                 let cause = format!("node {} has lost it", member.name);
                 self.want_repair(key, &AssociatedFile::default(), cause).await;
                 // An upload may have come in between.
-                if member.present(key).await.unwrap_or(false) {
+                if member.node.present(key).await.unwrap_or(false) {
                     self.record(key, vec![(member.uuid.clone(), Status::Present)]).await?;
                 }
             }
@@ -360,6 +362,20 @@ impl Gateway {
 }
 
 impl Member {
+    /// Makes a node of a repository that is filled, on the usual terms. What is asked of it is counted by `meter`.
+    pub fn new(name: &str, uuid: Uuid, node: Arc<dyn Node>, meter: Meter, patience: Patience) -> Self {
+        let silence = Arc::<Silence>::default();
+        let measured = Arc::new(Measured::new(node, meter.clone()));
+        let node = Arc::new(Deadlines::new(measured, patience, Arc::clone(&silence)));
+        let (draining, terms) = (false, Terms::default());
+        Self { name: name.to_owned(), uuid, node, meter, draining, patience, terms, silence }
+    }
+
+    /// Tells whether it gave no answer lately, so that others are better asked first.
+    fn is_silent(&self) -> bool {
+        self.silence.lasts(self.patience.answer)
+    }
+
     fn failed(&self, source: NodeError) -> GatewayError {
         GatewayError::Node { node: self.name.clone(), source }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use annex_gateway::node::{Node, NodeError, Space};
+use annex_gateway::node::{Capacity, Node, NodeError, Space};
 use annex_gateway::site::{NodeConfig, SiteError};
 use futures_util::future::join_all;
 use keep_store::base::task::blocking;
@@ -143,7 +143,11 @@ pub async fn nodes(hub: &Hub, wanted: impl Fn(&NodeConfig) -> bool) -> Result<Ve
 }
 
 async fn probe(hub: &Hub, name: String, node: Arc<dyn Node>, reserved: u64) -> NodeStatus {
-    let looked = tokio::time::timeout(PROBE_TIME, async { (node.space().await, held(hub, &name, &*node).await) });
+    let looked = tokio::time::timeout(PROBE_TIME, async {
+        let capacity = node.capacity().await;
+        let held = held(hub, &name, capacity.as_ref().ok()).await;
+        (capacity.map(|capacity| capacity.space), held)
+    });
     let (space, held) = match looked.await {
         Ok(looked) => looked,
         Err(_) => (Err(NodeError::Unreachable(format!("no answer for {} s", PROBE_TIME.as_secs()))), None),
@@ -176,10 +180,10 @@ async fn probe(hub: &Hub, name: String, node: Arc<dyn Node>, reserved: u64) -> N
 }
 
 /// Returns what a node holds, if a maximum is set for it.
-async fn held(hub: &Hub, name: &str, node: &dyn Node) -> Option<u64> {
+async fn held(hub: &Hub, name: &str, capacity: Option<&Capacity>) -> Option<u64> {
     let site = hub.site();
     let config = site.config().nodes.get(name).filter(|config| config.max_size.is_some())?;
-    if let Some(held) = node.held().await.ok()? {
+    if let Some(held) = capacity.and_then(|capacity| capacity.held) {
         return Some(held);
     }
     let (opening, repo) = (hub.clone(), config.repo.clone()?);
@@ -198,7 +202,7 @@ fn judge(
         }
         Ok(space) => (NodeState::Up, None, space),
         Err(NodeError::Full(reason)) => (NodeState::Full, Some(reason), None),
-        Err(NodeError::Unreachable(reason) | NodeError::Failed(reason)) => (NodeState::Down, Some(reason), None),
+        Err(error) => (NodeState::Down, Some(error.reason().to_owned()), None),
     }
 }
 

@@ -1,16 +1,18 @@
 //! External special remotes: the programs of `t`, and our own, in every mood.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use annex_gateway::node::external::{ExternalNode, Options, Times};
-use annex_gateway::node::{Node, NodeError};
-use annex_gateway::spool::Spool;
+use annex_gateway::node::{Capacity, Content, Hold, Incoming, Node, NodeError, Onward};
+use annex_gateway::spool::{LazySpool, Spool};
 use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use keep_store::base::clock::SystemClock;
@@ -64,7 +66,8 @@ impl Place {
             processes: 3,
             times: self.times,
         };
-        Arc::new(ExternalNode::open(options).await.unwrap())
+        let node = ExternalNode::open(options).await.unwrap();
+        Arc::new(ByPieces { node, spool: LazySpool::new(&self.path("spool"), 0, &SystemClock::shared()) })
     }
 
     async fn shell(&self) -> Arc<dyn Node> {
@@ -91,6 +94,50 @@ impl Place {
     }
 }
 
+/// The node as one that takes pieces: the gateway has the file written that it needs.
+struct ByPieces {
+    node: ExternalNode,
+    spool: LazySpool,
+}
+
+#[async_trait]
+impl Node for ByPieces {
+    async fn present(&self, key: &Key) -> Result<bool, NodeError> {
+        self.node.present(key).await
+    }
+
+    async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
+        self.node.get(key, offset).await
+    }
+
+    async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<Incoming, NodeError> {
+        let incoming = self.node.put(key, file).await?;
+        assert!(matches!(incoming, Incoming::WholeFile(_)), "a program takes files");
+        let owner = Uuid::parse(UUID.as_bytes()).unwrap();
+        incoming.in_pieces(&self.spool, &owner, key).await.map(Incoming::Pieces)
+    }
+
+    async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+        self.node.remove(key).await
+    }
+
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        self.node.set_aside(key).await
+    }
+
+    async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
+        self.node.lock(key).await
+    }
+
+    async fn capacity(&self) -> Result<Capacity, NodeError> {
+        self.node.capacity().await
+    }
+
+    fn onward(&self, gateways: &BTreeSet<Uuid>) -> Onward {
+        self.node.onward(gateways)
+    }
+}
+
 fn walk(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
@@ -107,11 +154,14 @@ fn key(content: &[u8]) -> Key {
 }
 
 async fn put(node: &Arc<dyn Node>, content: &[u8]) -> Result<Key, NodeError> {
-    let key = key(content);
-    let mut upload = node.put(&key).await?;
+    store(node, key(content), content).await
+}
+
+async fn store(node: &Arc<dyn Node>, key: Key, content: &[u8]) -> Result<Key, NodeError> {
+    let mut upload = contract::start(node, &key).await?.upload;
     upload.announce(content.len() as u64).await?;
     upload.piece(Piece::Data(Bytes::copy_from_slice(content))).await?;
-    upload.commit().await.map(|()| key)
+    upload.commit().await.map(|_others| key)
 }
 
 async fn get(node: &Arc<dyn Node>, key: &Key) -> Result<Option<Vec<u8>>, NodeError> {
@@ -246,7 +296,7 @@ async fn a_program_that_hangs_is_given_up_and_hurts_nobody_else() {
                 "RETRIEVE" => get(&node, &first).await.map(drop),
                 "STORE" => put(&node, b"second").await.map(drop),
                 "CHECKPRESENT" => node.present(&first).await.map(drop),
-                _ => node.remove(&first).await,
+                _ => node.remove(&first).await.map(drop),
             }
         };
         let others = async {
@@ -388,10 +438,7 @@ fn jobs() -> PathBuf {
 
 async fn put_as(node: &Arc<dyn Node>, name: &str, content: &[u8]) -> Result<Key, NodeError> {
     let key = Key::parse(format!("WORM-s{}-m1--{name}", content.len()).as_bytes()).unwrap();
-    let mut upload = node.put(&key).await?;
-    upload.announce(content.len() as u64).await?;
-    upload.piece(Piece::Data(Bytes::copy_from_slice(content))).await?;
-    upload.commit().await.map(|()| key)
+    store(node, key, content).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -499,7 +546,7 @@ async fn keys_that_the_protocol_cannot_carry_are_refused_before_anything_is_sent
     let spaced = Key::parse(b"WORM-s1-m1--a b").unwrap();
     assert!(!node.present(&spaced).await.unwrap());
     assert!(node.get(&spaced, 0).await.unwrap().is_none());
-    assert!(node.put(&spaced).await.is_err());
+    assert!(contract::start(&node, &spaced).await.is_err());
     node.remove(&spaced).await.unwrap();
     assert_eq!(place.starts(), 0);
 }

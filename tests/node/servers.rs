@@ -15,7 +15,7 @@ use keep_store::store::remote::{Access, Api, Http, RemoteOptions, RemoteStore, S
 use tempfile::TempDir;
 
 use crate::cluster::cluster;
-use crate::contract::{self, bytes, get, key_of, put, send};
+use crate::contract::{self, bytes, get, key_of, put, send, start};
 
 /// How a node of these tests is reached.
 #[derive(Clone)]
@@ -100,17 +100,17 @@ async fn signatures_outlive_the_process_and_so_do_uploads() {
     let (content, begun) = (bytes(300_000, 1), bytes(200_000, 2));
     for node in both(&place, &dirs, &uuid).await {
         put(&node, &key_of(&content), &content).await.unwrap();
-        let mut upload = node.put(&key_of(&begun)).await.unwrap();
-        send(&mut upload, &begun, 150_000, 50_000).await.unwrap();
-        upload.suspend().await.unwrap();
+        let mut pieces = start(&node, &key_of(&begun)).await.unwrap();
+        send(&mut pieces, &begun, 150_000, 50_000).await.unwrap();
+        pieces.upload.suspend().await.unwrap();
     }
     for node in both(&place, &dirs, &uuid).await {
         assert!(node.present(&key_of(&content)).await.unwrap());
         assert!(get(&node, &key_of(&content), 1).await == Some((300_000, content[1..].to_vec())));
-        let mut upload = node.put(&key_of(&begun)).await.unwrap();
-        assert_eq!(upload.offset(), 150_000);
-        send(&mut upload, &begun, begun.len(), 50_000).await.unwrap();
-        upload.commit().await.unwrap();
+        let mut pieces = start(&node, &key_of(&begun)).await.unwrap();
+        assert_eq!(pieces.kept, 150_000);
+        send(&mut pieces, &begun, begun.len(), 50_000).await.unwrap();
+        pieces.upload.commit().await.unwrap();
         assert!(get(&node, &key_of(&begun), 0).await == Some((200_000, begun.clone())));
     }
 }
@@ -144,12 +144,12 @@ async fn an_upload_whose_collection_cannot_be_made_is_not_there_and_needs_no_sec
     assert!(matches!(error, NodeError::Failed(_)) && error.to_string().contains(&place.address), "{error}");
     let node = place.arvados(dir.path(), &uuid, Layout::Folded).await;
     assert!(!node.present(&key).await.unwrap());
-    let upload = node.put(&key).await.unwrap();
-    assert_eq!(upload.offset(), 100_000);
-    upload.commit().await.unwrap();
+    let pieces = start(&node, &key).await.unwrap();
+    assert_eq!(pieces.kept, 100_000);
+    pieces.upload.commit().await.unwrap();
     assert!(get(&node, &key, 0).await == Some((100_000, content)));
     // Done with: the next one begins anew.
-    assert_eq!(node.put(&key).await.unwrap().offset(), 0);
+    assert_eq!(start(&node, &key).await.unwrap().kept, 0);
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn servers_that_are_dead_or_hang_are_an_error_in_time_that_names_them() {
             for error in [
                 node.present(&key).await.map(drop).unwrap_err(),
                 node.get(&key, 0).await.map(drop).unwrap_err(),
-                node.space().await.map(drop).unwrap_err(),
+                node.capacity().await.map(drop).unwrap_err(),
             ] {
                 assert!(matches!(error, NodeError::Unreachable(_)), "{error}");
                 assert!(error.to_string().contains(&address.to_string()), "{error}");
@@ -230,7 +230,7 @@ async fn a_token_that_is_refused_is_told_of() {
     let content = bytes(1000, 7);
     for node in both(&place, &dirs, &uuid).await {
         for error in
-            [node.space().await.map(drop).unwrap_err(), put(&node, &key_of(&content), &content).await.unwrap_err()]
+            [node.capacity().await.map(drop).unwrap_err(), put(&node, &key_of(&content), &content).await.unwrap_err()]
         {
             assert!(matches!(error, NodeError::Failed(_)), "{error}");
             assert!(error.to_string().contains("401") && error.to_string().contains(&place.address), "{error}");

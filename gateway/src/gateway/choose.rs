@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::Member;
-use crate::node::Load;
+use crate::node::measured::Load;
 
 /// What the order depends on.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ struct Offer {
 pub(super) fn in_order(members: &[Member]) -> VecDeque<Member> {
     let offers: Vec<Offer> = members
         .iter()
-        .map(|Member { terms, node, .. }| Offer { cost: terms.cost, local: terms.local, load: node.load() })
+        .map(|Member { terms, meter, .. }| Offer { cost: terms.cost, local: terms.local, load: meter.load() })
         .collect();
     let ordered = order(&offers).into_iter().filter_map(|position| members.get(position));
     silent_last(ordered).into_iter().cloned().collect()

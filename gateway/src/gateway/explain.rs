@@ -39,7 +39,7 @@ pub struct Explained {
 impl Gateway {
     /// Tells where a key is, where it should be, and why. `file` is a name that has it as its content.
     pub async fn explain(&self, key: &Key, file: Option<&[u8]>) -> Result<Explained, GatewayError> {
-        let asked = self.0.nodes.iter().map(|member| member.present(key));
+        let asked = self.0.nodes.iter().map(|member| member.node.present(key));
         let present: Vec<_> = join_all(asked).await.into_iter().map(|said| said.map_err(|e| e.to_string())).collect();
         let holds = |said: &Result<bool, String>| *said == Ok(true);
         let with_answers = self.0.nodes.iter().zip(&present);

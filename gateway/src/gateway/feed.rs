@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Member;
-use super::deadline::{all_of, answered};
-use crate::node::{FileUpload, NodeError, Patience, Spooling, Upload};
+use crate::node::deadline::{all_of, answered};
+use crate::node::{FileUpload, NodeError, Patience, Pieces, Spooling, Upload};
 use crate::spool::SpoolFile;
 
 /// Bytes that may wait for one node. They are shared by all nodes of the upload, so this is also what one upload holds.
@@ -71,20 +71,22 @@ enum Order {
 type Ended = Result<Box<dyn Upload>, NodeError>;
 
 impl Feed {
-    pub(super) fn new(member: Member, upload: Box<dyn Upload>) -> Self {
-        Self::start(vec![member], None, upload)
+    pub(super) fn new(member: Member, pieces: Pieces) -> Self {
+        Self::start(vec![member], None, pieces)
     }
 
     /// Makes the feed of nodes that take the file which `spooling` writes.
     pub(super) fn of_file(spooling: Box<Spooling>, takers: Vec<(Member, Box<dyn FileUpload>)>) -> Self {
         let (members, stores) = takers.into_iter().unzip();
-        Self::start(members, Some(Shared { file: spooling.file(), stores }), spooling)
+        let (file, kept) = (spooling.file(), spooling.offset());
+        let pieces = Pieces { upload: spooling, kept, takes_blocks: false };
+        Self::start(members, Some(Shared { file, stores }), pieces)
     }
 
-    fn start(members: Vec<Member>, shared: Option<Shared>, upload: Box<dyn Upload>) -> Self {
+    fn start(members: Vec<Member>, shared: Option<Shared>, pieces: Pieces) -> Self {
         // One for all nodes of a site.
         let patience = members.first().map(|member| member.patience).unwrap_or_default();
-        let (offset, takes_blocks) = (upload.offset(), upload.takes_blocks());
+        let Pieces { upload, kept: offset, takes_blocks } = pieces;
         let line = Line::Waiting { upload, orders: Vec::new(), bytes: 0 };
         let budget = Budget::new(QUEUE_BYTES);
         Self { members, patience, shared, offset, takes_blocks, line, budget, size: None }
@@ -181,7 +183,7 @@ impl Feed {
     pub(super) async fn commit(mut self) -> Vec<(Member, Result<Vec<Uuid>, NodeError>)> {
         let limit = self.patience.commit() + all_of(self.size);
         let shared = self.shared.take();
-        let (members, ended) = self.end(|upload| upload.commit_and_tell()).await;
+        let (members, ended) = self.end(|upload| upload.commit()).await;
         let Some(Shared { file, stores }) = shared else {
             return members.into_iter().map(|member| (member, ended.clone())).collect();
         };

@@ -38,7 +38,7 @@ impl Gateway {
         let mut others = in_order(self.members(target));
         let mut unknown = None;
         while let Some(source) = others.pop_front() {
-            match source.get(key, offset).await {
+            match source.node.get(key, offset).await {
                 Ok(Some(content)) => {
                     let (gateway, key) = (self.clone(), key.clone());
                     let (size, stream) = (content.size, content.stream);
@@ -108,7 +108,7 @@ impl Body {
             return None;
         }
         let bad = self.source.clone();
-        let failure = NodeError::Failed("what it gave is not the content of the key".to_owned());
+        let failure = NodeError::Damaged("what it gave is not the content of the key".to_owned());
         let (gateway, key) = (self.gateway.clone(), self.key.clone());
         let condemned = bad.clone();
         // The client need not wait for the second look.
@@ -127,7 +127,7 @@ impl Body {
         tracing::warn!("{}: node {} broke off at byte {}: {failure}", self.key, bad.name, self.position);
         self.gateway.record_lost(&bad, &self.key).await;
         while let Some(source) = self.others.pop_front() {
-            match source.get(&self.key, self.position).await {
+            match source.node.get(&self.key, self.position).await {
                 Ok(Some(content)) if content.size == self.size => {
                     (self.source, self.stream) = (source, content.stream);
                     return Ok(());

@@ -13,7 +13,7 @@ use crate::site::Site;
 impl Gateway {
     /// Tells whether a node has a key: as it was seen to within the time that the site sets, or else as it says now.
     pub(super) async fn seen(&self, member: &Member, key: &Key) -> Result<bool, NodeError> {
-        let Some(within) = self.known_seconds(member) else { return member.present(key).await };
+        let Some(within) = self.known_seconds(member) else { return member.node.present(key).await };
         let asked = self
             .of_known(member, key, move |site, member, key| Ok((site.knows(&member.uuid, key, within)?, site.now()?)));
         // Who cannot look it up asks the node.
@@ -21,7 +21,7 @@ impl Gateway {
         if known {
             return Ok(true);
         }
-        let present = member.present(key).await?;
+        let present = member.node.present(key).await?;
         if let (true, Some(asked)) = (present, asked) {
             let learnt =
                 self.of_known(member, key, move |site, member, key| Ok(site.learn(&member.uuid, key, asked)?));

@@ -34,7 +34,7 @@ impl Gateway {
             let (site, uuid, locked_key) = (self.0.site.clone(), member.uuid.clone(), key.clone());
             let Some(lock) = blocking(move || site.lock(&uuid, &locked_key)).await? else { continue };
             // Looked at only now: a removal that came before the lock has ended, and none can start.
-            match member.lock(key).await {
+            match member.node.lock(key).await {
                 Ok(Some(hold)) => return Ok(Some(Locked { lock, hold: Some((member.clone(), Mutex::new(hold))) })),
                 Ok(None) => {}
                 Err(source) => unknown = Some(member.failed(source)),

@@ -2,13 +2,14 @@
 
 use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use keep_store::base::stream::{Cutter, MAX_BLOCK};
 
-use super::deadline::answered;
 use super::{Gateway, GatewayError, Member};
 use crate::node::NodeError;
+use crate::node::deadline::answered;
 
 /// One thing that was tried on a node.
 #[derive(Debug)]
@@ -36,21 +37,38 @@ impl Gateway {
             tried.push(Tried { what, failure });
             works
         };
-        if note("is asked", expect(member.present(&key).await, &false, "it says that it has what it never got"))
-            && note("stores", store(member, &key, &content).await)
+        if note("is asked", expect(member.node.present(&key).await, &false, "it says that it has what it never got"))
+            && note("stores", self.store_probe(member, &key, &content).await)
         {
-            note("knows what it has", expect(member.present(&key).await, &true, "it does not say that it has it"));
+            note("knows what it has", expect(member.node.present(&key).await, &true, "it does not say that it has it"));
             note("gives back", fetch(member, &key, 0, &content).await);
             note("gives back the end", fetch(member, &key, 10, &content.slice(10..)).await);
             let locked = async {
-                let hold = member.lock(&key).await?;
+                let hold = member.node.lock(&key).await?;
                 hold.ok_or_else(|| NodeError::Failed("it could not be locked".to_owned()))?.release().await
             };
             note("locks", locked.await);
         }
-        note("removes", member.remove(&key).await);
-        note("knows what is gone", expect(member.present(&key).await, &false, "it says that it still has it"));
+        note("removes", member.node.remove(&key).await.map(drop));
+        note("knows what is gone", expect(member.node.present(&key).await, &false, "it says that it still has it"));
         Ok(tried)
+    }
+
+    async fn store_probe(&self, member: &Member, key: &Key, content: &Bytes) -> Result<(), NodeError> {
+        let incoming = member.node.put(key, &AssociatedFile::default()).await?;
+        let mut pieces = incoming.in_pieces(&self.0.spool, &self.0.identity.gateway, key).await?;
+        if pieces.kept > 0 {
+            pieces.restart().await?;
+        }
+        let mut upload = pieces.upload;
+        upload.announce(content.len() as u64).await?;
+        let mut cutter = Cutter::new(MAX_BLOCK, 0);
+        let mut pieces = cutter.push(content.clone()).await;
+        pieces.extend(cutter.finish());
+        for piece in pieces {
+            upload.piece(piece).await?;
+        }
+        answered(member.patience.commit(), upload.commit()).await.map(drop)
     }
 }
 
@@ -64,24 +82,9 @@ fn expect(said: Result<bool, NodeError>, expected: &bool, otherwise: &str) -> Re
     if said? == *expected { Ok(()) } else { Err(NodeError::Failed(otherwise.to_owned())) }
 }
 
-async fn store(member: &Member, key: &Key, content: &Bytes) -> Result<(), NodeError> {
-    let mut upload = member.put(key).await?;
-    if upload.offset() > 0 {
-        upload.restart().await?;
-    }
-    upload.announce(content.len() as u64).await?;
-    let mut cutter = Cutter::new(MAX_BLOCK, 0);
-    let mut pieces = cutter.push(content.clone()).await;
-    pieces.extend(cutter.finish());
-    for piece in pieces {
-        upload.piece(piece).await?;
-    }
-    answered(member.patience.commit(), upload.commit()).await
-}
-
 async fn fetch(member: &Member, key: &Key, offset: u64, expected: &Bytes) -> Result<(), NodeError> {
     let wrong = |text: &str| NodeError::Failed(text.to_owned());
-    let found = member.get(key, offset).await?.ok_or_else(|| wrong("it does not have it"))?;
+    let found = member.node.get(key, offset).await?.ok_or_else(|| wrong("it does not have it"))?;
     let mut stream = found.stream;
     let mut bytes = Vec::new();
     while let Some(more) = answered(member.patience.commit(), async { Ok(stream.next().await) }).await? {

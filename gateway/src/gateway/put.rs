@@ -134,7 +134,7 @@ impl Gateway {
     pub async fn holders(&self, target: Target, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
         let mut holders = Vec::new();
         for member in self.members(target) {
-            match member.present(key).await {
+            match member.node.present(key).await {
                 Ok(true) => holders.push(member.uuid.clone()),
                 Ok(false) => {}
                 Err(source) => return Err(member.failed(source)),
@@ -184,7 +184,7 @@ impl Receiving {
         let wanting: Vec<_> = wanting.collect();
         let refused = self.admission.hold_space(&self.gateway, &self.key, size, &wanting).await?;
         for (member, error) in &refused {
-            member.node.passed_over(error);
+            member.meter.passed_over(error);
             fail_all(std::iter::once(member), error, &mut self.failures);
             tracing::warn!("{}: {}", self.key, member.failed(error.clone()));
         }

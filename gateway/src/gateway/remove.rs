@@ -67,7 +67,7 @@ impl Gateway {
     /// Removes a key from a node, so that nobody takes it for known to be there, whatever happens in between.
     async fn remove_forgotten(&self, member: &Member, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
         self.forget(member, key).await?;
-        let removed = member.remove_and_tell(key).await.map_err(|source| member.failed(source));
+        let removed = member.node.remove(key).await.map_err(|source| member.failed(source));
         self.forget(member, key).await?;
         Ok(self.behind(member, removed?))
     }
@@ -81,7 +81,7 @@ impl Gateway {
         announced: bool,
     ) -> Result<Vec<Uuid>, Kept> {
         // Presence comes before time and locks: what is not there is gone, whenever that is asked.
-        match member.present(key).await {
+        match member.node.present(key).await {
             Ok(false) => return self.forget(member, key).await.map(|()| Vec::new()).map_err(Kept::Failed),
             Ok(true) if !announced => return Err(Kept::Locked),
             Ok(true) => {}

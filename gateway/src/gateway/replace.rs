@@ -42,13 +42,13 @@ impl Gateway {
         let mut keys = self.keys_by_log(&member.uuid, true).await?;
         if stage == (Stage::After { unlogged: true }) {
             for key in self.keys_by_log(&member.uuid, false).await? {
-                if before.present(&key).await.unwrap_or(false) {
+                if before.node.present(&key).await.unwrap_or(false) {
                     keys.push(key);
                 }
             }
         }
         for key in keys {
-            if stage == Stage::Before && !before.present(&key).await.unwrap_or(false) {
+            if stage == Stage::Before && !before.node.present(&key).await.unwrap_or(false) {
                 continue;
             }
             match self.carry(member, &key, old, pace).await {
@@ -67,7 +67,7 @@ impl Gateway {
 
     /// Copies a key to a node; false if the node has it.
     async fn carry(&self, member: &Member, key: &Key, from: &Self, pace: &Pace) -> Result<bool, GatewayError> {
-        if member.present(key).await.map_err(|source| member.failed(source))? {
+        if member.node.present(key).await.map_err(|source| member.failed(source))? {
             return Ok(false);
         }
         let plan = Plan { targets: vec![member.clone()], holders: Vec::new(), failures: Vec::new() };

@@ -37,7 +37,7 @@ impl Gateway {
     /// preferred content as the git-annex branch has it now.
     pub(super) async fn plan(&self, target: Target, key: &Key, file: &AssociatedFile) -> Result<Plan, GatewayError> {
         let mut plan = Plan { targets: Vec::new(), holders: Vec::new(), failures: Vec::new() };
-        let asked = self.members(target).iter().map(|member| async move { (member, member.present(key).await) });
+        let asked = self.members(target).iter().map(|member| async move { (member, member.node.present(key).await) });
         let mut without = Vec::new();
         for (member, present) in join_all(asked).await {
             match present {

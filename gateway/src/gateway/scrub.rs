@@ -52,14 +52,14 @@ impl Gateway {
             }
             let mut others = false;
             for other in self.0.nodes.iter().filter(|other| other.uuid != member.uuid) {
-                others |= other.present(key).await.unwrap_or(false);
+                others |= other.node.present(key).await.unwrap_or(false);
             }
             if !others {
                 tracing::error!("{key}: the copy on node {} is bad, and there is no other: it stays", member.name);
                 return Ok(());
             }
             self.forget(member, key).await?;
-            member.set_aside(key).await.map_err(|source| member.failed(source))?;
+            member.node.set_aside(key).await.map_err(|source| member.failed(source))?;
             self.forget(member, key).await?;
             tracing::warn!("{key}: the copy on node {} was bad, and is set aside", member.name);
             self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
@@ -74,7 +74,7 @@ impl Gateway {
 
     /// Reads a copy; returns whether it is the key's content, and its size.
     async fn read_whole(&self, member: &Member, key: &Key, pace: &Pace) -> Result<Option<(bool, u64)>, NodeError> {
-        let Some(mut content) = member.get(key, 0).await? else { return Ok(None) };
+        let Some(mut content) = member.node.get(key, 0).await? else { return Ok(None) };
         let mut checker = Checker::new(key);
         let patience = member.patience.progress;
         let stalled = |_| NodeError::Unreachable(format!("nothing came for {} s", patience.as_secs()));

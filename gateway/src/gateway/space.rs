@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::policy::{Admission, shown};
 use super::{Gateway, GatewayError, Member};
 use crate::branch::BranchError;
-use crate::node::{NodeError, Space};
+use crate::node::{Capacity, NodeError, Space};
 use crate::site::room::{Share, Under};
 use crate::site::{Site, SiteError};
 
@@ -60,7 +60,7 @@ impl Gateway {
     /// Looks how much room a node has. One that cannot say is asked no further: storing there will tell.
     async fn look(&self, member: &Member, rest: u64) -> Room {
         let space = match member.terms.local {
-            true => member.space().await.ok().flatten(),
+            true => member.node.capacity().await.ok().and_then(|capacity| capacity.space),
             false => None,
         };
         let held = match member.terms.max_size {
@@ -79,8 +79,11 @@ impl Gateway {
 
     /// Returns how many bytes a node holds: of all repositories if it counts them itself, else by the location logs.
     pub(super) async fn held(&self, member: &Member) -> Result<u64, GatewayError> {
-        if let Some(held) = member.held().await.map_err(|source| member.failed(source))? {
-            return Ok(held);
+        match member.node.capacity().await {
+            Ok(Capacity { held: Some(held), .. }) => return Ok(held),
+            // What cannot be asked now may still be known.
+            Ok(Capacity { held: None, .. }) | Err(NodeError::Unreachable(_)) => {}
+            Err(source) => return Err(member.failed(source)),
         }
         let (gateway, uuid) = (self.clone(), member.uuid.clone());
         Ok(blocking(move || {

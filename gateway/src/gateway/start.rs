@@ -7,21 +7,36 @@ use futures_util::future::join_all;
 use super::digest::Checker;
 use super::feed::Feed;
 use super::{Gateway, Member};
-use crate::node::{FileUpload, NodeError, Spooling, Upload};
+use crate::node::{FileUpload, Incoming, NodeError, Pieces, Spooling, Upload};
 
 /// An upload that was started.
 pub(super) enum Started {
     /// On a node that takes content piece by piece.
-    Pieces(Member, Box<dyn Upload>),
+    Pieces(Member, Pieces),
     /// Into a file for these nodes.
     File(Vec<(Member, Box<dyn FileUpload>)>, Box<Spooling>),
 }
 
 impl Started {
-    fn upload(&mut self) -> &mut dyn Upload {
+    /// Returns how many bytes an earlier upload left.
+    fn kept(&self) -> u64 {
         match self {
-            Self::Pieces(_, upload) => &mut **upload,
-            Self::File(_, spooling) => &mut **spooling,
+            Self::Pieces(_, pieces) => pieces.kept,
+            Self::File(_, spooling) => spooling.offset(),
+        }
+    }
+
+    fn upload(&self) -> &dyn Upload {
+        match self {
+            Self::Pieces(_, pieces) => &*pieces.upload,
+            Self::File(_, spooling) => &**spooling,
+        }
+    }
+
+    async fn restart(&mut self) -> Result<(), NodeError> {
+        match self {
+            Self::Pieces(_, pieces) => pieces.restart().await,
+            Self::File(_, spooling) => spooling.restart().await,
         }
     }
 
@@ -34,7 +49,7 @@ impl Started {
 
     pub(super) fn feed(self) -> Feed {
         match self {
-            Self::Pieces(member, upload) => Feed::new(member, upload),
+            Self::Pieces(member, pieces) => Feed::new(member, pieces),
             Self::File(takers, spooling) => Feed::of_file(spooling, takers),
         }
     }
@@ -49,23 +64,15 @@ impl Gateway {
         targets: Vec<Member>,
         failures: &mut Vec<String>,
     ) -> Vec<Started> {
-        enum Taking {
-            Pieces(Box<dyn Upload>),
-            File(Box<dyn FileUpload>),
-        }
         let asked = targets.into_iter().map(|member| async move {
-            let taking = match member.put_file(key).await {
-                Ok(Some(store)) => Ok(Taking::File(store)),
-                Ok(None) => member.put_as(key, file).await.map(Taking::Pieces),
-                Err(error) => Err(error),
-            };
-            (member, taking)
+            let incoming = member.node.put(key, file).await;
+            (member, incoming)
         });
         let (mut started, mut takers) = (Vec::new(), Vec::new());
-        for (member, taking) in join_all(asked).await {
-            match taking {
-                Ok(Taking::Pieces(upload)) => started.push(Started::Pieces(member, upload)),
-                Ok(Taking::File(store)) => takers.push((member, store)),
+        for (member, incoming) in join_all(asked).await {
+            match incoming {
+                Ok(Incoming::Pieces(pieces)) => started.push(Started::Pieces(member, pieces)),
+                Ok(Incoming::WholeFile(store)) => takers.push((member, store)),
                 Err(source) => failures.push(member.failed(source).to_string()),
             }
         }
@@ -87,13 +94,13 @@ impl Gateway {
 ///
 /// If that cannot be read back, the nodes start at the beginning.
 pub(super) async fn resume(key: &Key, started: &mut Vec<Started>, failures: &mut Vec<String>) -> (Checker, u64) {
-    let offsets = started.iter_mut().map(|started| started.upload().offset()).enumerate();
+    let offsets = started.iter().map(Started::kept).enumerate();
     let Some((position, offset)) = offsets.min_by_key(|(_, offset)| *offset).filter(|(_, offset)| *offset > 0) else {
         return (Checker::new(key), 0);
     };
     let too_much = key.content_size().is_some_and(|size| offset > size);
     let mut checker = Checker::new(key);
-    if let Some(least) = started.get_mut(position).filter(|_| !too_much)
+    if let Some(least) = started.get(position).filter(|_| !too_much)
         && let Ok(kept) = least.upload().kept().await
     {
         match checker.take_kept(kept, offset).await {
@@ -103,7 +110,7 @@ pub(super) async fn resume(key: &Key, started: &mut Vec<Started>, failures: &mut
     }
     let mut kept = Vec::new();
     for mut one in std::mem::take(started) {
-        match one.upload().restart().await {
+        match one.restart().await {
             Ok(()) => kept.push(one),
             Err(error) => fail_all(one.members().iter(), &error, failures),
         }

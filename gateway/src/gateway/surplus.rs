@@ -85,7 +85,7 @@ impl Gateway {
     /// Asks the nodes who has a key, and returns whose copy is surplus. A node that cannot be asked has what the log says.
     async fn surplus_now(&self, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
         let mut locations = self.logged(key).await?;
-        let asked = self.0.nodes.iter().map(|member| async move { (member, member.present(key).await) });
+        let asked = self.0.nodes.iter().map(|member| async move { (member, member.node.present(key).await) });
         for (member, said) in join_all(asked).await {
             match said {
                 Ok(true) => drop(locations.insert(member.uuid.clone())),

@@ -24,12 +24,15 @@ use std::time::Duration;
 
 use annex_protocol::key::Key;
 use annex_protocol::log::{Clock, LocationLog, Status, record_locations};
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use keep_store::base::clock::SharedClock;
 use keep_store::base::disk::{self, Part};
 
-use super::{Content, Hold, Node, NodeError, Patience, Space, Upload};
+use super::error::NodeError;
+use super::patience::Patience;
+use super::port::{Capacity, Content, Hold, Incoming, Node, Onward, Pieces, Space};
 use crate::branch::{Branch, BranchError};
 
 mod lock;
@@ -206,23 +209,26 @@ impl Node for AnnexNode {
         Ok(Some(Content { size, stream, verified: false }))
     }
 
-    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
+    async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<Incoming, NodeError> {
         let asked = key.clone();
         let opened = self.ask(move |repository| upload::Receiving::open(Arc::clone(repository), asked)).await;
         match self.git_annex(opened)? {
-            Ok(upload) => Ok(Box::new(upload)),
-            Err(git_annex) => git_annex.put(key).await,
+            Ok(upload) => {
+                let kept = upload.offset();
+                Ok(Incoming::Pieces(Pieces { upload: Box::new(upload), kept, takes_blocks: false }))
+            }
+            Err(git_annex) => git_annex.put(key, file).await,
         }
     }
 
-    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
+    async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
         let asked = key.clone();
         let removed = self.ask(move |repository| repository.remove(&asked)).await;
         match self.git_annex(removed)? {
             Ok(()) => self.repository.commit_soon(),
             Err(git_annex) => return git_annex.remove(key).await,
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// What git-annex itself takes out of use is gone: it has no way to keep it for somebody else.
@@ -236,18 +242,6 @@ impl Node for AnnexNode {
         Ok(())
     }
 
-    async fn space(&self) -> Result<Option<Space>, NodeError> {
-        let looked = self.ask(|repository| {
-            let settings = repository.current()?;
-            Ok(Some(Space::at(&repository.annex())?.above(settings.reserve)))
-        });
-        let looked = looked.await;
-        match self.git_annex(looked)? {
-            Ok(space) => Ok(space),
-            Err(git_annex) => git_annex.space().await,
-        }
-    }
-
     async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
         let asked = key.clone();
         let held = self.ask(move |repository| lock::Held::take(Arc::clone(repository), &asked)).await;
@@ -255,6 +249,23 @@ impl Node for AnnexNode {
             Ok(held) => Ok(held.map(|held| Box::new(held) as Box<dyn Hold>)),
             Err(git_annex) => git_annex.lock(key).await,
         }
+    }
+
+    async fn capacity(&self) -> Result<Capacity, NodeError> {
+        let looked = self.ask(|repository| {
+            let settings = repository.current()?;
+            Ok(Space::at(&repository.annex())?.above(settings.reserve))
+        });
+        let looked = looked.await;
+        match self.git_annex(looked)? {
+            Ok(space) => Ok(Capacity { space: Some(space), held: None }),
+            Err(git_annex) => git_annex.capacity().await,
+        }
+    }
+
+    /// It is a repository on this machine, and leads nowhere.
+    fn onward(&self, _gateways: &BTreeSet<Uuid>) -> Onward {
+        Onward::AsIs
     }
 }
 
@@ -286,7 +297,7 @@ impl From<Trouble> for NodeError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::GitAnnex(why) => {
-                Self::Failed(format!("{why}; install git-annex on this machine, or use a node ssh://HOST/PATH"))
+                Self::Unsupported(format!("{why}; install git-annex on this machine, or use a node ssh://HOST/PATH"))
             }
             Trouble::Failed(error) => error,
         }

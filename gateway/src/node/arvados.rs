@@ -4,9 +4,11 @@
 //! a file is there. People find these collections by the node's UUID, `git-annex UUID …`, and may use them; who
 //! removes one removes the keys in it, which no lock can prevent.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -15,7 +17,9 @@ use keep_store::entries::collections::Collections;
 use keep_store::entries::{KeepStore, extents_of_entry};
 use keep_store::store::remote::ApiError;
 
-use super::{ByteStream, Content, Node, NodeError, Space, Upload};
+use super::error::NodeError;
+use super::only_ours::hold_if;
+use super::port::{ByteStream, Capacity, Content, Hold, Incoming, Node, Onward, Pieces, Upload};
 
 /// The content of one repository on an Arvados cluster.
 pub struct ArvadosNode(Place);
@@ -47,21 +51,37 @@ impl Node for ArvadosNode {
         Ok(content.map(|content| Content { size: content.size, stream: content.stream.boxed(), verified: true }))
     }
 
-    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
+    async fn put(&self, key: &Key, _file: &AssociatedFile) -> Result<Incoming, NodeError> {
         let (place, name) = (self.0.clone(), key.file_name());
         let upload = place.store.write(place.owner.as_bytes(), &name).await?;
-        Ok(Box::new(ArvadosUpload { upload, place, name }))
+        let kept = upload.offset();
+        let upload = Box::new(ArvadosUpload { upload, place, name });
+        Ok(Incoming::Pieces(Pieces { upload, kept, takes_blocks: true }))
     }
 
-    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
-        Ok(self.0.collections.remove(&key.file_name()).await?)
+    async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+        self.0.collections.remove(&key.file_name()).await?;
+        Ok(Vec::new())
     }
 
-    async fn space(&self) -> Result<Option<Space>, NodeError> {
+    /// A collection has no place for damaged files: the file goes, and its blocks once nobody else needs them.
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        self.remove(key).await.map(drop)
+    }
+
+    async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
+        Ok(hold_if(self.present(key).await?))
+    }
+
+    async fn capacity(&self) -> Result<Capacity, NodeError> {
         self.0.collections.reach().await?;
         // How much room there is, services do not tell.
         self.0.store.space().await?;
-        Ok(None)
+        Ok(Capacity::default())
+    }
+
+    fn onward(&self, _gateways: &BTreeSet<Uuid>) -> Onward {
+        Onward::AsIs
     }
 }
 
@@ -73,10 +93,6 @@ struct ArvadosUpload {
 
 #[async_trait]
 impl Upload for ArvadosUpload {
-    fn offset(&self) -> u64 {
-        self.upload.offset()
-    }
-
     async fn kept(&self) -> Result<ByteStream, NodeError> {
         Ok(self.upload.kept().await?.boxed())
     }
@@ -85,15 +101,15 @@ impl Upload for ArvadosUpload {
         Ok(self.upload.restart().await?)
     }
 
-    fn takes_blocks(&self) -> bool {
-        true
+    async fn announce(&mut self, _size: u64) -> Result<(), NodeError> {
+        Ok(())
     }
 
     async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
         Ok(self.upload.piece(piece).await?)
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), NodeError> {
+    async fn commit(self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
         let Self { upload, place: Place { store, collections, owner }, name } = *self;
         let entry = upload.commit().await?;
         // Until this is done, all of the content is an upload to go on with.
@@ -101,7 +117,7 @@ impl Upload for ArvadosUpload {
         if let Err(error) = store.forget_upload(owner.as_bytes(), &name).await {
             tracing::warn!(store = store.name(), %error, "an upload that is done could not be forgotten");
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn suspend(self: Box<Self>) -> Result<(), NodeError> {

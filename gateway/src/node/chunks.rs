@@ -2,7 +2,7 @@
 
 use annex_protocol::key::Key;
 
-use super::NodeError;
+use super::error::NodeError;
 
 /// How the content of one key is cut: whole, or in chunks of so many bytes (the last one is shorter).
 #[derive(Clone)]
@@ -48,5 +48,7 @@ impl Chunking {
 /// The error about chunks of a key that has no size: how many there should be stands in the git-annex branch of whoever
 /// stored them.
 pub(super) fn unknown_count() -> NodeError {
-    NodeError::Failed("the content is stored in chunks, and its key does not tell how many there should be".to_owned())
+    NodeError::Unsupported(
+        "the content is stored in chunks, and its key does not tell how many there should be".to_owned(),
+    )
 }

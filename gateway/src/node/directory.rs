@@ -11,6 +11,7 @@
 //! git-annex can use the same directory at the same time. It knows no locks there: what it removes itself, nobody can
 //! keep it from. Source: spec `git-annex-branch.md` §1 and §2, and git-annex's own files.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,11 +19,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
+use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use keep_store::base::clock::SharedClock;
 use keep_store::base::disk;
 
-use super::{Content, Node, NodeError, Patience, Space, Upload};
+use super::error::NodeError;
+use super::only_ours::hold_if;
+use super::patience::Patience;
+use super::port::{Capacity, Content, Hold, Incoming, Node, Onward, Pieces, Space};
 
 mod layout;
 mod upload;
@@ -136,27 +142,37 @@ impl Node for DirectoryNode {
         Ok(found.map(|(size, parts)| Content { size, stream: disk::stream(parts, progress), verified: false }))
     }
 
-    async fn space(&self) -> Result<Option<Space>, NodeError> {
-        self.ask(|place| {
-            place.still_there()?;
-            Ok(Some(Space::at(&place.root)?))
-        })
-        .await
-    }
-
-    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
+    async fn put(&self, key: &Key, _file: &AssociatedFile) -> Result<Incoming, NodeError> {
         let (place, key) = (Arc::clone(&self.0), key.clone());
         let upload = disk::within(self.limit(), move || upload::Staged::open(place, key)).await?;
-        Ok(Box::new(upload))
+        let kept = upload.offset();
+        Ok(Incoming::Pieces(Pieces { upload: Box::new(upload), kept, takes_blocks: false }))
     }
 
-    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
+    async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
         let key = key.clone();
-        self.ask(move |place| place.remove(&key)).await
+        self.ask(move |place| place.remove(&key)).await?;
+        Ok(Vec::new())
     }
 
     async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
         let key = key.clone();
         self.ask(move |place| place.set_aside(&key)).await
+    }
+
+    async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
+        Ok(hold_if(self.present(key).await?))
+    }
+
+    async fn capacity(&self) -> Result<Capacity, NodeError> {
+        let looked = self.ask(|place| {
+            place.still_there()?;
+            Space::at(&place.root)
+        });
+        Ok(Capacity { space: Some(looked.await?), held: None })
+    }
+
+    fn onward(&self, _gateways: &BTreeSet<Uuid>) -> Onward {
+        Onward::AsIs
     }
 }

@@ -12,7 +12,7 @@
 //! | `layout` | the requests that a key needs |
 //! | `upload`, `download` | content through a temporary file |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,11 +20,15 @@ use std::time::Duration;
 
 use annex_protocol::external::Response;
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use keep_store::base::task::blocking;
 
-use super::{Content, FileUpload, Node, NodeError, Space, Spooling, Upload, probe_key};
+use super::error::NodeError;
+use super::only_ours::hold_if;
+use super::port::{Capacity, Content, Hold, Incoming, Node, Onward};
+use super::probe_key::probe_key;
 use crate::spool::Spool;
 
 mod ask;
@@ -175,10 +179,6 @@ impl Inner {
 
 #[async_trait]
 impl Node for ExternalNode {
-    async fn space(&self) -> Result<Option<Space>, NodeError> {
-        self.present(&probe_key()?).await.map(|_present| None)
-    }
-
     async fn present(&self, key: &Key) -> Result<bool, NodeError> {
         Ok(self.0.state.get(Kind::Bad, key.as_bytes()).await?.is_none() && self.0.has(key).await?)
     }
@@ -190,25 +190,40 @@ impl Node for ExternalNode {
         download::get(&self.0, key, offset).await
     }
 
-    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
-        Ok(Box::new(upload::Alone::start(&self.0, key).await?))
+    async fn put(&self, key: &Key, _file: &AssociatedFile) -> Result<Incoming, NodeError> {
+        Ok(Incoming::WholeFile(Box::new(upload::Storing::new(&self.0, key)?)))
     }
 
-    async fn put_file(&self, key: &Key) -> Result<Option<Box<dyn FileUpload>>, NodeError> {
-        Ok(Some(Box::new(upload::Storing::new(&self.0, key)?)))
-    }
-
-    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
-        let Some(ask) = self.0.layout.remove(key) else { return Ok(()) };
+    async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+        let Some(ask) = self.0.layout.remove(key) else { return Ok(Vec::new()) };
         match self.0.ask(ask).await? {
-            Response::RemoveSuccess { .. } => self.0.state.unset(Kind::Bad, key.as_bytes()).await,
-            Response::RemoveFailure { message, .. } => Err(failed("REMOVE", message.as_bytes())),
-            other => Err(unusable("REMOVE", &other)),
+            Response::RemoveSuccess { .. } => self.0.state.unset(Kind::Bad, key.as_bytes()).await?,
+            Response::RemoveFailure { message, .. } => return Err(failed("REMOVE", message.as_bytes())),
+            other => return Err(unusable("REMOVE", &other)),
         }
+        Ok(Vec::new())
+    }
+
+    /// A special remote has no place for damaged content: it is removed.
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        self.remove(key).await.map(drop)
+    }
+
+    /// The protocol of special remotes knows no locks: what others remove, nobody can keep them from.
+    async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
+        Ok(hold_if(self.present(key).await?))
+    }
+
+    async fn capacity(&self) -> Result<Capacity, NodeError> {
+        self.present(&probe_key()?).await.map(|_present| Capacity::default())
+    }
+
+    fn onward(&self, _gateways: &BTreeSet<Uuid>) -> Onward {
+        Onward::AsIs
     }
 }
 
-/// What a program says of its failure.
+/// What a program says of its failure. Nothing is decided by its words: programs of all kinds write them.
 fn failed(request: &str, message: &[u8]) -> NodeError {
     match message {
         [] => NodeError::Failed(format!("{request} failed with no reason given")),
@@ -219,7 +234,7 @@ fn failed(request: &str, message: &[u8]) -> NodeError {
 /// An answer that the protocol allows, and this host has no use for.
 fn unusable(request: &str, response: &Response) -> NodeError {
     match response {
-        Response::UnsupportedRequest => NodeError::Failed(format!("the program does not support {request}")),
-        other => NodeError::Failed(format!("{request}: the program wants what this host does not do: {other:?}")),
+        Response::UnsupportedRequest => NodeError::Unsupported(format!("the program does not support {request}")),
+        other => NodeError::Unsupported(format!("{request}: the program wants what this host does not do: {other:?}")),
     }
 }

@@ -1,6 +1,9 @@
 //! A node that is a Keep store.
 
+use std::collections::BTreeSet;
+
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -8,7 +11,9 @@ use keep_store::base::stream::Piece;
 use keep_store::entries::{KeepError, KeepStore};
 use keep_store::store::StoreError;
 
-use super::{ByteStream, Content, Node, NodeError, Space, Upload};
+use super::error::NodeError;
+use super::only_ours::hold_if;
+use super::port::{ByteStream, Capacity, Content, Hold, Incoming, Node, Onward, Pieces, Space, Upload};
 
 /// The content of one repository in a Keep store.
 ///
@@ -43,23 +48,34 @@ impl Node for KeepNode {
         Ok(content.map(|content| Content { size: content.size, stream: content.stream.boxed(), verified: true }))
     }
 
-    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
-        Ok(Box::new(KeepUpload(self.store.write(self.owner.as_bytes(), &key.file_name()).await?)))
+    async fn put(&self, key: &Key, _file: &AssociatedFile) -> Result<Incoming, NodeError> {
+        let upload = self.store.write(self.owner.as_bytes(), &key.file_name()).await?;
+        let kept = upload.offset();
+        Ok(Incoming::Pieces(Pieces { upload: Box::new(KeepUpload(upload)), kept, takes_blocks: true }))
     }
 
-    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
+    async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
         self.store.remove(self.owner.as_bytes(), &key.file_name()).await?;
-        Ok(())
+        Ok(Vec::new())
     }
 
-    async fn space(&self) -> Result<Option<Space>, NodeError> {
-        let space = self.store.space().await?;
-        let Some(space) = Some(space).filter(|space| !space.is_endless()) else { return Ok(None) };
-        Ok(Some(Space { total: space.total, free: space.free, device: self.device }))
+    /// A store has no place for damaged entries: the entry goes, and its blocks once nobody else needs them.
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        self.remove(key).await.map(drop)
     }
 
-    async fn held(&self) -> Result<Option<u64>, NodeError> {
-        Ok(Some(self.store.held().await?))
+    async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
+        Ok(hold_if(self.present(key).await?))
+    }
+
+    async fn capacity(&self) -> Result<Capacity, NodeError> {
+        let space = Some(self.store.space().await?).filter(|space| !space.is_endless());
+        let space = space.map(|space| Space { total: space.total, free: space.free, device: self.device });
+        Ok(Capacity { space, held: Some(self.store.held().await?) })
+    }
+
+    fn onward(&self, _gateways: &BTreeSet<Uuid>) -> Onward {
+        Onward::AsIs
     }
 }
 
@@ -67,10 +83,6 @@ struct KeepUpload(keep_store::entries::Upload);
 
 #[async_trait]
 impl Upload for KeepUpload {
-    fn offset(&self) -> u64 {
-        self.0.offset()
-    }
-
     async fn kept(&self) -> Result<ByteStream, NodeError> {
         Ok(self.0.kept().await?.boxed())
     }
@@ -79,17 +91,17 @@ impl Upload for KeepUpload {
         Ok(self.0.restart().await?)
     }
 
-    fn takes_blocks(&self) -> bool {
-        true
+    async fn announce(&mut self, _size: u64) -> Result<(), NodeError> {
+        Ok(())
     }
 
     async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
         Ok(self.0.piece(piece).await?)
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), NodeError> {
+    async fn commit(self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
         self.0.commit().await?;
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn suspend(self: Box<Self>) -> Result<(), NodeError> {

@@ -18,10 +18,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::{ByteStream, Content, FileUpload, Hold, Load, Node, NodeError, Space, Upload, Way};
+use super::error::NodeError;
+use super::port::{ByteStream, Capacity, Content, FileUpload, Hold, Incoming, Node, Onward, Pieces, Upload};
 
 mod busy;
 
+pub use busy::Load;
 use busy::{Busy, Moving};
 
 /// The accounts of all nodes of a site. Cloning shares them.
@@ -128,6 +130,11 @@ impl Meters {
         registry.register("node_latency_seconds", help, self.seconds.clone());
     }
 
+    /// Returns the meter of the node that the site calls `name`.
+    pub fn of(&self, name: &str) -> Meter {
+        Meter { name: name.to_owned(), meters: self.clone(), busy: self.busy(name) }
+    }
+
     /// Returns the account of what a node is doing now.
     fn busy(&self, node: &str) -> Arc<Busy> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,21 +151,48 @@ impl Meters {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.insert(node.to_owned(), LastError { text, at });
     }
+}
+
+/// What is counted about one node. Cloning shares it.
+#[derive(Clone, Default)]
+pub struct Meter {
+    name: String,
+    meters: Meters,
+    busy: Arc<Busy>,
+}
+
+impl Meter {
+    /// Returns how busy the node is.
+    pub fn load(&self) -> Load {
+        self.busy.load()
+    }
+
+    /// Is told why an upload does without the node though it was not asked.
+    pub fn passed_over(&self, why: &NodeError) {
+        self.failed("put", why.to_string());
+    }
+
+    fn failed(&self, operation: &'static str, text: String) {
+        self.meters.failed(&self.name, operation, text);
+    }
+
+    fn moved(&self, direction: &'static str) -> Counter {
+        self.meters.moved(&self.name, direction)
+    }
 
     /// Counts a request and what became of it.
     async fn count<T>(
         &self,
-        node: &str,
         operation: &'static str,
         work: impl Future<Output = Result<T, NodeError>>,
     ) -> Result<T, NodeError> {
-        let asked = Asked { node: node.to_owned(), operation };
-        self.requests.get_or_create(&asked).inc();
+        let asked = Asked { node: self.name.clone(), operation };
+        self.meters.requests.get_or_create(&asked).inc();
         let started = Instant::now();
         let done = work.await;
-        self.seconds.get_or_create(&asked).observe(started.elapsed().as_secs_f64());
+        self.meters.seconds.get_or_create(&asked).observe(started.elapsed().as_secs_f64());
         if let Err(error) = &done {
-            self.failed(node, operation, error.to_string());
+            self.failed(operation, error.to_string());
         }
         done
     }
@@ -167,141 +201,102 @@ impl Meters {
 /// A node that counts what is asked of it.
 pub struct Measured {
     node: Arc<dyn Node>,
-    name: String,
-    meters: Meters,
-    busy: Arc<Busy>,
+    meter: Meter,
 }
 
 impl Measured {
-    /// Counts what is asked of the node that the site calls `name`.
-    pub fn new(node: Arc<dyn Node>, name: &str, meters: Meters) -> Self {
-        let busy = meters.busy(name);
-        Self { node, name: name.to_owned(), meters, busy }
-    }
-
-    fn upload(&self, upload: Box<dyn Upload>, moving: Moving) -> Box<dyn Upload> {
-        let (name, meters) = (self.name.clone(), self.meters.clone());
-        let bytes = meters.moved(&name, IN);
-        Box::new(MeasuredUpload { upload, name, meters, bytes, _moving: moving })
+    /// Counts what is asked of a node.
+    pub fn new(node: Arc<dyn Node>, meter: Meter) -> Self {
+        Self { node, meter }
     }
 }
 
 #[async_trait]
 impl Node for Measured {
     async fn present(&self, key: &Key) -> Result<bool, NodeError> {
-        self.meters.count(&self.name, "present", self.node.present(key)).await
+        self.meter.count("present", self.node.present(key)).await
     }
 
     async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
-        let moving = self.busy.begin();
-        let content = self.meters.count(&self.name, "get", self.node.get(key, offset)).await?;
-        let (meters, name, bytes) = (self.meters.clone(), self.name.clone(), self.meters.moved(&self.name, OUT));
+        let moving = self.meter.busy.begin();
+        let content = self.meter.count("get", self.node.get(key, offset)).await?;
+        let (meter, bytes) = (self.meter.clone(), self.meter.moved(OUT));
         Ok(content.map(|Content { size, stream, verified }| {
             let counted = stream.inspect(move |read| match read {
                 Ok(read) => {
                     bytes.inc_by(read.len() as u64);
                 }
-                Err(error) => meters.failed(&name, "read", error.to_string()),
+                Err(error) => meter.failed("read", error.to_string()),
             });
             Content { size, stream: moving.timed(counted).boxed(), verified }
         }))
     }
 
-    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
-        self.put_as(key, &AssociatedFile::default()).await
+    async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<Incoming, NodeError> {
+        let moving = self.meter.busy.begin();
+        let incoming = self.meter.count("put", self.node.put(key, file)).await?;
+        let (meter, bytes) = (self.meter.clone(), self.meter.moved(IN));
+        Ok(match incoming {
+            Incoming::Pieces(Pieces { upload, kept, takes_blocks }) => {
+                let upload = Box::new(MeasuredUpload { upload, meter, bytes, _moving: moving });
+                Incoming::Pieces(Pieces { upload, kept, takes_blocks })
+            }
+            Incoming::WholeFile(upload) => {
+                Incoming::WholeFile(Box::new(MeasuredFile { upload, meter, bytes, _moving: moving }))
+            }
+        })
     }
 
-    async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
-        let moving = self.busy.begin();
-        let upload = self.meters.count(&self.name, "put", self.node.put_as(key, file)).await?;
-        Ok(self.upload(upload, moving))
-    }
-
-    async fn put_file(&self, key: &Key) -> Result<Option<Box<dyn FileUpload>>, NodeError> {
-        let put = self.node.put_file(key).await;
-        // A node that takes pieces is asked again, and counted then.
-        if let Ok(None) = put {
-            return Ok(None);
-        }
-        let upload = self.meters.count(&self.name, "put", async { put }).await?;
-        let (meters, name, moving) = (self.meters.clone(), self.name.clone(), self.busy.begin());
-        Ok(upload.map(|upload| Box::new(MeasuredFile { upload, name, meters, _moving: moving }) as Box<dyn FileUpload>))
-    }
-
-    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
-        self.meters.count(&self.name, "remove", self.node.remove(key)).await
-    }
-
-    async fn space(&self) -> Result<Option<Space>, NodeError> {
-        self.node.space().await
-    }
-
-    async fn held(&self) -> Result<Option<u64>, NodeError> {
-        self.node.held().await
-    }
-
-    fn load(&self) -> Load {
-        self.busy.load()
-    }
-
-    fn passed_over(&self, why: &NodeError) {
-        self.meters.failed(&self.name, "put", why.to_string());
-    }
-
-    async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
-        self.meters.count(&self.name, "remove", self.node.remove_and_tell(key)).await
-    }
-
-    fn way(&self, gateways: &BTreeSet<Uuid>) -> Way {
-        match self.node.way(gateways) {
-            Way::Through(node) => Way::Through(Arc::new(Self::new(node, &self.name, self.meters.clone()))),
-            way => way,
-        }
+    async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+        self.meter.count("remove", self.node.remove(key)).await
     }
 
     async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
-        self.meters.count(&self.name, "remove", self.node.set_aside(key)).await
+        self.meter.count("remove", self.node.set_aside(key)).await
     }
 
     async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
-        self.meters.count(&self.name, "lock", self.node.lock(key)).await
+        self.meter.count("lock", self.node.lock(key)).await
+    }
+
+    /// Asked by the site itself, and not counted.
+    async fn capacity(&self) -> Result<Capacity, NodeError> {
+        self.node.capacity().await
+    }
+
+    fn onward(&self, gateways: &BTreeSet<Uuid>) -> Onward {
+        match self.node.onward(gateways) {
+            Onward::By(node) => Onward::By(Arc::new(Self::new(node, self.meter.clone()))),
+            onward @ (Onward::AsIs | Onward::LeadsBack) => onward,
+        }
     }
 }
 
 struct MeasuredUpload {
     upload: Box<dyn Upload>,
-    name: String,
-    meters: Meters,
+    meter: Meter,
     bytes: Counter,
     _moving: Moving,
 }
 
 struct MeasuredFile {
     upload: Box<dyn FileUpload>,
-    name: String,
-    meters: Meters,
+    meter: Meter,
+    bytes: Counter,
     _moving: Moving,
 }
 
 #[async_trait]
 impl FileUpload for MeasuredFile {
     async fn store(self: Box<Self>, file: &Path, size: u64) -> Result<(), NodeError> {
-        self.meters.count(&self.name, "commit", self.upload.store(file, size)).await?;
-        self.meters.moved(&self.name, IN).inc_by(size);
+        self.meter.count("commit", self.upload.store(file, size)).await?;
+        self.bytes.inc_by(size);
         Ok(())
     }
 }
 
 #[async_trait]
 impl Upload for MeasuredUpload {
-    fn offset(&self) -> u64 {
-        self.upload.offset()
-    }
-
-    async fn announce(&mut self, size: u64) -> Result<(), NodeError> {
-        self.upload.announce(size).await
-    }
-
     async fn kept(&self) -> Result<ByteStream, NodeError> {
         self.upload.kept().await
     }
@@ -310,8 +305,8 @@ impl Upload for MeasuredUpload {
         self.upload.restart().await
     }
 
-    fn takes_blocks(&self) -> bool {
-        self.upload.takes_blocks()
+    async fn announce(&mut self, size: u64) -> Result<(), NodeError> {
+        self.upload.announce(size).await
     }
 
     async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
@@ -320,17 +315,13 @@ impl Upload for MeasuredUpload {
         }
         let taken = self.upload.piece(piece).await;
         if let Err(error) = &taken {
-            self.meters.failed(&self.name, "put", error.to_string());
+            self.meter.failed("put", error.to_string());
         }
         taken
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), NodeError> {
-        self.meters.count(&self.name, "commit", self.upload.commit()).await
-    }
-
-    async fn commit_and_tell(self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
-        self.meters.count(&self.name, "commit", self.upload.commit_and_tell()).await
+    async fn commit(self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
+        self.meter.count("commit", self.upload.commit()).await
     }
 
     async fn suspend(self: Box<Self>) -> Result<(), NodeError> {

@@ -11,7 +11,13 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 
-use super::{Content, Follower, Hold, Node, NodeError, Patience, Peer, Space, Turn, Turns, Upload, Way, probe_key};
+use super::error::NodeError;
+use super::foreign::{error_of_peer, refuses_to_remove};
+use super::patience::Patience;
+use super::peer::Peer;
+use super::port::{Capacity, Content, Hold, Incoming, Node, Onward, Pieces};
+use super::probe_key::probe_key;
+use super::turns::{Follower, Turn, Turns};
 
 mod connection;
 mod download;
@@ -20,7 +26,7 @@ mod pool;
 mod program;
 mod upload;
 
-use connection::unexpected;
+use connection::{Lost, unexpected};
 use hold::P2pHold;
 pub use pool::Bounds;
 use pool::{Lease, Pool, Use};
@@ -44,19 +50,19 @@ impl P2pNode {
     }
 
     async fn ask(&self, use_for: Use, request: &Message) -> Result<(Lease, Message), NodeError> {
-        self.pool.ask(use_for, &self.peer, request).await
+        Ok(self.pool.ask(use_for, &self.peer, request).await?)
     }
 
     /// Asks what is answered with yes or no; a yes may name others.
-    async fn ask_whether(&self, request: &Message, name: &str) -> Result<Option<Vec<Uuid>>, NodeError> {
-        let (lease, answer) = self.ask(Use::Request, request).await?;
+    async fn ask_whether(&self, request: &Message, name: &str) -> Result<Option<Vec<Uuid>>, Lost> {
+        let (lease, answer) = self.pool.ask(Use::Request, &self.peer, request).await?;
         let outcome = match answer {
             Message::Success => Ok(Some(Vec::new())),
             Message::SuccessPlus(others) => Ok(Some(others)),
             Message::Failure | Message::FailurePlus(_) => Ok(None),
-            Message::Error(text) => Err(NodeError::said(&text)),
+            Message::Error(text) => Err(error_of_peer(&text).into()),
             // Whatever it is, the two sides do not understand each other: the connection is dropped.
-            other => return Err(unexpected(name, &other)),
+            other => return Err(unexpected(name, &other).into()),
         };
         lease.give_back();
         outcome
@@ -66,7 +72,7 @@ impl P2pNode {
 #[async_trait]
 impl Node for P2pNode {
     async fn present(&self, key: &Key) -> Result<bool, NodeError> {
-        self.ask_whether(&Message::CheckPresent(key.clone()), "CHECKPRESENT").await.map(|yes| yes.is_some())
+        Ok(self.ask_whether(&Message::CheckPresent(key.clone()), "CHECKPRESENT").await?.is_some())
     }
 
     async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
@@ -76,7 +82,7 @@ impl Node for P2pNode {
             Message::Data(length) => length,
             Message::Error(text) => {
                 lease.give_back();
-                return Err(NodeError::said(&text));
+                return Err(error_of_peer(&text));
             }
             other => return Err(unexpected("GET", &other)),
         };
@@ -85,7 +91,7 @@ impl Node for P2pNode {
             lease.connection.expect_data(length);
             let size = offset.checked_add(length).filter(|size| expected.is_none_or(|expected| expected == *size));
             let Some(size) = size else {
-                return Err(NodeError::Failed(format!("its copy has {length} bytes after byte {offset}")));
+                return Err(NodeError::Damaged(format!("its copy has {length} bytes after byte {offset}")));
             };
             return Ok(Some(Content { size, stream: download::stream_of(lease), verified: false }));
         }
@@ -95,44 +101,38 @@ impl Node for P2pNode {
         let present = if says { valid } else { self.present(key).await? };
         let size = expected.unwrap_or(offset);
         match present {
-            true if size > offset => Err(NodeError::Failed(format!("its copy has no byte {offset}"))),
+            true if size > offset => Err(NodeError::Damaged(format!("its copy has no byte {offset}"))),
             true => Ok(Some(Content { size, stream: stream::empty().boxed(), verified: false })),
             false => Ok(None),
         }
     }
 
-    async fn space(&self) -> Result<Option<Space>, NodeError> {
-        self.present(&probe_key()?).await.map(|_present| None)
-    }
-
-    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
-        self.put_as(key, &AssociatedFile::default()).await
-    }
-
-    async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
-        match self.uploads.take(key) {
-            Turn::First(turn) => Ok(Box::new(P2pUpload::start(self, key, file, turn).await?)),
+    async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<Incoming, NodeError> {
+        let started = match self.uploads.take(key) {
+            Turn::First(turn) => Pieces::fresh(P2pUpload::start(self, key, file, turn).await?),
             Turn::After(first) => {
                 let (node, key, patience) = (Arc::new(self.clone()), key.clone(), self.pool.patience().answer);
-                Ok(Box::new(Follower { node, key, first, patience }))
+                Pieces::fresh(Follower { node, key, first, patience })
             }
-        }
+        };
+        Ok(Incoming::Pieces(started))
     }
 
-    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
-        self.remove_and_tell(key).await.map(|_others| ())
-    }
-
-    async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+    async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
         match self.ask_whether(&Message::Remove(key.clone()), "REMOVE").await {
             Ok(Some(others)) => Ok(others),
-            Ok(None) => Err(NodeError::Failed("it did not remove the content, which may be locked there".to_owned())),
+            Ok(None) => Err(NodeError::Locked("it did not remove the content, which may be locked there".to_owned())),
             // git-annex ends the connection in place of an answer.
-            Err(NodeError::Unreachable(text)) if text.contains("locked") => {
-                Err(NodeError::Failed("the content is locked there against removal".to_owned()))
+            Err(Lost { last_words, .. }) if refuses_to_remove(&last_words) => {
+                Err(NodeError::Locked("the content is locked there against removal".to_owned()))
             }
-            Err(error) => Err(error),
+            Err(lost) => Err(lost.into()),
         }
+    }
+
+    /// The protocol knows no way to set content aside.
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        self.remove(key).await.map(drop)
     }
 
     async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
@@ -140,8 +140,12 @@ impl Node for P2pNode {
         Ok(hold.map(|hold| Box::new(hold) as Box<dyn Hold>))
     }
 
-    fn way(&self, gateways: &BTreeSet<Uuid>) -> Way {
+    async fn capacity(&self) -> Result<Capacity, NodeError> {
+        self.present(&probe_key()?).await.map(|_present| Capacity::default())
+    }
+
+    fn onward(&self, gateways: &BTreeSet<Uuid>) -> Onward {
         let past = self.peer.past(gateways).map(|peer| Self { peer: Arc::new(peer), ..self.clone() });
-        past.map_or(Way::Back, |node| Way::Through(Arc::new(node)))
+        past.map_or(Onward::LeadsBack, |node| Onward::By(Arc::new(node)))
     }
 }

@@ -19,9 +19,13 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::{
-    ByteStream, Content, Follower, Hold, Node, NodeError, Patience, Peer, Space, Turn, Turns, Upload, Way, probe_key,
-};
+use super::error::NodeError;
+use super::foreign::gives_no_reason;
+use super::patience::Patience;
+use super::peer::Peer;
+use super::port::{ByteStream, Capacity, Content, Hold, Incoming, Node, Onward, Pieces};
+use super::probe_key::probe_key;
+use super::turns::{Follower, Turn, Turns};
 
 mod body;
 mod client;
@@ -94,7 +98,7 @@ impl Node for HttpNode {
             if length > 0 {
                 let size = offset.checked_add(length).filter(|size| expected.is_none_or(|expected| expected == *size));
                 let Some(size) = size else {
-                    return Err(NodeError::Failed(format!("its copy has {length} bytes after byte {offset}")));
+                    return Err(NodeError::Damaged(format!("its copy has {length} bytes after byte {offset}")));
                 };
                 return Ok(Some(Content {
                     size,
@@ -106,43 +110,36 @@ impl Node for HttpNode {
         // Nothing is what comes of a key that is not there, too, and of one that ends at the offset.
         let size = expected.unwrap_or(offset);
         match self.present(key).await? {
-            true if size > offset => Err(NodeError::Failed(format!("its copy has no byte {offset}"))),
+            true if size > offset => Err(NodeError::Damaged(format!("its copy has no byte {offset}"))),
             true => Ok(Some(Content { size, stream: stream::empty().boxed(), verified: false })),
             false => Ok(None),
         }
     }
 
-    async fn space(&self) -> Result<Option<Space>, NodeError> {
-        self.present(&probe_key()?).await.map(|_present| None)
-    }
-
-    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
-        self.put_as(key, &AssociatedFile::default()).await
-    }
-
-    async fn put_as(&self, key: &Key, file: &AssociatedFile) -> Result<Box<dyn Upload>, NodeError> {
-        match self.shared.uploads.take(key) {
-            Turn::First(turn) => Ok(Box::new(HttpUpload::start(self, key, file, turn).await?)),
+    async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<Incoming, NodeError> {
+        let started = match self.shared.uploads.take(key) {
+            Turn::First(turn) => Pieces::fresh(HttpUpload::start(self, key, file, turn).await?),
             Turn::After(first) => {
                 let (node, key, patience) = (Arc::new(self.clone()), key.clone(), self.shared.patience.answer);
-                Ok(Box::new(Follower { node, key, first, patience }))
+                Pieces::fresh(Follower { node, key, first, patience })
             }
-        }
+        };
+        Ok(Incoming::Pieces(started))
     }
 
-    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
-        self.remove_and_tell(key).await.map(|_others| ())
-    }
-
-    async fn remove_and_tell(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
-        let kept = || NodeError::Failed("it did not remove the content, which may be locked there".to_owned());
+    async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+        let kept = || NodeError::Locked("it did not remove the content, which may be locked there".to_owned());
         match self.client().await?.ask::<Removed>(&self.peer, "remove", key).await {
             Ok(answer) if answer.removed => Ok(uuids(&answer.plusuuids)),
             Ok(_) => Err(kept()),
-            // All that git-annex says then.
-            Err(NodeError::Failed(text)) if text == "Something went wrong" => Err(kept()),
+            Err(NodeError::Failed(text)) if gives_no_reason(&text) => Err(kept()),
             Err(error) => Err(error),
         }
+    }
+
+    /// The protocol knows no way to set content aside.
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
+        self.remove(key).await.map(drop)
     }
 
     async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
@@ -150,9 +147,13 @@ impl Node for HttpNode {
         Ok(hold.map(|hold| Box::new(hold) as Box<dyn Hold>))
     }
 
-    fn way(&self, gateways: &BTreeSet<Uuid>) -> Way {
+    async fn capacity(&self) -> Result<Capacity, NodeError> {
+        self.present(&probe_key()?).await.map(|_present| Capacity::default())
+    }
+
+    fn onward(&self, gateways: &BTreeSet<Uuid>) -> Onward {
         let past = self.peer.past(gateways).map(|peer| Self { peer: Arc::new(peer), ..self.clone() });
-        past.map_or(Way::Back, |node| Way::Through(Arc::new(node)))
+        past.map_or(Onward::LeadsBack, |node| Onward::By(Arc::new(node)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::NodeError;
+use super::error::NodeError;
 
 /// How often it is tried: somebody may just be finding out that the content cannot be removed.
 const TRIES: u32 = 10;

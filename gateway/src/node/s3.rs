@@ -10,16 +10,21 @@
 //! keep it from. Nothing is visible before it is complete: parts of uploads are not objects yet, and content that is in the
 //! bucket is replaced as a whole. Source: git-annex's `Remote/S3.hs`.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
+use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use keep_store::s3::{Bucket, S3Error};
 
-use super::{ByteStream, Chunking, Content, Node, NodeError, Space, Upload};
+use super::error::NodeError;
+use super::only_ours::hold_if;
+use super::port::{ByteStream, Capacity, Content, Hold, Incoming, Node, Onward, Pieces};
 
 mod layout;
 mod upload;
@@ -77,17 +82,32 @@ impl Node for S3Node {
         Ok(Some(Content { size, stream, verified: false }))
     }
 
-    async fn put(&self, key: &Key) -> Result<Box<dyn Upload>, NodeError> {
-        Ok(Box::new(upload::Staged::open(self.0.clone(), key)?))
+    /// Parts that a broken-off upload left were never verified as a whole: an upload starts at the beginning.
+    async fn put(&self, key: &Key, _file: &AssociatedFile) -> Result<Incoming, NodeError> {
+        Ok(Incoming::Pieces(Pieces::fresh(upload::Staged::open(self.0.clone(), key)?)))
     }
 
-    async fn remove(&self, key: &Key) -> Result<(), NodeError> {
+    async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
+        layout::remove(&self.0.bucket, key).await?;
+        Ok(Vec::new())
+    }
+
+    /// A bucket has no place for damaged objects that git-annex would not take for content: the object goes.
+    async fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
         layout::remove(&self.0.bucket, key).await
     }
 
-    async fn space(&self) -> Result<Option<Space>, NodeError> {
+    async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
+        Ok(hold_if(self.present(key).await?))
+    }
+
+    async fn capacity(&self) -> Result<Capacity, NodeError> {
         self.0.bucket.page("", "", 1).await?;
-        Ok(None)
+        Ok(Capacity::default())
+    }
+
+    fn onward(&self, _gateways: &BTreeSet<Uuid>) -> Onward {
+        Onward::AsIs
     }
 }
 

@@ -18,8 +18,9 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
-use super::{ByteStream, NodeError, Upload};
-use crate::spool::{Spool, SpoolError, SpoolFile};
+use super::error::NodeError;
+use super::port::{ByteStream, FileUpload, Incoming, Pieces, Upload};
+use crate::spool::{LazySpool, Spool, SpoolError, SpoolFile};
 
 /// An upload into a temporary file. Its commit completes the file, which lasts as long as somebody holds it.
 pub struct Spooling {
@@ -45,6 +46,11 @@ impl Spooling {
         });
         let (file, offset) = placed.await?;
         Ok(Self { kept, file: Arc::new(file), writer: None, offset, size: offset })
+    }
+
+    /// Returns how many bytes an earlier upload left.
+    pub fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// Returns the file.
@@ -75,10 +81,6 @@ impl Spooling {
 
 #[async_trait]
 impl Upload for Spooling {
-    fn offset(&self) -> u64 {
-        self.offset
-    }
-
     async fn kept(&self) -> Result<ByteStream, NodeError> {
         let file = File::open(self.path()).await.map_err(NodeError::at(self.path()))?;
         Ok(ReaderStream::new(file.take(self.offset)).boxed())
@@ -106,8 +108,9 @@ impl Upload for Spooling {
         written.map_err(NodeError::at(self.path()))
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<(), NodeError> {
-        self.close().await
+    async fn commit(mut self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
+        self.close().await?;
+        Ok(Vec::new())
     }
 
     async fn suspend(mut self: Box<Self>) -> Result<(), NodeError> {
@@ -120,6 +123,61 @@ impl Upload for Spooling {
 
     async fn abort(self: Box<Self>) -> Result<(), NodeError> {
         Ok(())
+    }
+}
+
+/// An upload into a temporary file of its own, for a node that takes only complete ones.
+struct ByFile {
+    spooling: Spooling,
+    taker: Box<dyn FileUpload>,
+}
+
+impl Incoming {
+    /// Returns the upload as one that takes pieces, by way of a temporary file of the owner's if the node needs one.
+    pub async fn in_pieces(self, spool: &LazySpool, owner: &Uuid, key: &Key) -> Result<Pieces, NodeError> {
+        match self {
+            Self::Pieces(pieces) => Ok(pieces),
+            Self::WholeFile(taker) => {
+                let spooling = Spooling::start(&spool.open().await?, owner, key).await?;
+                let kept = spooling.offset();
+                Ok(Pieces { upload: Box::new(ByFile { spooling, taker }), kept, takes_blocks: false })
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Upload for ByFile {
+    async fn kept(&self) -> Result<ByteStream, NodeError> {
+        self.spooling.kept().await
+    }
+
+    async fn restart(&mut self) -> Result<(), NodeError> {
+        self.spooling.restart().await
+    }
+
+    async fn announce(&mut self, size: u64) -> Result<(), NodeError> {
+        self.spooling.announce(size).await
+    }
+
+    async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
+        self.spooling.piece(piece).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
+        let Self { mut spooling, taker } = *self;
+        spooling.close().await?;
+        let file = spooling.file();
+        taker.store(file.path(), file.size()).await?;
+        Ok(Vec::new())
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<(), NodeError> {
+        Box::new(self.spooling).suspend().await
+    }
+
+    async fn abort(self: Box<Self>) -> Result<(), NodeError> {
+        Box::new(self.spooling).abort().await
     }
 }
 

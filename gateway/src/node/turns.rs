@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use annex_protocol::key::Key;
+use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use keep_store::base::stream::Piece;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{ByteStream, Node, NodeError, Upload};
+use super::error::NodeError;
+use super::port::{ByteStream, Node, Upload};
 
 /// The keys that are being stored on a server.
 #[derive(Default)]
@@ -49,10 +51,6 @@ pub(super) struct Follower {
 
 #[async_trait]
 impl Upload for Follower {
-    fn offset(&self) -> u64 {
-        0
-    }
-
     async fn kept(&self) -> Result<ByteStream, NodeError> {
         Ok(stream::empty().boxed())
     }
@@ -61,18 +59,20 @@ impl Upload for Follower {
         Ok(())
     }
 
+    async fn announce(&mut self, _size: u64) -> Result<(), NodeError> {
+        Ok(())
+    }
+
     async fn piece(&mut self, _piece: Piece) -> Result<(), NodeError> {
         Ok(())
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<(), NodeError> {
+    async fn commit(mut self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
         // Nothing is ever sent: this ends with the other upload.
         let ended = timeout(self.patience, self.first.changed()).await;
         match ended.is_ok() && self.node.present(&self.key).await? {
-            true => Ok(()),
-            false => {
-                Err(NodeError::Failed("another upload of the same content, there already, did not end".to_owned()))
-            }
+            true => Ok(Vec::new()),
+            false => Err(NodeError::Busy("another upload of the same content, there already, did not end".to_owned())),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::NodeError;
+use super::error::NodeError;
 
 pub(super) struct Window {
     /// Where the server wants to go on.
@@ -45,7 +45,7 @@ impl Window {
         let skipped = self.offset.saturating_sub(self.position).min(bytes.len() as u64);
         self.position += bytes.len() as u64;
         if self.position > self.size {
-            return Err(NodeError::Failed("more content came than was announced".to_owned()));
+            return Err(NodeError::WrongUpload("more content came than was announced".to_owned()));
         }
         drop(bytes.split_to(usize::try_from(skipped).unwrap_or(usize::MAX).min(bytes.len())));
         if self.position == self.size && !bytes.is_empty() {
@@ -62,7 +62,7 @@ impl Window {
     /// Returns what is left to send when all content has come.
     pub(super) fn last(&mut self) -> Result<Bytes, NodeError> {
         if self.position != self.size {
-            return Err(NodeError::Failed(format!("{} of {} bytes came", self.position, self.size)));
+            return Err(NodeError::WrongUpload(format!("{} of {} bytes came", self.position, self.size)));
         }
         Ok(std::mem::take(&mut self.held))
     }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use annex_gateway::node::{Node, NodeError, Upload};
+use annex_gateway::node::{Incoming, Node, NodeError, Onward, Pieces};
 use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
+use annex_protocol::uuid::Uuid;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use keep_store::base::stream::{Cutter, MAX_BLOCK};
@@ -38,6 +40,9 @@ pub(crate) async fn suite(allow: Allow, empty: impl AsyncFn() -> AnyNode) {
     uploads_of_one_key_at_once_all_succeed(empty().await).await;
     a_download_may_be_dropped(empty().await).await;
     a_lock_can_be_renewed_and_released(empty().await).await;
+    what_was_set_aside_is_gone_and_can_be_stored_again(empty().await).await;
+    whoever_came_through_other_gateways_finds_the_same(empty().await).await;
+    what_is_stored_counts_where_it_is_counted(empty().await).await;
 }
 
 /// Bytes that repeat nowhere near.
@@ -52,14 +57,22 @@ pub(crate) fn key_of(content: &[u8]) -> Key {
     Key::parse(format!("SHA256E-s{}--{}.dat", content.len(), hasher.finish()).as_bytes()).unwrap()
 }
 
+/// Starts an upload on a node that takes pieces.
+pub(crate) async fn start(node: &AnyNode, key: &Key) -> Result<Pieces, NodeError> {
+    match node.put(key, &AssociatedFile::default()).await? {
+        Incoming::Pieces(pieces) => Ok(pieces),
+        Incoming::WholeFile(_) => panic!("it takes only complete files"),
+    }
+}
+
 /// Sends content to an upload as the gateway does, from where it wants to go on up to `end`, in pieces.
 pub(crate) async fn send(
-    upload: &mut Box<dyn Upload>,
+    Pieces { upload, kept, .. }: &mut Pieces,
     content: &[u8],
     end: usize,
     piece: usize,
 ) -> Result<(), NodeError> {
-    let offset = upload.offset();
+    let offset = *kept;
     if offset > 0 {
         let kept: Vec<Bytes> = upload.kept().await?.try_collect().await.unwrap();
         assert_eq!(kept.concat()[..offset as usize], content[..offset as usize], "what was kept");
@@ -79,9 +92,9 @@ pub(crate) async fn send(
 
 /// Stores content.
 pub(crate) async fn put(node: &AnyNode, key: &Key, content: &[u8]) -> Result<(), NodeError> {
-    let mut upload = node.put(key).await?;
-    send(&mut upload, content, content.len(), 100_000).await?;
-    upload.commit().await
+    let mut pieces = start(node, key).await?;
+    send(&mut pieces, content, content.len(), 100_000).await?;
+    pieces.upload.commit().await.map(drop)
 }
 
 /// Returns a key's content from an offset on.
@@ -163,10 +176,10 @@ async fn keys_may_have_any_name(allow: &Allow, node: AnyNode) {
 async fn many_small_pieces_are_one_content(node: AnyNode) {
     let content = bytes(200_001, 2);
     let key = key_of(&content);
-    let mut upload = node.put(&key).await.unwrap();
-    send(&mut upload, &content, content.len(), 97).await.unwrap();
+    let mut pieces = start(&node, &key).await.unwrap();
+    send(&mut pieces, &content, content.len(), 97).await.unwrap();
     assert!(!node.present(&key).await.unwrap(), "before the commit");
-    upload.commit().await.unwrap();
+    pieces.upload.commit().await.unwrap();
     assert!(get(&node, &key, 0).await == Some((content.len() as u64, content)));
 }
 
@@ -174,9 +187,9 @@ async fn a_suspended_upload_goes_on(node: AnyNode) {
     let content = bytes(900_000, 3);
     let key = key_of(&content);
     for end in [300_000, 600_000, content.len()] {
-        let mut upload = node.put(&key).await.unwrap();
-        send(&mut upload, &content, end, 50_000).await.unwrap();
-        upload.suspend().await.unwrap();
+        let mut pieces = start(&node, &key).await.unwrap();
+        send(&mut pieces, &content, end, 50_000).await.unwrap();
+        pieces.upload.suspend().await.unwrap();
         assert!(!node.present(&key).await.unwrap(), "after {end}");
         assert!(get(&node, &key, 0).await.is_none(), "after {end}");
     }
@@ -187,9 +200,9 @@ async fn a_suspended_upload_goes_on(node: AnyNode) {
 async fn an_upload_that_stopped_before_its_first_byte_does_no_harm(node: AnyNode) {
     let content = bytes(1000, 4);
     let key = key_of(&content);
-    node.put(&key).await.unwrap().suspend().await.unwrap();
-    node.put(&key).await.unwrap().abort().await.unwrap();
-    drop(node.put(&key).await.unwrap());
+    start(&node, &key).await.unwrap().upload.suspend().await.unwrap();
+    start(&node, &key).await.unwrap().upload.abort().await.unwrap();
+    drop(start(&node, &key).await.unwrap());
     assert!(!node.present(&key).await.unwrap());
     put(&node, &key, &content).await.unwrap();
     assert!(get(&node, &key, 0).await == Some((1000, content)));
@@ -200,9 +213,9 @@ async fn an_aborted_upload_leaves_room_for_the_next(allow: &Allow, node: AnyNode
     let key = key_of(&content);
     // What is not the key's content, and what is, but is not wanted after all.
     for sent in [bytes(400_000, 6), content.clone()] {
-        let mut upload = node.put(&key).await.unwrap();
-        send(&mut upload, &sent, sent.len(), 50_000).await.unwrap();
-        upload.abort().await.unwrap();
+        let mut pieces = start(&node, &key).await.unwrap();
+        send(&mut pieces, &sent, sent.len(), 50_000).await.unwrap();
+        pieces.upload.abort().await.unwrap();
         assert!(!node.present(&key).await.unwrap());
     }
     let first = put(&node, &key, &content).await;
@@ -218,9 +231,9 @@ async fn an_aborted_upload_leaves_room_for_the_next(allow: &Allow, node: AnyNode
 async fn content_that_is_short_is_never_present(node: AnyNode) {
     let content = bytes(300_000, 7);
     let key = key_of(&content);
-    let mut upload = node.put(&key).await.unwrap();
-    send(&mut upload, &content, 200_000, 50_000).await.unwrap();
-    drop(upload);
+    let mut pieces = start(&node, &key).await.unwrap();
+    send(&mut pieces, &content, 200_000, 50_000).await.unwrap();
+    drop(pieces);
     assert!(!node.present(&key).await.unwrap());
 }
 
@@ -229,16 +242,16 @@ async fn uploads_of_one_key_at_once_all_succeed(node: AnyNode) {
     let key = key_of(&content);
     let mut uploads = Vec::new();
     for _ in 0..4 {
-        let mut upload = node.put(&key).await.unwrap();
-        upload.announce(content.len() as u64).await.unwrap();
-        uploads.push(upload);
+        let mut pieces = start(&node, &key).await.unwrap();
+        pieces.upload.announce(content.len() as u64).await.unwrap();
+        uploads.push(pieces);
     }
     let mut running = Vec::new();
-    for mut upload in uploads {
+    for mut pieces in uploads {
         let content = content.clone();
         running.push(tokio::spawn(async move {
-            send(&mut upload, &content, content.len(), 30_000).await?;
-            upload.commit().await
+            send(&mut pieces, &content, content.len(), 30_000).await?;
+            pieces.upload.commit().await
         }));
     }
     for upload in running {
@@ -270,4 +283,40 @@ async fn a_lock_can_be_renewed_and_released(node: AnyNode) {
     first.release().await.unwrap();
     remove_soon(&node, &key).await;
     assert!(!node.present(&key).await.unwrap());
+}
+
+async fn what_was_set_aside_is_gone_and_can_be_stored_again(node: AnyNode) {
+    let content = bytes(1000, 11);
+    let key = key_of(&content);
+    node.set_aside(&key).await.unwrap();
+    put(&node, &key, &content).await.unwrap();
+    node.set_aside(&key).await.unwrap();
+    assert!(!node.present(&key).await.unwrap());
+    assert!(get(&node, &key, 0).await.is_none());
+    put(&node, &key, &content).await.unwrap();
+    assert!(get(&node, &key, 0).await == Some((1000, content)));
+}
+
+async fn whoever_came_through_other_gateways_finds_the_same(node: AnyNode) {
+    let content = bytes(1000, 12);
+    let key = key_of(&content);
+    put(&node, &key, &content).await.unwrap();
+    let stranger = Uuid::parse(b"77777777-7777-4777-8777-777777777777").unwrap();
+    let node = match node.onward(&[stranger].into()) {
+        Onward::AsIs => node,
+        Onward::By(other) => other,
+        Onward::LeadsBack => panic!("it does not lead to a stranger"),
+    };
+    assert!(get(&node, &key, 0).await == Some((1000, content)));
+    node.remove(&key).await.unwrap();
+    assert!(!node.present(&key).await.unwrap());
+}
+
+async fn what_is_stored_counts_where_it_is_counted(node: AnyNode) {
+    let before = node.capacity().await.unwrap();
+    assert!(before.space.is_none_or(|space| space.free <= space.total));
+    let content = bytes(1000, 13);
+    put(&node, &key_of(&content), &content).await.unwrap();
+    let after = node.capacity().await.unwrap();
+    assert_eq!(after.held, before.held.map(|held| held + 1000));
 }

@@ -100,11 +100,12 @@ async fn a_repository_that_does_not_answer_is_not_reachable() {
     let dir = tempfile::tempdir().unwrap();
     let deadlines = Patience { answer: Duration::from_millis(300), ..Patience::default() };
     drop(repository(dir.path(), &["--bare"], "10").await);
-    let node = AnnexNode::open(dir.path(), &uuid(), deadlines, &SystemClock::shared()).await.unwrap();
+    let node: contract::AnyNode =
+        Arc::new(AnnexNode::open(dir.path(), &uuid(), deadlines, &SystemClock::shared()).await.unwrap());
     let key = Key::parse(b"WORM-s0--empty").unwrap();
     // Somebody keeps the git-annex branch locked.
     let lock = FileLock::wait(&dir.path().join("annex/journal.lck")).unwrap();
-    let stored = node.put(&key).await.unwrap().commit().await;
+    let stored = contract::start(&node, &key).await.unwrap().upload.commit().await;
     assert!(matches!(stored, Err(NodeError::Unreachable(_))), "{stored:?}");
     let removed = node.remove(&key).await;
     assert!(matches!(removed, Err(NodeError::Unreachable(_))), "{removed:?}");
@@ -118,7 +119,7 @@ async fn a_directory_whose_place_was_taken_by_another_is_not_asked() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("d");
     std::fs::create_dir(&root).unwrap();
-    let node = directory(&root, None).await;
+    let node: contract::AnyNode = Arc::new(directory(&root, None).await);
     let key = Key::parse(b"WORM-s0--empty").unwrap();
     assert!(!node.present(&key).await.unwrap());
     std::fs::rename(&root, dir.path().join("away")).unwrap();
@@ -126,23 +127,23 @@ async fn a_directory_whose_place_was_taken_by_another_is_not_asked() {
     std::fs::create_dir(&root).unwrap();
     assert!(matches!(node.present(&key).await, Err(NodeError::Unreachable(_))));
     assert!(matches!(node.remove(&key).await, Err(NodeError::Unreachable(_))));
-    assert!(matches!(node.put(&key).await.map(drop), Err(NodeError::Unreachable(_))));
+    assert!(matches!(contract::start(&node, &key).await.map(drop), Err(NodeError::Unreachable(_))));
     // The same one in another place (as when its disk is mounted anew) is known again.
     std::fs::remove_dir(&root).unwrap();
     assert!(Command::new("cp").arg("-r").arg(dir.path().join("away")).arg(&root).status().unwrap().success());
     assert!(!node.present(&key).await.unwrap());
-    node.put(&key).await.unwrap().commit().await.unwrap();
+    contract::start(&node, &key).await.unwrap().upload.commit().await.unwrap();
     assert!(node.present(&key).await.unwrap());
 }
 
 #[tokio::test]
 async fn the_end_of_one_hold_takes_nothing_from_another() {
     let dir = tempfile::tempdir().unwrap();
-    let node = repository(dir.path(), &[], "10").await;
+    let node: contract::AnyNode = Arc::new(repository(dir.path(), &[], "10").await);
     // As another process has it.
     let other = AnnexNode::open(dir.path(), &uuid(), Patience::default(), &SystemClock::shared()).await.unwrap();
     let key = Key::parse(b"WORM-s0--empty").unwrap();
-    let store = async || node.put(&key).await.unwrap().commit().await.unwrap();
+    let store = async || drop(contract::start(&node, &key).await.unwrap().upload.commit().await.unwrap());
     store().await;
 
     // Given back in any order, nothing stays.

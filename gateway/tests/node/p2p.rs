@@ -7,7 +7,7 @@ use annex_gateway::node::p2p::{Bounds, P2pNode, Program};
 use annex_gateway::node::{Hold, Node, NodeError, Patience};
 use annex_protocol::key::Key;
 
-use super::contract::{self, Allow, AnyNode, bytes, get, key_of, put, remove_soon, send};
+use super::contract::{self, Allow, AnyNode, bytes, get, key_of, put, remove_soon, send, start};
 use super::peer::{Repository, current, old, patience, peer};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,7 +180,7 @@ async fn locked_content_is_not_removed_over_ssh_or_http() {
         let mut hold = lock_soon(&nodes[holder], &key).await;
         for _ in 0..2 {
             let error = nodes[remover].remove(&key).await.unwrap_err();
-            assert!(matches!(&error, NodeError::Failed(_)), "{holder} {remover}: {error:?}");
+            assert!(matches!(&error, NodeError::Locked(_)), "{holder} {remover}: {error:?}");
             assert!(nodes[remover].present(&key).await.unwrap());
             hold.renew().await.unwrap();
         }
@@ -205,7 +205,7 @@ async fn a_server_that_goes_away_and_comes_back_is_used_again() {
     drop(server);
     unreachable(node.present(&key).await.unwrap_err());
     unreachable(node.get(&key, 0).await.err().unwrap());
-    unreachable(node.put(&key).await.err().unwrap());
+    unreachable(start(&node, &key).await.err().unwrap());
     let server = repository.serve_http_on(Some(port));
     assert!(node.present(&key).await.unwrap());
     assert!(get(&node, &key, 0).await.unwrap().1 == content);
@@ -245,19 +245,19 @@ async fn a_git_annex_shell_that_is_stopped_or_killed_costs_its_requests_and_no_m
     assert!(!node.present(&key).await.unwrap());
     assert!(signal(&repository, Signal::SIGSTOP) > 0);
     unreachable(node.present(&key).await.unwrap_err());
-    let mut upload = node.put(&key).await.unwrap();
-    send(&mut upload, &content, 100_000, 50_000).await.unwrap();
+    let mut pieces = start(&node, &key).await.unwrap();
+    send(&mut pieces, &content, 100_000, 50_000).await.unwrap();
     assert!(signal(&repository, Signal::SIGSTOP) > 0);
-    unreachable(send(&mut upload, &content, content.len(), 50_000).await.unwrap_err());
-    drop(upload);
+    unreachable(send(&mut pieces, &content, content.len(), 50_000).await.unwrap_err());
+    drop(pieces);
     signal(&repository, Signal::SIGKILL);
 
     // Killed between two pieces, and before the last byte: never is the content said to be there, and not there.
     for end in [4_000_000, content.len()] {
-        let mut upload = node.put(&key).await.unwrap();
-        send(&mut upload, &content, end, 50_000).await.unwrap();
+        let mut pieces = start(&node, &key).await.unwrap();
+        send(&mut pieces, &content, end, 50_000).await.unwrap();
         signal(&repository, Signal::SIGKILL);
-        assert!(upload.commit().await.is_err());
+        assert!(pieces.upload.commit().await.is_err());
         assert!(!node.present(&key).await.unwrap());
     }
     put(&node, &key, &content).await.unwrap();
@@ -279,9 +279,9 @@ async fn what_a_suspended_upload_left_is_not_sent_again() {
     let content = bytes(2_000_000, 1);
     let key = key_of(&content);
     for (node, end) in [(&nodes[0], 500_000), (&nodes[1], 1_000_000)] {
-        let mut upload = node.put(&key).await.unwrap();
-        send(&mut upload, &content, end, 50_000).await.unwrap();
-        upload.suspend().await.unwrap();
+        let mut pieces = start(&node, &key).await.unwrap();
+        send(&mut pieces, &content, end, 50_000).await.unwrap();
+        pieces.upload.suspend().await.unwrap();
     }
     // git-annex keeps it in one file for each key.
     let partial = repository.run(&["find", "repo/annex/tmp", "-type", "f", "-size", "+900k"], ".");
@@ -305,10 +305,10 @@ async fn a_server_without_versions_is_spoken_to_as_it_understands() {
     for content in [bytes(100_000, 1), vec![7]] {
         let _ = std::fs::remove_file(&file);
         let key = key_of(&content);
-        let mut upload = node.put(&key).await.unwrap();
-        send(&mut upload, &content, content.len(), 30_000).await.unwrap();
+        let mut pieces = start(&node, &key).await.unwrap();
+        send(&mut pieces, &content, content.len(), 30_000).await.unwrap();
         assert!(std::fs::read(&file).unwrap_or_default().len() < content.len(), "all was sent before the commit");
-        upload.commit().await.unwrap();
+        pieces.upload.commit().await.unwrap();
         assert!(node.present(&key).await.unwrap());
         assert!(get(&node, &key, 0).await == Some((content.len() as u64, content)));
     }

@@ -10,7 +10,7 @@ use annex_protocol::key::Key;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
-use crate::contract::{self, bytes, get, key_of, put, send};
+use crate::contract::{self, bytes, get, key_of, put, send, start};
 use crate::moto::{self, Moto};
 
 fn node(moto: &Moto, prefix: &str, chunk: Option<u64>) -> Arc<dyn Node> {
@@ -66,11 +66,11 @@ async fn large_content_goes_in_parts_and_is_one_object_at_its_end() {
     for size in [17_000_000, 16 << 20] {
         let content = bytes(size, 1);
         let key = key_of(&content);
-        let mut upload = node.put(&key).await.unwrap();
-        send(&mut upload, &content, size, 1 << 20).await.unwrap();
+        let mut pieces = start(&node, &key).await.unwrap();
+        send(&mut pieces, &content, size, 1 << 20).await.unwrap();
         assert!(moto.names().await.is_empty() && !node.present(&key).await.unwrap(), "visible before the commit");
         assert_eq!(unfinished(&moto).await, 1);
-        upload.commit().await.unwrap();
+        pieces.upload.commit().await.unwrap();
         assert_eq!(moto.names().await, [format!("a-{key}")]);
         assert_eq!(unfinished(&moto).await, 0);
         for offset in [0, 1, 8 << 20, size as u64 - 1, size as u64] {
@@ -88,14 +88,14 @@ async fn nothing_is_left_of_an_upload_however_it_ends() {
     for chunk in [None, Some(3 << 20)] {
         let node = node(&moto, "", chunk);
         for end in 0..4 {
-            let mut upload = node.put(&key).await.unwrap();
-            send(&mut upload, &content, content.len(), 1 << 20).await.unwrap();
+            let mut pieces = start(&node, &key).await.unwrap();
+            send(&mut pieces, &content, content.len(), 1 << 20).await.unwrap();
             assert!(unfinished(&moto).await > 0);
             match end {
-                0 => upload.abort().await.unwrap(),
-                1 => upload.suspend().await.unwrap(),
-                2 => upload.restart().await.unwrap(),
-                _ => drop(upload),
+                0 => pieces.upload.abort().await.unwrap(),
+                1 => pieces.upload.suspend().await.unwrap(),
+                2 => pieces.restart().await.unwrap(),
+                _ => drop(pieces),
             }
             settled(&moto).await;
             assert!(moto.names().await.is_empty());
@@ -154,7 +154,7 @@ async fn a_bucket_that_is_not_there_proves_nothing() {
         node.present(&key).await.unwrap_err(),
         node.get(&key, 0).await.map(drop).unwrap_err(),
         node.remove(&key).await.unwrap_err(),
-        node.space().await.unwrap_err(),
+        node.capacity().await.unwrap_err(),
         put(&node, &key, b"content").await.unwrap_err(),
     ] {
         let text = error.to_string();

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use annex_gateway::node::{Node, NodeError};
+use annex_gateway::node::{Incoming, Node, NodeError};
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use keep_store::base::stream::{Cutter, MAX_BLOCK, Piece};
@@ -126,10 +127,13 @@ impl Load {
 
     async fn put(&self, node: &dyn Node, key: &Key, number: u32) -> Result<(), NodeError> {
         let size = self.contents.size();
-        let mut upload = node.put(key).await?;
-        if upload.offset() > 0 {
-            upload.restart().await?;
+        let Incoming::Pieces(mut pieces) = node.put(key, &AssociatedFile::default()).await? else {
+            return Err(NodeError::Unsupported("it takes only complete files".to_owned()));
+        };
+        if pieces.kept > 0 {
+            pieces.restart().await?;
         }
+        let mut upload = pieces.upload;
         upload.announce(size).await?;
         let mut cutter = self.connections.cut.then(|| Cutter::new(MAX_BLOCK, 0));
         for offset in (0..size).step_by(CHUNK) {
@@ -145,7 +149,7 @@ impl Load {
         if let Some(last) = cutter.and_then(|mut cutter| cutter.finish()) {
             upload.piece(last).await?;
         }
-        upload.commit().await
+        upload.commit().await.map(drop)
     }
 
     fn stored(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {

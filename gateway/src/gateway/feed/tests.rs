@@ -1,6 +1,8 @@
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use annex_protocol::key::Key;
+use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,8 +10,8 @@ use keep_store::base::clock::SystemClock;
 use keep_store::base::stream::Piece;
 
 use super::*;
-use crate::gateway::Terms;
-use crate::node::{ByteStream, Content, Node, Patience, Space};
+use crate::node::measured::Meter;
+use crate::node::{ByteStream, Capacity, Content, Hold, Incoming, Node, Onward, Patience};
 
 /// A node that is never asked: the uploads are handed out here.
 struct Nobody;
@@ -24,16 +26,28 @@ impl Node for Nobody {
         Ok(None)
     }
 
-    async fn put(&self, _: &Key) -> Result<Box<dyn Upload>, NodeError> {
+    async fn put(&self, _: &Key, _: &AssociatedFile) -> Result<Incoming, NodeError> {
         Err(NodeError::Failed("not here".to_owned()))
     }
 
-    async fn remove(&self, _: &Key) -> Result<(), NodeError> {
+    async fn remove(&self, _: &Key) -> Result<Vec<Uuid>, NodeError> {
+        Ok(Vec::new())
+    }
+
+    async fn set_aside(&self, _: &Key) -> Result<(), NodeError> {
         Ok(())
     }
 
-    async fn space(&self) -> Result<Option<Space>, NodeError> {
+    async fn lock(&self, _: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
         Ok(None)
+    }
+
+    async fn capacity(&self) -> Result<Capacity, NodeError> {
+        Ok(Capacity::default())
+    }
+
+    fn onward(&self, _: &BTreeSet<Uuid>) -> Onward {
+        Onward::AsIs
     }
 }
 
@@ -52,15 +66,15 @@ struct Scripted {
 
 #[async_trait]
 impl Upload for Scripted {
-    fn offset(&self) -> u64 {
-        0
-    }
-
     async fn kept(&self) -> Result<ByteStream, NodeError> {
         Err(NodeError::Failed("nothing".to_owned()))
     }
 
     async fn restart(&mut self) -> Result<(), NodeError> {
+        Ok(())
+    }
+
+    async fn announce(&mut self, _: u64) -> Result<(), NodeError> {
         Ok(())
     }
 
@@ -78,8 +92,8 @@ impl Upload for Scripted {
         }
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), NodeError> {
-        Ok(())
+    async fn commit(self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
+        Ok(Vec::new())
     }
 
     async fn suspend(self: Box<Self>) -> Result<(), NodeError> {
@@ -94,19 +108,12 @@ impl Upload for Scripted {
 fn feed(manner: Manner) -> (Feed, Arc<Mutex<usize>>) {
     let taken = Arc::new(Mutex::new(0));
     let upload = Scripted { manner, taken: Arc::clone(&taken) };
-    (Feed::new(member("a"), Box::new(upload)), taken)
+    (Feed::new(member("a"), Pieces::fresh(upload)), taken)
 }
 
 fn member(name: &str) -> Member {
-    Member {
-        name: name.to_owned(),
-        uuid: Uuid::parse(b"0b6b4c8e-3c2e-4a52-8d1e-2f9a3a1c7d10").unwrap(),
-        node: Arc::new(Nobody),
-        draining: false,
-        terms: Terms::default(),
-        patience: Patience::default(),
-        silence: Arc::default(),
-    }
+    let uuid = Uuid::parse(b"0b6b4c8e-3c2e-4a52-8d1e-2f9a3a1c7d10").unwrap();
+    Member::new(name, uuid, Arc::new(Nobody), Meter::default(), Patience::default())
 }
 
 fn mebibyte() -> Piece {
@@ -136,7 +143,7 @@ async fn few_bytes_wait_for_the_end_and_are_told_of_then() {
         let (_, committed) = feed.end(|upload| upload.commit()).await;
         (committed, *taken.lock().unwrap())
     };
-    assert!(matches!(end(Manner::Takes).await, (Ok(()), 6)));
+    assert!(matches!(end(Manner::Takes).await, (Ok(_), 6)));
     assert!(matches!(end(Manner::FailsAfter(3)).await, (Err(NodeError::Full(_)), 3)));
     assert!(matches!(end(Manner::StandsStill).await, (Err(NodeError::Unreachable(_)), 0)));
 }

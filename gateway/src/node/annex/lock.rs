@@ -16,8 +16,10 @@ use keep_store::base::clock::Clock;
 use keep_store::base::disk::{self, FileLock, Mode};
 
 use super::objects::modify;
-use super::{Hold, NodeError, Repository, Trouble};
+use super::{Repository, Trouble};
 use crate::lock_time::LOCKED_SECONDS;
+use crate::node::error::NodeError;
+use crate::node::port::Hold;
 
 /// When to look again for a lock that is about to be free.
 const AGAIN: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];

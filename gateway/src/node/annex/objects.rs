@@ -11,7 +11,8 @@ use annex_protocol::log::Status;
 use keep_store::base::disk;
 
 use super::lock::Lockable;
-use super::{NodeError, Repository, Trouble};
+use super::{Repository, Trouble};
+use crate::node::error::NodeError;
 
 /// How often a change is tried again when git-annex changes the same directories meanwhile.
 const RACES: usize = 20;
@@ -66,7 +67,7 @@ impl Repository {
                 Err(error) => return Err(NodeError::at(&target)(error)),
             }
         }
-        Err(NodeError::Failed(format!("{}: others change it all the time", target.display())))
+        Err(NodeError::Busy(format!("{}: others change it all the time", target.display())))
     }
 
     /// Moves a file that has not its key's size where git-annex's fsck would; a good one stays.
@@ -87,7 +88,7 @@ impl Repository {
         for path in self.places(key) {
             if disk::look(&path).map_err(NodeError::at(&path))?.is_some() {
                 let Some(_lock) = Lockable { content: &path, files: settings.lock_files }.exclusive()? else {
-                    return Err(NodeError::Failed("the content is locked against removal".to_owned()).into());
+                    return Err(NodeError::Locked("the content is locked against removal".to_owned()).into());
                 };
                 self.move_to_bad(key, &path)?;
             }
@@ -123,11 +124,11 @@ impl Repository {
             return Ok(());
         }
         let Some(lock) = taken? else {
-            return Err(NodeError::Failed("the content is locked against removal".to_owned()));
+            return Err(NodeError::Locked("the content is locked against removal".to_owned()));
         };
         if lockable.retained(&*self.clock)? {
             lock.release();
-            return Err(NodeError::Failed("the content is locked against removal for some minutes yet".to_owned()));
+            return Err(NodeError::Locked("the content is locked against removal for some minutes yet".to_owned()));
         }
         let Some(folder) = path.parent() else { return Ok(()) };
         let removed = disk::thaw(folder).and_then(|_| disk::remove(path)).and_then(|()| lockable.clear());

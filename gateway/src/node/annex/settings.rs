@@ -5,8 +5,9 @@ use std::path::Path;
 use annex_protocol::prefer::size;
 use annex_protocol::uuid::Uuid;
 
-use super::{NodeError, Trouble};
+use super::Trouble;
 use crate::git::Git;
+use crate::node::error::NodeError;
 
 /// Settings of a repository that can be worked on natively.
 #[derive(Debug, Clone)]
@@ -66,7 +67,9 @@ impl Settings {
             other => return Err(refuse(&format!("its version is {other:?} (8, 9 and 10 are known)"))),
         };
         if git.dir().join("commondir").exists() {
-            return Err(NodeError::Failed(format!("{shown} is a linked work tree: name the repository itself")).into());
+            return Err(
+                NodeError::Unsupported(format!("{shown} is a linked work tree: name the repository itself")).into()
+            );
         }
         let on = |name: &str| git.config(name).is_some_and(|value| is_true(&value));
         if let Some((_, why)) = LEFT_TO_GIT_ANNEX.iter().find(|(name, _)| on(name)) {

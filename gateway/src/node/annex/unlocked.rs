@@ -10,7 +10,8 @@ use std::time::Duration;
 use annex_protocol::key::Key;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BranchError, NodeError, Repository, Trouble};
+use super::{BranchError, Repository, Trouble};
+use crate::node::error::NodeError;
 
 /// How long git-annex's database may be locked.
 const BUSY: Duration = Duration::from_secs(10);

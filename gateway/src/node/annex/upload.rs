@@ -9,14 +9,16 @@ use std::time::Duration;
 use annex_protocol::hash::is_secure;
 use annex_protocol::key::Key;
 use annex_protocol::log::Status;
+use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use keep_store::base::disk::{self, Appender, FileLock, Mode, Part};
 use keep_store::base::stream::Piece;
 
 use super::objects::name;
 use super::settings::Settings;
-use super::{NodeError, Repository, Trouble, Upload};
-use crate::node::ByteStream;
+use super::{Repository, Trouble};
+use crate::node::error::NodeError;
+use crate::node::port::{ByteStream, Upload};
 
 /// Age from which a temporary file that was not written to belongs to nobody.
 const STALE: Duration = Duration::from_secs(24 * 3600);
@@ -77,7 +79,7 @@ impl Receiving {
         let settings = repository.current()?;
         if settings.secure_hashes_only && !is_secure(key.backend()) {
             let text = "the repository takes secure hashes only (annex.securehashesonly)";
-            return Err(NodeError::Failed(text.to_owned()).into());
+            return Err(NodeError::Unsupported(text.to_owned()).into());
         }
         repository.refuse_unlocked(&key, false)?;
         let folder = repository.annex().join("tmp");
@@ -86,6 +88,11 @@ impl Receiving {
         let file = if transfer.is_some() { folder.join(name(&key)) } else { repository.temporary() };
         let kept = disk::look(&file).map_err(NodeError::at(&file))?.map_or(0, |found| found.len());
         Ok(Self { repository, settings, key, file, transfer, kept, position: kept, current: None })
+    }
+
+    /// Returns how many bytes an earlier upload left.
+    pub(super) fn offset(&self) -> u64 {
+        self.kept
     }
 
     /// Opens the file that the next bytes go to.
@@ -134,10 +141,6 @@ impl Receiving {
 
 #[async_trait]
 impl Upload for Receiving {
-    fn offset(&self) -> u64 {
-        self.kept
-    }
-
     async fn kept(&self) -> Result<ByteStream, NodeError> {
         let part = Part { path: self.file.clone(), file: None, from: 0, size: self.kept };
         Ok(disk::stream(vec![part], self.repository.deadlines.progress))
@@ -177,9 +180,9 @@ impl Upload for Receiving {
         if well { Ok(()) } else { self.close(false).await }
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<(), NodeError> {
+    async fn commit(mut self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
         if self.key.content_size().is_some_and(|size| size != self.position) {
-            return Err(NodeError::Failed(format!("only {} bytes of the content came", self.position)));
+            return Err(NodeError::WrongUpload(format!("only {} bytes of the content came", self.position)));
         }
         if self.current.is_none() {
             // Nothing came since the upload that broke off.
@@ -190,14 +193,14 @@ impl Upload for Receiving {
         self.end(|upload| {
             // The work tree may have got an unlocked file meanwhile. What came stays for git-annex to go on with.
             if let Err(Trouble::GitAnnex(why)) = upload.repository.refuse_unlocked(&upload.key, false) {
-                return Err(NodeError::Failed(format!("{why}; it came there during the upload: send it again")));
+                return Err(NodeError::Busy(format!("{why}; it came there during the upload: send it again")));
             }
             upload.repository.place(&upload.key, &upload.file)?;
             upload.repository.record(&upload.key, Status::Present)
         })
         .await?;
         repository.commit_soon();
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn suspend(mut self: Box<Self>) -> Result<(), NodeError> {

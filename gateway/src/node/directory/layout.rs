@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use annex_protocol::key::Key;
 use keep_store::base::disk::{self, FileLock, Part};
 
-use super::{NodeError, Place};
-use crate::node::{Chunking, unknown_count};
+use super::Place;
+use crate::node::chunks::{Chunking, unknown_count};
+use crate::node::error::NodeError;
 
 /// Content that was found: its files in order, and how long each is.
 pub(super) struct Found(Vec<(PathBuf, u64)>);
@@ -88,7 +89,7 @@ impl Place {
             }
             return Ok(Some((whole, parts)));
         }
-        Err(NodeError::Failed(format!("{key}: its file comes and goes")))
+        Err(NodeError::Busy(format!("{key}: its file comes and goes")))
     }
 
     /// Removes a key's content: whole, in chunks of any size, and in part.

@@ -12,15 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annex_protocol::key::Key;
+use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
 use keep_store::base::disk::{self, Appender, FileLock, Mode, Part};
 use keep_store::base::stream::Piece;
 use md5::{Digest as _, Md5};
 
+use super::Place;
 use super::layout::name;
-use super::{NodeError, Place, Upload};
-use crate::node::{ByteStream, Chunking};
+use crate::node::chunks::Chunking;
+use crate::node::error::NodeError;
+use crate::node::port::{ByteStream, Upload};
 
 /// What the names of folders for uploads begin with.
 const PREFIX: &str = "annex-keep-";
@@ -56,7 +59,7 @@ impl Staged {
             None => {
                 let other = place.root.join("tmp").join(format!("{PREFIX}{}", uuid::Uuid::new_v4().simple()));
                 let lock = take(&place.root, &other)?;
-                (other, lock.ok_or_else(|| NodeError::Failed("an upload's folder is in use".to_owned()))?)
+                (other, lock.ok_or_else(|| NodeError::Busy("an upload's folder is in use".to_owned()))?)
             }
         };
         let fleeting = folder != usual;
@@ -65,6 +68,11 @@ impl Staged {
         upload.kept = upload.measure()?;
         upload.position = upload.kept;
         Ok(upload)
+    }
+
+    /// Returns how many bytes an earlier upload left.
+    pub(super) fn offset(&self) -> u64 {
+        self.kept
     }
 
     /// Returns how many bytes from the start are staged.
@@ -150,10 +158,6 @@ impl Staged {
 
 #[async_trait]
 impl Upload for Staged {
-    fn offset(&self) -> u64 {
-        self.kept
-    }
-
     async fn kept(&self) -> Result<ByteStream, NodeError> {
         let mut parts = Vec::new();
         let mut left = self.kept;
@@ -173,6 +177,10 @@ impl Upload for Staged {
         Ok(())
     }
 
+    async fn announce(&mut self, _size: u64) -> Result<(), NodeError> {
+        Ok(())
+    }
+
     async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
         match piece {
             Piece::Data(bytes) => self.write(bytes).await,
@@ -180,9 +188,9 @@ impl Upload for Staged {
         }
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<(), NodeError> {
+    async fn commit(mut self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
         if self.key.content_size().is_some_and(|size| size != self.position) {
-            return Err(NodeError::Failed(format!("only {} bytes of the content came", self.position)));
+            return Err(NodeError::WrongUpload(format!("only {} bytes of the content came", self.position)));
         }
         if self.current.is_none() {
             // Nothing came since the last file was closed, or since the upload that broke off, which did not sync.
@@ -206,7 +214,7 @@ impl Upload for Staged {
         if let Err(error) = self.discard().await {
             tracing::warn!("clearing up after an upload: {error}");
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn suspend(mut self: Box<Self>) -> Result<(), NodeError> {

@@ -20,7 +20,9 @@ use tokio_util::sync::DropGuard;
 
 use super::ask::Watch;
 use super::{Inner, failed, unusable};
-use crate::node::{ByteStream, Content, NodeError, file_name, kept_name};
+use crate::node::error::NodeError;
+use crate::node::port::{ByteStream, Content};
+use crate::node::spooling::{file_name, kept_name};
 use crate::spool::SpoolFile;
 
 /// A RETRIEVE under way; dropped, it is given up.
@@ -100,7 +102,7 @@ pub(super) async fn get(node: &Arc<Inner>, key: &Key, offset: u64) -> Result<Opt
             }
             Ok(Err(reason)) => {
                 retrieval.bad(reason).await?;
-                return Err(NodeError::Failed(reason.to_owned()));
+                return Err(NodeError::Damaged(reason.to_owned()));
             }
             Err(error) => return Err(retrieval.fail(&error)),
         }
@@ -276,7 +278,7 @@ impl Growing {
 
     async fn bad(&self, reason: &'static str) -> io::Error {
         match self.retrieval.bad(reason).await {
-            Ok(()) => io::Error::other(reason),
+            Ok(()) => io::Error::other(NodeError::Damaged(reason.to_owned())),
             Err(error) => io::Error::other(error),
         }
     }

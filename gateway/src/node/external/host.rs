@@ -10,7 +10,7 @@ use keep_store::base::task::blocking;
 
 use super::state::{Kind, State};
 use super::{Secrets, Trouble};
-use crate::node::NodeError;
+use crate::node::error::NodeError;
 
 /// What the programs of a node may ask about.
 pub(super) struct Host {

@@ -16,7 +16,7 @@ use super::layout::Ask;
 use super::process::{Channel, Process};
 use super::state::Kind;
 use super::{Times, Trouble};
-use crate::node::NodeError;
+use crate::node::error::NodeError;
 
 /// The programs of a node.
 pub(super) struct Pool {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use keep_store::base::task::blocking;
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::node::NodeError;
+use crate::node::error::NodeError;
 
 /// The memory of a node. Cloning is cheap.
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! Content to a program: a complete file, which the gateway writes for all nodes that need one, or the node for itself.
+//! Content to a program: a complete file, which the gateway writes for all nodes that need one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use annex_protocol::external::{Direction, Response};
 use annex_protocol::key::Key;
 use async_trait::async_trait;
-use keep_store::base::stream::Piece;
 
 use super::ask::Watch;
 use super::state::Kind;
-use super::{FileUpload, Inner, Spooling, failed, unusable};
-use crate::node::{ByteStream, NodeError, Upload};
+use super::{Inner, failed, unusable};
+use crate::node::error::NodeError;
+use crate::node::port::FileUpload;
 
 /// STORE of a complete file.
 pub(super) struct Storing {
@@ -30,7 +30,7 @@ impl Storing {
 }
 
 fn unspeakable() -> NodeError {
-    NodeError::Failed("its name holds a space, which the protocol of special remotes cannot carry".to_owned())
+    NodeError::Unsupported("its name holds a space, which the protocol of special remotes cannot carry".to_owned())
 }
 
 #[async_trait]
@@ -49,56 +49,5 @@ impl FileUpload for Storing {
             ));
         }
         self.node.state.unset(Kind::Bad, self.key.as_bytes()).await
-    }
-}
-
-/// An upload with a temporary file of its own.
-pub(super) struct Alone {
-    storing: Box<Storing>,
-    spooling: Box<Spooling>,
-}
-
-impl Alone {
-    pub(super) async fn start(node: &Arc<Inner>, key: &Key) -> Result<Self, NodeError> {
-        let storing = Box::new(Storing::new(node, key)?);
-        let spooling = Spooling::start(&node.spool, &node.uuid, key).await?;
-        Ok(Self { storing, spooling: Box::new(spooling) })
-    }
-}
-
-#[async_trait]
-impl Upload for Alone {
-    fn offset(&self) -> u64 {
-        self.spooling.offset()
-    }
-
-    async fn kept(&self) -> Result<ByteStream, NodeError> {
-        self.spooling.kept().await
-    }
-
-    async fn restart(&mut self) -> Result<(), NodeError> {
-        self.spooling.restart().await
-    }
-
-    async fn announce(&mut self, size: u64) -> Result<(), NodeError> {
-        self.spooling.announce(size).await
-    }
-
-    async fn piece(&mut self, piece: Piece) -> Result<(), NodeError> {
-        self.spooling.piece(piece).await
-    }
-
-    async fn commit(self: Box<Self>) -> Result<(), NodeError> {
-        let file = self.spooling.file();
-        self.spooling.commit().await?;
-        self.storing.store(file.path(), file.size()).await
-    }
-
-    async fn suspend(self: Box<Self>) -> Result<(), NodeError> {
-        self.spooling.suspend().await
-    }
-
-    async fn abort(self: Box<Self>) -> Result<(), NodeError> {
-        self.spooling.abort().await
     }
 }

@@ -11,7 +11,14 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
-use crate::node::Load;
+/// How busy a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Load {
+    /// Transfers of content from it and to it that are under way.
+    pub transfers: u64,
+    /// Bytes a second that it gave lately; `None` if nothing was read from it for a while.
+    pub rate: Option<f64>,
+}
 
 /// What a node is doing, for all repositories.
 #[derive(Debug, Default)]

@@ -10,7 +10,10 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 use super::program::{Process, Program};
-use crate::node::{NodeError, Patience, Peer};
+use crate::node::error::NodeError;
+use crate::node::foreign::error_of_peer;
+use crate::node::patience::Patience;
+use crate::node::peer::Peer;
 use crate::wire::{Wire, WireError};
 
 /// A connection on which the server waits for a request.
@@ -29,6 +32,15 @@ pub(super) struct Lost {
     pub(super) error: NodeError,
     /// The server did not answer in time; another connection would fare no better.
     pub(super) hung: bool,
+    /// What the server's program said last, on its standard error.
+    pub(super) last_words: String,
+}
+
+/// An error that came over a connection which is still good, or before there was one.
+impl From<NodeError> for Lost {
+    fn from(error: NodeError) -> Self {
+        Self { error, hung: false, last_words: String::new() }
+    }
 }
 
 impl From<Lost> for NodeError {
@@ -46,21 +58,22 @@ impl Connection {
         program: &Program,
         Peer { uuid, bypass, .. }: &Peer,
         patience: Patience,
-    ) -> Result<Self, NodeError> {
+    ) -> Result<Self, Lost> {
         let (wire, process) = program.start().map_err(|error| NodeError::Unreachable(error.to_string()))?;
         let mut connection = Self { wire, process, version: Version::default(), patience };
         match connection.receive(patience.connect).await? {
             Message::AuthSuccess(found) if found == *uuid => {}
             Message::AuthSuccess(found) => {
-                return Err(NodeError::Failed(format!("the repository there has the UUID {found}, not {uuid}")));
+                let text = format!("the repository there has the UUID {found}, not {uuid}");
+                return Err(NodeError::Failed(text).into());
             }
-            other => return Err(unexpected("the connection", &other)),
+            other => return Err(unexpected("the connection", &other).into()),
         }
         connection.version = match connection.ask(&Message::Version(Version::MAX.number())).await? {
             Message::Version(offered) => Version::negotiate(offered),
             // A server that knows no versions.
             Message::Error(_) => Version::V0,
-            other => return Err(unexpected("VERSION", &other)),
+            other => return Err(unexpected("VERSION", &other).into()),
         };
         if connection.version.has_bypass() && !bypass.is_empty() {
             connection.wire.queue(&Message::Bypass(bypass.iter().cloned().collect()));
@@ -154,20 +167,20 @@ impl Connection {
         let error = match (broken, said.as_str()) {
             (Broken::Message(_), _) => NodeError::Unreachable("it does not speak the P2P protocol".to_owned()),
             (broken, "") => NodeError::Unreachable(broken.to_string()),
-            (broken, said) => match NodeError::said(said.as_bytes()) {
+            (broken, said) => match error_of_peer(said.as_bytes()) {
                 NodeError::Full(text) => NodeError::Full(text),
                 _ => NodeError::Unreachable(format!("{broken}: {said}")),
             },
         };
-        Lost { error, hung: false }
+        Lost { error, hung: false, last_words: said }
     }
 
     async fn hung(&mut self, what: &str, patience: Duration) -> Lost {
         self.process.kill();
-        let said = self.process.last_words().await;
-        let said = if said.is_empty() { said } else { format!(": {said}") };
+        let last_words = self.process.last_words().await;
+        let said = if last_words.is_empty() { String::new() } else { format!(": {last_words}") };
         let text = format!("it {what} for {} s{said}", patience.as_secs_f32());
-        Lost { error: NodeError::Unreachable(text), hung: true }
+        Lost { error: NodeError::Unreachable(text), hung: true, last_words }
     }
 }
 
@@ -185,7 +198,7 @@ enum Broken {
 /// Returns the error for an answer that does not fit the request.
 pub(super) fn unexpected(request: &str, answer: &Message) -> NodeError {
     match answer {
-        Message::Error(text) => NodeError::said(text),
+        Message::Error(text) => error_of_peer(text),
         other => NodeError::Failed(format!("it answered {request} with {other:?}")),
     }
 }

@@ -10,7 +10,8 @@ use futures_util::{StreamExt, stream};
 
 use super::connection::{Lost, unexpected};
 use super::pool::Lease;
-use crate::node::{ByteStream, NodeError};
+use crate::node::error::NodeError;
+use crate::node::port::ByteStream;
 
 /// Bytes on their way from the server.
 ///

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use super::P2pNode;
 use super::connection::unexpected;
 use super::pool::{Lease, Use};
-use crate::node::{Hold, NodeError, lock_again};
+use crate::node::error::NodeError;
+use crate::node::port::Hold;
+use crate::node::relock::lock_again;
 
 /// A lock with the connection that holds it.
 ///

@@ -10,7 +10,9 @@ use tokio::time::{Instant, timeout};
 
 use super::connection::{Connection, Lost};
 use super::program::Program;
-use crate::node::{NodeError, Patience, Peer};
+use crate::node::error::NodeError;
+use crate::node::patience::Patience;
+use crate::node::peer::Peer;
 
 /// How many connections a node may have.
 #[derive(Debug, Clone, Copy)]
@@ -83,12 +85,12 @@ impl Pool {
         use_for: Use,
         peer: &Arc<Peer>,
         request: &Message,
-    ) -> Result<(Lease, Message), NodeError> {
+    ) -> Result<(Lease, Message), Lost> {
         let turn = self.turn(use_for).await?;
         if let Some(mut connection) = self.take_idle(peer) {
             match connection.ask(request).await {
                 Ok(answer) => return Ok((self.lease(connection, peer, turn), answer)),
-                Err(Lost { error, hung: true }) => return Err(error),
+                Err(lost @ Lost { hung: true, .. }) => return Err(lost),
                 Err(Lost { error, .. }) => tracing::debug!("a kept connection was broken: {error}"),
             }
         }

@@ -15,7 +15,10 @@ use tokio::sync::watch;
 use super::P2pNode;
 use super::connection::{Lost, unexpected};
 use super::pool::{Lease, Use};
-use crate::node::{ByteStream, Node, NodeError, Upload, Window};
+use crate::node::error::NodeError;
+use crate::node::foreign::error_of_peer;
+use crate::node::port::{ByteStream, Node, Upload};
+use crate::node::window::Window;
 
 /// An upload on one connection.
 pub(super) struct P2pUpload {
@@ -60,7 +63,7 @@ impl P2pUpload {
             }
             Message::Error(text) => {
                 lease.give_back();
-                Err(NodeError::said(&text))
+                Err(error_of_peer(&text))
             }
             other => Err(unexpected("PUT", &other)),
         }
@@ -104,10 +107,6 @@ impl P2pUpload {
 
 #[async_trait]
 impl Upload for P2pUpload {
-    fn offset(&self) -> u64 {
-        0
-    }
-
     async fn kept(&self) -> Result<ByteStream, NodeError> {
         Ok(stream::empty().boxed())
     }
@@ -134,11 +133,7 @@ impl Upload for P2pUpload {
         Ok(())
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), NodeError> {
-        self.commit_and_tell().await.map(|_others| ())
-    }
-
-    async fn commit_and_tell(mut self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
+    async fn commit(mut self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
         let held = self.window.last()?;
         let size = self.window.size();
         match self.end(size, held, true).await {
@@ -159,7 +154,7 @@ impl Upload for P2pUpload {
                 }
                 other => Err(unexpected("PUT", &other)),
             },
-            Err(Lost { error, hung: true }) => Err(error),
+            Err(Lost { error, hung: true, .. }) => Err(error),
             // The answer may have been lost, and not the content.
             Err(Lost { error, .. }) => match self.node.present(&self.key).await {
                 Ok(true) => Ok(Vec::new()),

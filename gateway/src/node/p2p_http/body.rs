@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::client::good;
-use crate::node::NodeError;
+use crate::node::error::NodeError;
 
 /// A request under way. Dropped, its body ends where it is.
 pub(super) struct Streamed {

@@ -14,7 +14,10 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::encode::{base, basic};
-use crate::node::{NodeError, Patience, Peer};
+use crate::node::error::NodeError;
+use crate::node::foreign::error_of_peer;
+use crate::node::patience::Patience;
+use crate::node::peer::Peer;
 
 /// Where a server is, and how it is asked.
 #[derive(Debug, Clone)]
@@ -162,13 +165,21 @@ pub(super) async fn good(response: Response) -> Result<Response, NodeError> {
     }
     let said = http_client::text(response, MAX_ANSWER).await.unwrap_or_default();
     Err(match status {
-        StatusCode::UNAUTHORIZED => NodeError::Failed("it wants a user and password that it knows".to_owned()),
-        StatusCode::FORBIDDEN => NodeError::Failed("it does not allow that".to_owned()),
+        StatusCode::UNAUTHORIZED => NodeError::Denied("it wants a user and password that it knows".to_owned()),
+        StatusCode::FORBIDDEN => NodeError::Denied("it does not allow that".to_owned()),
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             NodeError::Unreachable(format!("it answered {status}"))
         }
         _ if said.is_empty() => NodeError::Failed(format!("it answered {status}")),
-        _ => NodeError::said(&said),
+        _ => {
+            let error = error_of_peer(&said);
+            // git-annex has one status for everything; a gateway of ours says by it what its text is about.
+            match status {
+                StatusCode::INSUFFICIENT_STORAGE => NodeError::Full(error.reason().to_owned()),
+                StatusCode::LOCKED => NodeError::Locked(error.reason().to_owned()),
+                _ => error,
+            }
+        }
     })
 }
 

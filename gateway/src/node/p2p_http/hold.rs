@@ -11,7 +11,9 @@ use serde::Deserialize;
 
 use super::HttpNode;
 use super::body::Streamed;
-use crate::node::{Hold, NodeError, lock_again};
+use crate::node::error::NodeError;
+use crate::node::port::Hold;
+use crate::node::relock::lock_again;
 
 /// A lock with the request that keeps it.
 ///

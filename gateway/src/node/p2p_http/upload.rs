@@ -17,7 +17,9 @@ use tokio::sync::watch;
 use super::body::Streamed;
 use super::client::Client;
 use super::{DATA_LENGTH, HttpNode, uuids};
-use crate::node::{ByteStream, Node, NodeError, Upload, Window};
+use crate::node::error::NodeError;
+use crate::node::port::{ByteStream, Node, Upload};
+use crate::node::window::Window;
 
 /// An upload in one request.
 pub(super) struct HttpUpload {
@@ -97,10 +99,6 @@ impl HttpUpload {
 
 #[async_trait]
 impl Upload for HttpUpload {
-    fn offset(&self) -> u64 {
-        0
-    }
-
     async fn kept(&self) -> Result<ByteStream, NodeError> {
         Ok(stream::empty().boxed())
     }
@@ -135,11 +133,7 @@ impl Upload for HttpUpload {
         Ok(())
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), NodeError> {
-        self.commit_and_tell().await.map(|_others| ())
-    }
-
-    async fn commit_and_tell(mut self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
+    async fn commit(mut self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
         let held = self.window.last()?;
         let size = self.window.size();
         if !self.there {

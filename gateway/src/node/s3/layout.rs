@@ -3,8 +3,9 @@
 use annex_protocol::key::Key;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::{Bucket, Chunking, NodeError};
-use crate::node::unknown_count;
+use super::Bucket;
+use crate::node::chunks::{Chunking, unknown_count};
+use crate::node::error::NodeError;
 
 /// Content that was found: its objects in order, and how long each is.
 pub(super) struct Found(Vec<(String, u64)>);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annex_protocol::key::Key;
+use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -11,8 +12,10 @@ use keep_store::base::stream::{MAX_BLOCK, Piece};
 use keep_store::s3::{Multipart, Part, S3Error};
 use tokio::task::JoinSet;
 
-use super::{Chunking, Cut, NodeError, Upload, layout};
-use crate::node::ByteStream;
+use super::{Cut, layout};
+use crate::node::chunks::Chunking;
+use crate::node::error::NodeError;
+use crate::node::port::{ByteStream, Upload};
 
 /// Parts on their way at once, besides the one that is being filled.
 const UNDER_WAY: usize = 2;
@@ -51,7 +54,7 @@ impl Staged {
     pub(super) fn open(cut: Cut, key: &Key) -> Result<Self, NodeError> {
         let chunking = Chunking::new(key, cut.chunk);
         if layout::whole(&cut.bucket, key).is_none() {
-            return Err(NodeError::Failed(format!(
+            return Err(NodeError::Unsupported(format!(
                 "{}: an object cannot be called {}: its name is part of a web address",
                 cut.bucket.place(),
                 String::from_utf8_lossy(key.as_bytes())
@@ -166,11 +169,6 @@ impl Staged {
 
 #[async_trait]
 impl Upload for Staged {
-    /// Parts that a broken-off upload left were never verified as a whole: an upload starts at the beginning.
-    fn offset(&self) -> u64 {
-        0
-    }
-
     async fn kept(&self) -> Result<ByteStream, NodeError> {
         Ok(stream::empty().boxed())
     }
@@ -185,7 +183,7 @@ impl Upload for Staged {
         if object.div_ceil(self.cut.part) > Multipart::MOST {
             let most = u64::from(MAX_BLOCK) * Multipart::MOST;
             let text = format!("an object of {object} bytes has too many parts: {most} bytes is the most; set chunk=");
-            return Err(NodeError::Failed(format!("{}: {text}", self.cut.bucket.place())));
+            return Err(NodeError::Unsupported(format!("{}: {text}", self.cut.bucket.place())));
         }
         Ok(())
     }
@@ -197,13 +195,14 @@ impl Upload for Staged {
         }
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<(), NodeError> {
+    async fn commit(mut self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
         if !layout::is_size_of(&self.key, self.position) {
             let position = self.position;
             self.discard().await?;
-            return Err(NodeError::Failed(format!("only {position} bytes of the content came")));
+            return Err(NodeError::WrongUpload(format!("only {position} bytes of the content came")));
         }
-        self.complete().await
+        self.complete().await?;
+        Ok(Vec::new())
     }
 
     async fn suspend(mut self: Box<Self>) -> Result<(), NodeError> {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use crate::node::NodeError;
+use super::error::NodeError;
 
 /// Since when a node has been silent, if it is.
 #[derive(Debug, Default)]
-pub struct Silence(Mutex<Option<Instant>>);
+pub(crate) struct Silence(Mutex<Option<Instant>>);
 
 /// A silent node is waited for this part of the time, though no less than [`LEAST`].
 const PART: u32 = 20;
@@ -40,7 +40,7 @@ impl Silence {
 
     /// Notes how a question ended that was asked at `began`. One who cannot be reached, which it took long to find out, is
     /// silent, too: connections have deadlines of their own.
-    pub(super) fn note(&self, patience: Duration, began: Instant, error: Option<&NodeError>) {
+    pub(crate) fn note(&self, patience: Duration, began: Instant, error: Option<&NodeError>) {
         let silent = matches!(error, Some(NodeError::Unreachable(_))) && began.elapsed() >= short(patience);
         if !silent {
             *self.lock() = None;
@@ -50,7 +50,7 @@ impl Silence {
     }
 
     /// Tells whether whoever is waited for so long gave no answer lately.
-    pub(super) fn lasts(&self, patience: Duration) -> bool {
+    pub(crate) fn lasts(&self, patience: Duration) -> bool {
         self.lock().is_some_and(|since| since.elapsed() < patience * AGAIN)
     }
 

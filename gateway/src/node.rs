@@ -11,10 +11,14 @@ pub(crate) mod deadline;
 pub mod directory;
 mod error;
 pub mod external;
+#[cfg(any(test, feature = "test-nodes"))]
+pub mod faulty;
 mod foreign;
 pub mod keep;
 mod lazy;
 pub mod measured;
+#[cfg(any(test, feature = "test-nodes"))]
+pub mod memory;
 mod only_ours;
 pub mod p2p;
 pub mod p2p_http;

@@ -6,6 +6,8 @@
 mod contract;
 #[path = "node/local.rs"]
 mod local;
+#[path = "node/memory.rs"]
+mod memory;
 #[path = "../../keep/tests/support/moto.rs"]
 mod moto;
 #[path = "node/p2p.rs"]

@@ -132,7 +132,7 @@ impl Meters {
 
     /// Returns the meter of the node that the site calls `name`.
     pub fn of(&self, name: &str) -> Meter {
-        Meter { name: name.to_owned(), meters: self.clone(), busy: self.busy(name) }
+        Meter(Arc::new(OfNode { name: name.to_owned(), meters: self.clone(), busy: self.busy(name) }))
     }
 
     /// Returns the account of what a node is doing now.
@@ -155,7 +155,10 @@ impl Meters {
 
 /// What is counted about one node. Cloning shares it.
 #[derive(Clone, Default)]
-pub struct Meter {
+pub struct Meter(Arc<OfNode>);
+
+#[derive(Default)]
+struct OfNode {
     name: String,
     meters: Meters,
     busy: Arc<Busy>,
@@ -164,7 +167,7 @@ pub struct Meter {
 impl Meter {
     /// Returns how busy the node is.
     pub fn load(&self) -> Load {
-        self.busy.load()
+        self.0.busy.load()
     }
 
     /// Is told why an upload does without the node though it was not asked.
@@ -173,11 +176,11 @@ impl Meter {
     }
 
     fn failed(&self, operation: &'static str, text: String) {
-        self.meters.failed(&self.name, operation, text);
+        self.0.meters.failed(&self.0.name, operation, text);
     }
 
     fn moved(&self, direction: &'static str) -> Counter {
-        self.meters.moved(&self.name, direction)
+        self.0.meters.moved(&self.0.name, direction)
     }
 
     /// Counts a request and what became of it.
@@ -186,11 +189,11 @@ impl Meter {
         operation: &'static str,
         work: impl Future<Output = Result<T, NodeError>>,
     ) -> Result<T, NodeError> {
-        let asked = Asked { node: self.name.clone(), operation };
-        self.meters.requests.get_or_create(&asked).inc();
+        let asked = Asked { node: self.0.name.clone(), operation };
+        self.0.meters.requests.get_or_create(&asked).inc();
         let started = Instant::now();
         let done = work.await;
-        self.meters.seconds.get_or_create(&asked).observe(started.elapsed().as_secs_f64());
+        self.0.meters.seconds.get_or_create(&asked).observe(started.elapsed().as_secs_f64());
         if let Err(error) = &done {
             self.failed(operation, error.to_string());
         }
@@ -218,7 +221,7 @@ impl Node for Measured {
     }
 
     async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
-        let moving = self.meter.busy.begin();
+        let moving = self.meter.0.busy.begin();
         let content = self.meter.count("get", self.node.get(key, offset)).await?;
         let (meter, bytes) = (self.meter.clone(), self.meter.moved(OUT));
         Ok(content.map(|Content { size, stream, verified }| {
@@ -233,7 +236,7 @@ impl Node for Measured {
     }
 
     async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<Incoming, NodeError> {
-        let moving = self.meter.busy.begin();
+        let moving = self.meter.0.busy.begin();
         let incoming = self.meter.count("put", self.node.put(key, file)).await?;
         let (meter, bytes) = (self.meter.clone(), self.meter.moved(IN));
         Ok(match incoming {

@@ -279,7 +279,7 @@ async fn what_a_suspended_upload_left_is_not_sent_again() {
     let content = bytes(2_000_000, 1);
     let key = key_of(&content);
     for (node, end) in [(&nodes[0], 500_000), (&nodes[1], 1_000_000)] {
-        let mut pieces = start(&node, &key).await.unwrap();
+        let mut pieces = start(node, &key).await.unwrap();
         send(&mut pieces, &content, end, 50_000).await.unwrap();
         pieces.upload.suspend().await.unwrap();
     }

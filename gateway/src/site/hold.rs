@@ -35,12 +35,12 @@ impl Site {
         Ok(lock.map(Lock))
     }
 
-    /// Renews a lock, if it still holds: it lasts [`LOCKED`](crate::lock_time::LOCKED) from now on.
-    pub fn renew(&self, lock: &Lock) -> Result<(), SiteError> {
+    /// Renews a lock: it lasts [`LOCKED`](crate::lock_time::LOCKED) from now on. False if it has ended before.
+    pub fn renew(&self, lock: &Lock) -> Result<bool, SiteError> {
         let now = self.now()?;
         let update = "UPDATE content_lock SET deadline = ?2 WHERE id = ?1 AND deadline > ?3";
         self.database().write(|transaction| {
-            transaction.prepare_cached(update)?.execute(params![lock.0, now + LOCKED_SECONDS, now]).map(drop)
+            transaction.prepare_cached(update)?.execute(params![lock.0, now + LOCKED_SECONDS, now]).map(|rows| rows > 0)
         })
     }
 
@@ -202,11 +202,12 @@ mod tests {
             let site = Site::open_at(&dir.path().join("site"), Arc::clone(&clock) as SharedClock).unwrap();
             let lock = site.lock(&a, &key).unwrap().expect("granted");
             clock.advance(LOCKED / 2);
-            site.renew(&lock).unwrap();
+            assert!(site.renew(&lock).unwrap());
             clock.advance(LOCKED);
             assert_eq!(site.begin_removal(&a, &key).unwrap(), None, "granted {late} ms after a whole second");
             clock.advance(Duration::from_secs(1));
             let removal = site.begin_removal(&a, &key).unwrap().expect("it is over");
+            assert!(!site.renew(&lock).unwrap(), "it has ended");
             site.end_removals(&[removal]).unwrap();
         }
     }

@@ -10,7 +10,6 @@ use annex_gateway::site::cluster;
 use annex_gateway::site::user::Role;
 use annex_gateway::site::{Site, SiteError};
 use annex_protocol::keep::{ApiTime, ClusterId, ObjectKind};
-use keep_store::base::clock;
 use keep_store::entries::KeepError;
 
 use crate::arvados::catalogue::{Base, Catalogue, Invalid, Level, List, ListError, Page, Record, Viewer};
@@ -88,6 +87,11 @@ impl Api {
         &self.keep
     }
 
+    /// Returns the site's wall clock time, in microseconds since the epoch.
+    pub fn now(&self) -> i64 {
+        self.site.clock().unix_micros()
+    }
+
     /// Returns the cluster's id.
     pub fn cluster(&self) -> ClusterId {
         self.keep.cluster()
@@ -103,7 +107,7 @@ impl Api {
 
     /// Returns a page of a list of what somebody may see.
     pub async fn list<R: Record>(&self, asking: &Asking, list: &List) -> Result<Page<R>, ApiError> {
-        Ok(self.catalogue.list(&asking.viewer, list, clock::unix_micros()).await?)
+        Ok(self.catalogue.list(&asking.viewer, list, self.now()).await?)
     }
 
     /// Returns the record with a UUID if the caller may do `needed` with it.
@@ -117,7 +121,7 @@ impl Api {
         with_trash: bool,
     ) -> Result<R, ApiError> {
         let not_found = || ApiError::NotFound(format!("{uuid}: not found"));
-        let now = clock::unix_micros();
+        let now = self.now();
         let record = self.catalogue.get::<R>(uuid).await?.ok_or_else(not_found)?;
         let base = record.base();
         let access = self.catalogue.access(&asking.viewer, uuid, &base.owner, now).await?;
@@ -154,7 +158,7 @@ impl Api {
 
     /// Notes who changes a record when; returns the time.
     fn stamp<R: Record>(&self, asking: &Asking, old: &R, new: &mut R) -> i64 {
-        let now = clock::unix_micros().max(old.base().modified_at + 1);
+        let now = self.now().max(old.base().modified_at + 1);
         let base = new.base_mut();
         base.modified_at = now;
         base.modified_by.clone_from(&asking.viewer.user);
@@ -163,7 +167,7 @@ impl Api {
 
     /// Returns what a new record of the caller has in common with others.
     fn new_base(&self, asking: &Asking, kind: ObjectKind) -> Base {
-        let now = clock::unix_micros();
+        let now = self.now();
         let user = asking.viewer.user.clone();
         Base {
             uuid: cluster::uuid(self.cluster(), kind.code(), uuid::Uuid::new_v4().as_bytes()),

@@ -26,6 +26,7 @@ use annex_gateway::spool::LazySpool;
 use annex_protocol::shell::{Action, AnnexCommand, Directory, split};
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
+use keep_store::base::clock::{SharedClock, SystemClock};
 use keep_store::base::disk;
 use keep_store::base::task::blocking;
 use keep_store::entries::{KeepError, KeepStore, Options};
@@ -68,7 +69,7 @@ impl Assemble for Stores {
             if matches!(node.store, NodeSpec::External(_)) {
                 self.single().insert(name.clone(), Arc::clone(&made));
             }
-            let mut member = Member::new(&name, uuid, made, self.meters.of(&name), patience(site));
+            let mut member = Member::new(&name, uuid, made, self.meters.at(site.clock()).of(&name), patience(site));
             member.draining = draining;
             member.terms = site.config().nodes.get(&name).map(terms).unwrap_or_default();
             member
@@ -132,7 +133,7 @@ impl Stores {
     /// A node that cannot be opened now does not stop the others: it fails when it is asked.
     fn node(&self, site: &Site, name: &str, store: &NodeSpec, uuid: &Uuid, identity: &Identity) -> Arc<dyn Node> {
         let (options, patience) = (keep_options(site, name), patience(site));
-        match self.plain(store, uuid, identity, options, patience, Some(site.root())) {
+        match self.plain(store, uuid, identity, options, patience, (Some(site.root()), site.clock())) {
             Ok(node) => node,
             Err(external) => {
                 let (stores, site, external) = (self.clone(), site.clone(), external.clone());
@@ -151,7 +152,9 @@ impl Stores {
             NodeSpec::KeepS3(KeepS3Spec { index: None, .. }) | NodeSpec::KeepHttp(KeepHttpSpec { index: None, .. }) => {
                 None
             }
-            _ => self.plain(store, uuid, &identity, Options::default(), Patience::default(), None).ok(),
+            _ => self
+                .plain(store, uuid, &identity, Options::default(), Patience::default(), (None, &SystemClock::shared()))
+                .ok(),
         }
     }
 
@@ -163,7 +166,7 @@ impl Stores {
         identity: &Identity,
         options: Options,
         patience: Patience,
-        root: Option<&Path>,
+        (root, clock): (Option<&Path>, &SharedClock),
     ) -> Result<Arc<dyn Node>, &'a External> {
         let uuid = uuid.clone();
         let keep = |place, uuid| KeepOpener {
@@ -188,9 +191,9 @@ impl Stores {
             }
             NodeSpec::Annex(spec) => {
                 let peer = peer(None, uuid, identity);
-                Box::new(AnnexOpener { path: spec.path.clone(), peer, patience })
+                Box::new(AnnexOpener { path: spec.path.clone(), peer, patience, clock: Arc::clone(clock) })
             }
-            NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone(), patience)),
+            NodeSpec::Directory(spec) => Box::new(DirectoryOpener(spec.clone(), patience, Arc::clone(clock))),
             NodeSpec::S3(spec) => Box::new(S3Opener(spec.clone(), patience)),
         };
         Ok(Arc::new(Lazy::new(opener)))
@@ -206,7 +209,7 @@ impl Stores {
     }
 
     fn spool(&self, site: &Site) -> LazySpool {
-        let make = || LazySpool::new(&site.root().join("run/spool"), site.config().limits.spool_reserve);
+        let make = || LazySpool::new(&site.root().join("run/spool"), site.config().limits.spool_reserve, site.clock());
         self.spool.get_or_init(make).clone()
     }
 }
@@ -252,21 +255,22 @@ struct AnnexOpener {
     path: PathBuf,
     peer: Peer,
     patience: Patience,
+    clock: SharedClock,
 }
 
 #[async_trait]
 impl Opener for AnnexOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        let (path, uuid, patience) = (&self.path, &self.peer.uuid, self.patience);
+        let (path, uuid, patience, clock) = (&self.path, &self.peer.uuid, self.patience, &self.clock);
         if !blocking(|| is_installed(GIT_ANNEX_SHELL)).await {
-            return Ok(Arc::new(AnnexNode::open(path, uuid, patience).await?));
+            return Ok(Arc::new(AnnexNode::open(path, uuid, patience, clock).await?));
         }
         let line = p2p_stdio(&self.peer, path.as_os_str().as_bytes());
         let program = Program::new(vec![GIT_ANNEX_SHELL.into(), b"-c".into(), line]);
         // git-annex puts its index right when it ends.
         let bounds = Bounds { idle: 0, ..Bounds::default() };
         let git_annex = P2pNode::new(program, self.peer.clone(), patience, bounds);
-        AnnexNode::open_beside(path, uuid, patience, Arc::new(git_annex)).await
+        AnnexNode::open_beside(path, uuid, patience, clock, Arc::new(git_annex)).await
     }
 }
 
@@ -292,12 +296,12 @@ fn peer(gateway: Option<Uuid>, uuid: Uuid, identity: &Identity) -> Peer {
     Peer { uuid, gateway, client: identity.gateway.clone(), bypass }
 }
 
-struct DirectoryOpener(DirectorySpec, Patience);
+struct DirectoryOpener(DirectorySpec, Patience, SharedClock);
 
 #[async_trait]
 impl Opener for DirectoryOpener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
-        Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, self.1).await?))
+        Ok(Arc::new(DirectoryNode::open(&self.0.path, self.0.chunk, self.1, &self.2).await?))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annex_gateway::gateway::{GatewayError, Repaired, Surveyed};
 use annex_gateway::site::config::Surplus;
@@ -10,6 +10,7 @@ use annex_gateway::site::repair::Wanting;
 use annex_protocol::uuid::Uuid;
 use futures_util::StreamExt;
 use keep_store::base::task::blocking;
+use tokio::time::Instant;
 
 use crate::error::Failure;
 use crate::host::hub::{Hosted, Hub};

@@ -11,6 +11,7 @@ use annex_protocol::key::Key;
 use annex_protocol::log::{Clock, Status, record_locations};
 use annex_protocol::uuid::Uuid;
 use divan::Bencher;
+use keep_store::base::clock::SystemClock;
 
 struct Made {
     branch: Branch,
@@ -45,7 +46,7 @@ fn made(keys: u32) -> Arc<Made> {
     Arc::clone(made.entry(keys).or_insert_with(|| {
         let dir = tempfile::tempdir().unwrap();
         let git = Git::init_bare(&dir.path().join("r.git")).unwrap();
-        let branch = Branch::open(git).unwrap();
+        let branch = Branch::open(git, SystemClock::shared()).unwrap();
         let files: Vec<_> = (0..keys)
             .map(|number| (key(number).branch_path(".log"), b"5s 1 00000000-0000-0000-0000-000000000001\n".to_vec()))
             .collect();

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use annex_protocol::log::Clock;
-use keep_store::base::clock;
+use keep_store::base::clock::SharedClock;
 
 use crate::git::{Git, GitError, ObjectId};
 
@@ -24,21 +24,12 @@ pub const REF: &str = "refs/heads/git-annex";
 /// How often a commit is tried again when somebody moves the branch meanwhile. Each try starts from the new tip.
 const RACES: usize = 20;
 
-/// Returns the clock for a new line of the git-annex branch.
-///
-/// `GIT_ANNEX_VECTOR_CLOCK` takes the place of the wall clock, as it does for git-annex.
-pub fn now() -> Clock {
-    std::env::var("GIT_ANNEX_VECTOR_CLOCK")
-        .ok()
-        .and_then(|text| Clock::parse(text.as_bytes()))
-        .unwrap_or_else(|| Clock::from_seconds(clock::unix_seconds()))
-}
-
 /// The git-annex branch of one repository, journal included. Cloning is cheap.
 #[derive(Clone)]
 pub struct Branch {
     git: Git,
     journal: Journal,
+    clock: SharedClock,
 }
 
 /// What went wrong with the branch.
@@ -61,10 +52,20 @@ pub enum BranchError {
 }
 
 impl Branch {
-    /// Opens the branch of a repository; it need not exist yet.
-    pub fn open(git: Git) -> Result<Self, BranchError> {
+    /// Opens the branch of a repository; it need not exist yet. What is written gets its time from `clock`.
+    pub fn open(git: Git, clock: SharedClock) -> Result<Self, BranchError> {
         let journal = Journal::open(git.dir())?;
-        Ok(Self { git, journal })
+        Ok(Self { git, journal, clock })
+    }
+
+    /// Returns the time for a new line of the branch.
+    ///
+    /// `GIT_ANNEX_VECTOR_CLOCK` takes the place of the wall clock, as it does for git-annex.
+    pub fn now(&self) -> Clock {
+        std::env::var("GIT_ANNEX_VECTOR_CLOCK")
+            .ok()
+            .and_then(|text| Clock::parse(text.as_bytes()))
+            .unwrap_or_else(|| Clock::from_seconds(self.clock.unix_seconds()))
     }
 
     /// Returns the repository.
@@ -138,7 +139,7 @@ impl Branch {
             }
             let tree = self.git.edit_tree(tip, &edits)?;
             let parents: Vec<ObjectId> = tip.into_iter().collect();
-            let commit = self.git.commit(tree, &parents, message, keep_store::base::clock::unix_seconds())?;
+            let commit = self.git.commit(tree, &parents, message, self.clock.unix_seconds())?;
             match self.git.move_ref(REF, tip, commit) {
                 // A push moved the branch, which takes no lock. Journal files hold whole files, as git-annex writes
                 // them, so what the push brought to the same paths is merged in before the next try.

@@ -346,7 +346,7 @@ impl Gateway {
         }
         let record = |content: &[u8]| {
             let changes = changes.iter().map(|(uuid, status)| (uuid, *status));
-            record_locations(content, changes, crate::branch::now())
+            record_locations(content, changes, self.0.branch.now())
         };
         self.0.branch.change(&[path], |_, content| record(content)).map(drop)
     }

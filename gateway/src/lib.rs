@@ -8,6 +8,7 @@ pub mod branch;
 pub mod database;
 pub mod gateway;
 pub mod git;
+pub mod lock_time;
 pub mod node;
 pub mod pace;
 pub mod site;

@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// A limit: bytes pass one after the other, in the order in which they were asked for.
 pub struct Cap {

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use keep_store::base::clock::{Clock, SharedClock, SystemClock};
+use keep_store::base::clock::{SharedClock, SystemClock};
 
 pub mod cluster;
 pub mod config;
@@ -175,8 +175,8 @@ impl Site {
     }
 
     /// Returns the clock by which the site's time is measured.
-    pub fn clock(&self) -> &dyn Clock {
-        &*self.0.clock
+    pub fn clock(&self) -> &SharedClock {
+        &self.0.clock
     }
 
     fn database(&self) -> &Database {

@@ -10,8 +10,9 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use keep_store::base::clock::{Clock, SharedClock};
 use tokio::sync::OnceCell;
 
 /// A directory of temporary files. Cloning is cheap. All methods block.
@@ -23,6 +24,7 @@ pub struct Spool(Arc<Inner>);
 pub struct LazySpool {
     dir: PathBuf,
     reserve: u64,
+    clock: SharedClock,
     spool: Arc<OnceCell<Spool>>,
 }
 
@@ -86,16 +88,17 @@ const KEPT: &str = "kept";
 
 impl LazySpool {
     /// Names a spool; nothing is made yet.
-    pub fn new(dir: &Path, reserve: u64) -> Self {
-        Self { dir: dir.into(), reserve, spool: Arc::default() }
+    pub fn new(dir: &Path, reserve: u64, clock: &SharedClock) -> Self {
+        Self { dir: dir.into(), reserve, clock: Arc::clone(clock), spool: Arc::default() }
     }
 
     /// Returns the spool.
     pub async fn open(&self) -> Result<Spool, SpoolError> {
         let open = || {
-            let (dir, reserve, failed) = (self.dir.clone(), self.reserve, fail(&self.dir));
+            let (dir, reserve, clock, failed) =
+                (self.dir.clone(), self.reserve, Arc::clone(&self.clock), fail(&self.dir));
             async move {
-                let opened = tokio::task::spawn_blocking(move || Spool::open(&dir, reserve)).await;
+                let opened = tokio::task::spawn_blocking(move || Spool::open(&dir, reserve, &*clock)).await;
                 opened.unwrap_or_else(|lost| Err(failed(io::Error::other(lost))))
             }
         };
@@ -104,11 +107,12 @@ impl LazySpool {
 }
 
 impl Spool {
-    /// Opens the spool in `dir`, which is made if it is not there, and removes what nobody needs any more.
-    pub fn open(dir: &Path, reserve: u64) -> Result<Self, SpoolError> {
+    /// Opens the spool in `dir`, which is made if it is not there, and removes what nobody needs any more, as `clock` has
+    /// it.
+    pub fn open(dir: &Path, reserve: u64, clock: &dyn Clock) -> Result<Self, SpoolError> {
         let kept = dir.join(KEPT);
         make(&kept)?;
-        clean(dir);
+        clean(dir, clock);
         let name = uuid::Uuid::new_v4().simple().to_string();
         let (making, own) = (dir.join(format!("{MAKING}{name}")), dir.join(name));
         make(&making)?;
@@ -222,14 +226,13 @@ impl From<&SpoolError> for ErrorKind {
     }
 }
 
-/// Removes what processes left that are gone, and what was kept for too long. Those that cannot be removed stay until
-/// the next time.
-fn clean(dir: &Path) {
+/// Removes what processes left that are gone, and what was kept for too long. What fails is left for next time.
+fn clean(dir: &Path, clock: &dyn Clock) {
     for path in entries(dir) {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         let gone = match name {
             _ if name == KEPT.as_bytes() => false,
-            _ if name.starts_with(MAKING.as_bytes()) => is_stale(&path),
+            _ if name.starts_with(MAKING.as_bytes()) => is_stale(&path, clock),
             // Who locks it now holds the only lock that there will be: names are never used again.
             _ => File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()),
         };
@@ -237,7 +240,7 @@ fn clean(dir: &Path) {
             let _next_time = fs::remove_dir_all(&path);
         }
     }
-    for path in entries(&dir.join(KEPT)).filter(|path| is_stale(path)) {
+    for path in entries(&dir.join(KEPT)).filter(|path| is_stale(path, clock)) {
         let _next_time = fs::remove_file(&path);
     }
 }
@@ -246,13 +249,15 @@ fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
-fn is_stale(path: &Path) -> bool {
+fn is_stale(path: &Path, clock: &dyn Clock) -> bool {
     let time = fs::metadata(path).and_then(|found| found.modified());
-    time.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > STALE))
+    time.is_ok_and(|time| clock.wall().duration_since(time).is_ok_and(|age| age > STALE))
 }
 
 #[cfg(test)]
 mod tests {
+    use keep_store::base::clock::SystemClock;
+
     use super::*;
 
     fn file(spool: &Spool) -> SpoolFile {
@@ -262,7 +267,7 @@ mod tests {
     #[test]
     fn files_go_with_their_owner_and_a_dead_process_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Spool::open(dir.path(), 0).unwrap();
+        let first = Spool::open(dir.path(), 0, &SystemClock::default()).unwrap();
         let (dropped, held) = (file(&first), file(&first));
         fs::write(dropped.path(), "dropped").unwrap();
         fs::write(held.path(), "held").unwrap();
@@ -274,7 +279,7 @@ mod tests {
         fs::create_dir(&dead).unwrap();
         fs::write(dead.join(LOCK), "").unwrap();
         fs::write(dead.join("content"), "left").unwrap();
-        let second = Spool::open(dir.path(), 0).unwrap();
+        let second = Spool::open(dir.path(), 0, &SystemClock::default()).unwrap();
         assert!(!dead.exists());
         assert_eq!(held.size(), 4, "the files of a living process stay");
         drop((held, first, second));
@@ -284,13 +289,13 @@ mod tests {
     #[test]
     fn what_is_kept_is_taken_once() {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path(), 0).unwrap();
+        let spool = Spool::open(dir.path(), 0, &SystemClock::default()).unwrap();
         let part = file(&spool);
         fs::write(part.path(), "part").unwrap();
         part.keep("key").unwrap();
         drop(part);
         drop(spool);
-        let spool = Spool::open(dir.path(), 0).unwrap();
+        let spool = Spool::open(dir.path(), 0, &SystemClock::default()).unwrap();
         let taken = file(&spool);
         assert!(spool.take("key", &taken));
         assert_eq!(fs::read(taken.path()).unwrap(), b"part");
@@ -303,7 +308,7 @@ mod tests {
         let found = nix::sys::statvfs::statvfs(dir.path()).unwrap();
         let free = found.blocks_available() * found.fragment_size();
         // Others use the disk too: half of it is far from what they change.
-        let spool = Spool::open(dir.path(), free / 2).unwrap();
+        let spool = Spool::open(dir.path(), free / 2, &SystemClock::default()).unwrap();
         let (one, two) = (file(&spool), file(&spool));
         one.promise(free / 3).unwrap();
         assert!(matches!(two.promise(free / 3), Err(SpoolError::Full { .. })));

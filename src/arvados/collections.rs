@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use annex_gateway::database::DatabaseError;
 use annex_protocol::keep::{Locator, ObjectKind};
-use keep_store::base::clock;
 use serde_json::Value;
 
 use super::attributes::Attributes;
@@ -53,7 +52,7 @@ impl Api {
             match self.catalogue.add(&new).await {
                 Ok(()) => return Ok(new),
                 Err(DatabaseError::Duplicate) if options.ensure_unique_name && attempt < TRIES => {
-                    new.base.name = Some(other_name(name.as_deref(), clock::unix_micros()));
+                    new.base.name = Some(other_name(name.as_deref(), self.now()));
                 }
                 Err(error) => {
                     self.unless_it_happened(&new.reference, &error).await;

@@ -88,7 +88,7 @@ impl Api {
     pub async fn signed(&self, asking: &Asking, collection: &Collection) -> String {
         let (keep, holder, text) = (self.keep.clone(), asking.holder.clone(), collection.manifest.clone());
         let trash_at = collection.base.trash_at;
-        if trash_at.is_some_and(|at| at <= keep_store::base::clock::unix_micros()) {
+        if trash_at.is_some_and(|at| at <= self.now()) {
             return text;
         }
         let trash_at = trash_at.and_then(|at| u64::try_from(at / 1_000_000).ok());

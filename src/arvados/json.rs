@@ -2,7 +2,6 @@
 
 use annex_gateway::site::user::User;
 use annex_protocol::keep::ApiTime;
-use keep_store::base::clock;
 use serde_json::{Map, Value, json};
 
 use super::{Api, Asking};
@@ -32,13 +31,13 @@ impl Select {
 
 /// Something that clients see as an object.
 pub trait ToJson: Record {
-    /// Returns all its members, but those that depend on who asks.
-    fn members(&self) -> Map<String, Value>;
+    /// Returns all its members, but those that depend on who asks; `now` in microseconds since the epoch.
+    fn members(&self, now: i64) -> Map<String, Value>;
 }
 
 impl ToJson for Collection {
-    fn members(&self) -> Map<String, Value> {
-        let mut members = base::<Self>(&self.base);
+    fn members(&self, now: i64) -> Map<String, Value> {
+        let mut members = base::<Self>(&self.base, now);
         members.extend(object(json!({
             "portable_data_hash": self.portable_data_hash,
             "replication_desired": self.replication_desired,
@@ -58,16 +57,16 @@ impl ToJson for Collection {
 }
 
 impl ToJson for Project {
-    fn members(&self) -> Map<String, Value> {
-        let mut members = base::<Self>(&self.base);
+    fn members(&self, now: i64) -> Map<String, Value> {
+        let mut members = base::<Self>(&self.base, now);
         members.extend(object(json!({ "group_class": self.group_class, "frozen_by_uuid": null })));
         members
     }
 }
 
 impl ToJson for Link {
-    fn members(&self) -> Map<String, Value> {
-        let mut members = base::<Self>(&self.base);
+    fn members(&self, now: i64) -> Map<String, Value> {
+        let mut members = base::<Self>(&self.base, now);
         for of_trash in ["trash_at", "delete_at", "is_trashed", "description"] {
             members.remove(of_trash);
         }
@@ -79,7 +78,7 @@ impl ToJson for Link {
 impl Api {
     /// Returns a collection as the caller asked for it, its manifest signed for the caller.
     pub async fn collection_json(&self, asking: &Asking, collection: &Collection, select: &Select) -> Value {
-        let mut members = collection.members();
+        let mut members = collection.members(self.now());
         if select.wants("manifest_text") {
             members.insert("manifest_text".to_owned(), self.signed(asking, collection).await.into());
         }
@@ -147,7 +146,7 @@ impl Api {
     }
 }
 
-fn base<R: Record>(base: &Base) -> Map<String, Value> {
+fn base<R: Record>(base: &Base, now: i64) -> Map<String, Value> {
     object(json!({
         "kind": R::TABLE.kind,
         "uuid": base.uuid,
@@ -161,7 +160,7 @@ fn base<R: Record>(base: &Base) -> Map<String, Value> {
         "modified_by_user_uuid": base.modified_by,
         "trash_at": time(base.trash_at),
         "delete_at": time(base.delete_at),
-        "is_trashed": base.is_trashed(clock::unix_micros()),
+        "is_trashed": base.is_trashed(now),
     }))
 }
 

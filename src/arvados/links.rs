@@ -64,6 +64,6 @@ impl Api {
             Some(ObjectKind::Group) => self.find::<Project>(asking, uuid, Level::Read, true).await?.base.owner,
             _ => return Err(ApiError::Invalid(format!("{uuid}: this should be a project or a collection"))),
         };
-        Ok(self.catalogue.access(&asking.viewer, uuid, &owner, keep_store::base::clock::unix_micros()).await?.level)
+        Ok(self.catalogue.access(&asking.viewer, uuid, &owner, self.now()).await?.level)
     }
 }

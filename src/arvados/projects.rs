@@ -4,7 +4,6 @@
 
 use annex_gateway::database::DatabaseError;
 use annex_protocol::keep::ObjectKind;
-use keep_store::base::clock;
 
 use super::attributes::Attributes;
 use super::collections::Options;
@@ -36,7 +35,7 @@ impl Api {
             match self.catalogue.add(&new).await {
                 Ok(()) => return Ok(new),
                 Err(DatabaseError::Duplicate) if options.ensure_unique_name && attempt < TRIES => {
-                    new.base.name = Some(other_name(name.as_deref(), clock::unix_micros()));
+                    new.base.name = Some(other_name(name.as_deref(), self.now()));
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use annex_gateway::database::DatabaseError;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use keep_store::base::clock;
 use keep_store::entries::KeepStore;
 use keep_store::service::COLLECTIONS;
 use keep_store::store::Block;
@@ -24,7 +23,7 @@ impl Api {
     pub async fn remove_expired(&self) -> Result<u64, ApiError> {
         let mut removed = 0;
         loop {
-            let expired = self.catalogue.expired(clock::unix_micros(), BATCH).await?;
+            let expired = self.catalogue.expired(self.now(), BATCH).await?;
             let last = expired.len() < usize::try_from(BATCH).unwrap_or_default();
             for collection in expired {
                 let Collection { base, reference, .. } = &collection;
@@ -76,7 +75,7 @@ impl Api {
     }
 
     async fn release_orphans_in(&self, store: &KeepStore) -> Result<u64, ApiError> {
-        let young = SystemTime::now().checked_sub(YOUNG).unwrap_or(SystemTime::UNIX_EPOCH);
+        let young = self.site.clock().wall().checked_sub(YOUNG).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut entries = store.entries(Some(COLLECTIONS));
         let mut released = 0;
         while let Some(entry) = entries.try_next().await? {

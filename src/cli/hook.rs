@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use annex_gateway::branch::Branch;
 use annex_gateway::branch::merge::Policy;
 use annex_gateway::git::Git;
+use keep_store::base::clock::SystemClock;
 
 use crate::error::Failure;
 use crate::host::git_service::{NO_PLACEMENT, POLICY};
@@ -19,7 +20,7 @@ impl ProcReceive {
         let no_placement = std::env::var_os(POLICY).is_some_and(|value| value == NO_PLACEMENT);
         let policy = if no_placement { Policy::NoPlacement } else { Policy::Everything };
         let dir = std::env::var_os("GIT_DIR").unwrap_or_else(|| ".".into());
-        let branch = Branch::open(Git::open(Path::new(&dir))?)?;
+        let branch = Branch::open(Git::open(Path::new(&dir))?, SystemClock::shared())?;
         let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
         crate::doors::hook::proc_receive(&branch, policy, &mut input, &mut output, &mut std::io::stderr())?;
         Ok(ExitCode::SUCCESS)

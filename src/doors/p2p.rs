@@ -2,9 +2,8 @@
 //!
 //! Source: `docs/spec/p2p-protocol.md` §2 to §9, §12.
 
-use std::time::Duration;
-
 use annex_gateway::gateway::{Gateway, GatewayError, Locked, Removed, Target};
+use annex_gateway::lock_time::RENEW_EVERY;
 use annex_gateway::wire::{Wire, WireError};
 use annex_protocol::key::Key;
 use annex_protocol::p2p::{AssociatedFile, Expect, Message, Mode, ParseError, Verdict, Version};
@@ -50,9 +49,6 @@ pub enum SessionError {
     #[error("recording in the git-annex branch: {0}")]
     Record(GatewayError),
 }
-
-/// How often a lock that is held is made to last on.
-pub(super) const RENEW_EVERY: Duration = Duration::from_secs(60);
 
 struct Session<R, W> {
     service: Service,

@@ -396,7 +396,7 @@ mod tests {
         }
 
         async fn gateway(&self, site: &Site, repo: &Repo) -> Gateway {
-            let spool = LazySpool::new(site.root(), 0);
+            let spool = LazySpool::new(site.root(), 0, site.clock());
             Gateway::new(site.clone(), repo.branch.clone(), repo.identity.clone(), Vec::new(), spool)
         }
     }

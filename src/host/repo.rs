@@ -4,6 +4,7 @@
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use annex_gateway::branch::{Branch, BranchError};
 use annex_gateway::gateway::Identity;
@@ -155,7 +156,7 @@ impl Repo {
         });
         let mut nodes: Vec<RepoNode> = nodes.collect();
         nodes.sort_by_key(|node| node.cost);
-        let branch = Branch::open(git.clone())?;
+        let branch = Branch::open(git.clone(), Arc::clone(site.clock()))?;
         Ok(Self { name: name.clone(), git, branch, identity, nodes })
     }
 
@@ -176,7 +177,7 @@ impl Repo {
 
     /// Records gateway, cluster and nodes on the git-annex branch, so that clients see them. Writes only what changed.
     pub fn advertise(&self) -> Result<(), RepoError> {
-        let now = annex_gateway::branch::now();
+        let now = self.branch.now();
         let Identity { gateway, cluster } = &self.identity;
         let node_uuids = self.nodes.iter().map(|node| node.uuid.clone()).collect();
         let named = self.nodes.iter().map(|node| (&node.uuid, node.name.as_str()));

@@ -1,9 +1,10 @@
 //! What the site's Keep needs from time to time: garbage collected, collections removed whose time is over.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use keep_store::entries::{Collected, KeepError};
 use keep_store::store::Block;
+use tokio::time::Instant;
 
 use super::LOOK_EVERY;
 use crate::arvados::ApiError;

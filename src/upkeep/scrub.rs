@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annex_gateway::gateway::{Due, Gateway, GatewayError};
 use annex_gateway::node::NodeError;
@@ -10,6 +10,7 @@ use annex_gateway::site::Site;
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use keep_store::base::task::blocking;
+use tokio::time::Instant;
 
 use crate::error::Failure;
 use crate::host::hub::{Hosted, Hub};
@@ -45,7 +46,7 @@ async fn round(hub: &Hub) -> Result<Duration, Failure> {
     let site = hub.site();
     let [shortest, longest] = PAUSES;
     let Some(every) = site.config().scrub.every else { return Ok(longest) };
-    let before = keep_store::base::clock::unix_seconds().saturating_sub(every.as_secs());
+    let before = site.clock().unix_seconds().saturating_sub(every.as_secs());
     let (copies, all) = due(hub, &site, before).await?;
     let mut progress = Progress::new(site.clone());
     let mut skipped = BTreeSet::new();

@@ -15,6 +15,7 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
+use keep_store::base::clock::SystemClock;
 use keep_store::base::stream::Piece;
 use tempfile::TempDir;
 
@@ -61,12 +62,12 @@ impl Place {
             settings: all,
             secrets: Arc::new(secret),
             dir: self.path("state"),
-            spool: Spool::open(&self.path("spool"), 0).unwrap(),
+            spool: Spool::open(&self.path("spool"), 0, &SystemClock::default()).unwrap(),
             processes: 3,
             times: self.times,
         };
         let node = ExternalNode::open(options).await.unwrap();
-        Arc::new(ByPieces { node, spool: LazySpool::new(&self.path("spool"), 0) })
+        Arc::new(ByPieces { node, spool: LazySpool::new(&self.path("spool"), 0, &SystemClock::shared()) })
     }
 
     async fn shell(&self) -> Arc<dyn Node> {

@@ -39,6 +39,7 @@ pub(super) struct Stamp {
 /// The longest file name of the usual file systems, in bytes.
 const MAX_NAME: usize = 255;
 
+/// Tells apart the temporary files of this process, in all repositories; nothing is decided by it.
 static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
 impl Journal {

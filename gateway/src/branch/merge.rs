@@ -109,12 +109,7 @@ impl Branch {
             return Ok(Merged { tip, refused });
         }
         let tree = self.git.edit_tree(ours, &edits)?;
-        let tip = self.git.commit(
-            tree,
-            &parents,
-            "merging pushed git-annex branch",
-            keep_store::base::clock::unix_seconds(),
-        )?;
+        let tip = self.git.commit(tree, &parents, "merging pushed git-annex branch", self.clock.unix_seconds())?;
         self.git.move_ref(REF, ours, tip)?;
         Ok(Merged { tip, refused })
     }

@@ -5,6 +5,8 @@ use annex_protocol::key::Key;
 use annex_protocol::log::{Clock, LocationLog, Status, record_locations};
 use annex_protocol::uuid::Uuid;
 
+use keep_store::base::clock::SystemClock;
+
 use super::merge::Policy;
 use super::{Branch, REF};
 use crate::git::{Git, ObjectId};
@@ -17,7 +19,7 @@ struct Fixture {
 fn fixture() -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let git = Git::init_bare(&dir.path().join("r.git")).unwrap();
-    let branch = Branch::open(git).unwrap();
+    let branch = Branch::open(git, SystemClock::shared()).unwrap();
     branch.change(&[b"uuid.log".to_vec()], |_, _| Some(b"u1 one timestamp=1s\n".to_vec())).unwrap();
     branch.commit().unwrap();
     Fixture { branch, _dir: dir }
@@ -231,7 +233,7 @@ fn sizes_count_what_waits_in_the_journal_and_commit_nothing() {
     let (here, there) = (Uuid::parse(b"u1").unwrap(), Uuid::parse(b"u2").unwrap());
     let record = |key: &str, uuid: &Uuid, status| {
         let path = Key::parse(key.as_bytes()).unwrap().branch_path(".log");
-        let now = crate::branch::now();
+        let now = branch.now();
         branch.change(&[path], |_, content| record_locations(content, [(uuid, status)], now)).unwrap();
     };
     let mut sizes = super::sizes::Sizes::default();

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, BinaryHeap};
 use annex_protocol::key::Key;
 use annex_protocol::log::Status;
 use annex_protocol::uuid::Uuid;
-use keep_store::base::clock;
 
 use super::{Gateway, GatewayError};
 use crate::branch::BranchError;
@@ -29,7 +28,7 @@ impl Gateway {
     ///
     /// A copy that was never read again was verified when it was stored: then its line came into the location log.
     pub fn copies_due(&self, nodes: &BTreeSet<String>, before: u64, at_most: usize) -> Result<Vec<Due>, GatewayError> {
-        let now = clock::unix_seconds();
+        let now = self.0.site.clock().unix_seconds();
         let mut due = BinaryHeap::new();
         let mut failed = None;
         self.0.branch.for_each_key(|key, locations| {

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
 
 use annex_protocol::key::Key;
 use keep_store::base::task::blocking;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::choose::silent_last;
 use super::{Gateway, GatewayError, Member, Target};
+use crate::lock_time::LOCKED;
 use crate::node::Hold;
+use crate::node::deadline::answered;
 use crate::site::hold::Lock;
-use crate::site::time::LOCK_SECONDS;
 
 /// A lock held for a client; it outlives this value until its deadline unless it is given back.
 pub struct Locked {
@@ -53,7 +54,7 @@ impl Gateway {
             return Err(error.into());
         }
         let mut waiting = self.0.named.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|_, (since, _)| since.elapsed() < Duration::from_secs(LOCK_SECONDS));
+        waiting.retain(|_, (since, _)| since.elapsed() < LOCKED);
         waiting.insert(name.clone(), (Instant::now(), locked));
         Ok(name)
     }
@@ -69,19 +70,27 @@ impl Gateway {
         }))
     }
 
-    /// Makes a lock last ten minutes from now on.
+    /// Renews a lock: it lasts [`LOCKED`] from now on. An error if it has ended, or if the node does not renew its own: then
+    /// this gateway keeps the content all the same, and others may not.
     pub async fn renew(&self, locked: &Locked) -> Result<(), GatewayError> {
-        if let Some((member, hold)) = &locked.hold {
-            hold.lock().await.renew().await.map_err(|source| member.failed(source))?;
-        }
         let (site, lock) = (self.0.site.clone(), locked.lock.clone());
-        Ok(blocking(move || site.renew(&lock)).await?)
+        if !blocking(move || site.renew(&lock)).await? {
+            return Err(GatewayError::Refused("the lock has ended".to_owned()));
+        }
+        if let Some((member, hold)) = &locked.hold {
+            let renewed = answered(member.patience.answer, async { hold.lock().await.renew().await });
+            renewed.await.map_err(|source| member.failed(source))?;
+        }
+        Ok(())
     }
 
     /// Gives a lock back.
     pub async fn unlock(&self, locked: Locked) -> Result<(), GatewayError> {
         let released = match locked.hold {
-            Some((member, hold)) => hold.into_inner().release().await.map_err(|source| member.failed(source)),
+            Some((member, hold)) => {
+                let released = answered(member.patience.answer, hold.into_inner().release());
+                released.await.map_err(|source| member.failed(source))
+            }
             None => Ok(()),
         };
         // Given back here even if the node keeps its own until its deadline.

@@ -1,10 +1,11 @@
 //! What may be stored at all: secure hashes, the largest key, the repository's quota.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annex_protocol::hash::{Hasher, is_secure};
 use annex_protocol::key::Key;
 use keep_store::base::task::blocking;
+use tokio::time::Instant;
 
 use super::{Gateway, GatewayError, Member};
 use crate::site::Site;

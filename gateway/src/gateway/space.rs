@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
 use keep_store::base::task::blocking;
+use tokio::time::Instant;
 
 use super::policy::{Admission, shown};
 use super::{Gateway, GatewayError, Member};

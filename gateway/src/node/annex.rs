@@ -27,6 +27,7 @@ use annex_protocol::log::{Clock, LocationLog, Status, record_locations};
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
+use keep_store::base::clock::SharedClock;
 use keep_store::base::disk::{self, Part};
 
 use super::error::NodeError;
@@ -63,6 +64,7 @@ struct Repository {
     /// What its configuration said when it was opened.
     settings: Settings,
     branch: Branch,
+    clock: SharedClock,
     /// Content and end of the holds that were given back, as far as their time is not over.
     over: Mutex<BTreeSet<(PathBuf, Clock)>>,
     /// A commit of the journal is on its way.
@@ -74,9 +76,9 @@ struct Repository {
 const GATHER: Duration = Duration::from_secs(1);
 
 impl AnnexNode {
-    /// Opens the repository at `path`, whose `annex.uuid` must be `uuid`.
-    pub async fn open(path: &Path, uuid: &Uuid, deadlines: Patience) -> Result<Self, NodeError> {
-        let repository = Self::open_natively(path, uuid, deadlines).await?;
+    /// Opens the repository at `path`, whose `annex.uuid` must be `uuid`. What is written there gets its time from `clock`.
+    pub async fn open(path: &Path, uuid: &Uuid, deadlines: Patience, clock: &SharedClock) -> Result<Self, NodeError> {
+        let repository = Self::open_natively(path, uuid, deadlines, clock).await?;
         Ok(Self { repository, git_annex: None })
     }
 
@@ -85,9 +87,10 @@ impl AnnexNode {
         path: &Path,
         uuid: &Uuid,
         deadlines: Patience,
+        clock: &SharedClock,
         git_annex: Arc<dyn Node>,
     ) -> Result<Arc<dyn Node>, NodeError> {
-        match Self::open_natively(path, uuid, deadlines).await {
+        match Self::open_natively(path, uuid, deadlines, clock).await {
             Ok(repository) => Ok(Arc::new(Self { repository, git_annex: Some(git_annex) })),
             Err(Trouble::GitAnnex(why)) => {
                 tracing::info!("git-annex itself is used: {why}");
@@ -97,14 +100,19 @@ impl AnnexNode {
         }
     }
 
-    async fn open_natively(path: &Path, uuid: &Uuid, deadlines: Patience) -> Result<Arc<Repository>, Trouble> {
-        let (path, uuid) = (path.to_path_buf(), uuid.clone());
+    async fn open_natively(
+        path: &Path,
+        uuid: &Uuid,
+        deadlines: Patience,
+        clock: &SharedClock,
+    ) -> Result<Arc<Repository>, Trouble> {
+        let (path, uuid, clock) = (path.to_path_buf(), uuid.clone(), Arc::clone(clock));
         let work = move || {
             let (git, settings) = Settings::read(&path, &uuid)?;
-            let branch = Branch::open(git)?;
+            let branch = Branch::open(git, Arc::clone(&clock))?;
             let committing = AtomicBool::new(false);
             let over = Mutex::default();
-            let repository = Repository { path, uuid, settings, branch, over, committing, deadlines };
+            let repository = Repository { path, uuid, settings, branch, clock, over, committing, deadlines };
             repository.clean();
             Ok(Arc::new(repository))
         };
@@ -146,7 +154,7 @@ impl Repository {
             if status != Status::Present && !LocationLog::parse(content).present().any(|uuid| uuid == self.uuid) {
                 return None;
             }
-            record_locations(content, [(&self.uuid, status)], crate::branch::now())
+            record_locations(content, [(&self.uuid, status)], self.branch.now())
         })?;
         Ok(())
     }

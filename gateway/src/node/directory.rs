@@ -22,6 +22,7 @@ use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
+use keep_store::base::clock::SharedClock;
 use keep_store::base::disk;
 
 use super::error::NodeError;
@@ -47,17 +48,24 @@ struct Place {
     /// What stands in the directory's mark, by which it is known again when its disk was mounted anew.
     mark: Option<String>,
     deadlines: Patience,
+    clock: SharedClock,
 }
 
 impl DirectoryNode {
-    /// Opens the directory, which must be there; new content is stored in chunks of `chunk` bytes, or whole.
-    pub async fn open(root: &Path, chunk: Option<u64>, deadlines: Patience) -> Result<Self, NodeError> {
-        let root = root.to_path_buf();
+    /// Opens the directory, which must be there; new content is stored in chunks of `chunk` bytes, or whole. `clock` tells
+    /// when a bad copy was set aside.
+    pub async fn open(
+        root: &Path,
+        chunk: Option<u64>,
+        deadlines: Patience,
+        clock: &SharedClock,
+    ) -> Result<Self, NodeError> {
+        let (root, clock) = (root.to_path_buf(), Arc::clone(clock));
         let work = move || {
             let identity = Mutex::new(identity(&root)?);
             upload::clean(&root);
             let mark = mark(&root).or_else(|| make_mark(&root));
-            Ok::<_, NodeError>(Self(Arc::new(Place { root, chunk, identity, mark, deadlines })))
+            Ok::<_, NodeError>(Self(Arc::new(Place { root, chunk, identity, mark, deadlines, clock })))
         };
         disk::within(deadlines.connect, work).await
     }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use keep_store::base::clock::{SharedClock, SystemClock};
 use keep_store::base::stream::Piece;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -34,6 +35,7 @@ pub struct Meters {
     seconds: Family<Asked, Histogram, fn() -> Histogram>,
     last: Arc<Mutex<HashMap<String, LastError>>>,
     busy: Arc<Mutex<HashMap<String, Arc<Busy>>>>,
+    clock: SharedClock,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,11 +85,25 @@ impl Default for Meters {
     fn default() -> Self {
         let (requests, errors, bytes) = (Family::default(), Family::default(), Family::default());
         let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
-        Self { requests, errors, bytes, seconds, last: Arc::default(), busy: Arc::default() }
+        Self {
+            requests,
+            errors,
+            bytes,
+            seconds,
+            last: Arc::default(),
+            busy: Arc::default(),
+            clock: SystemClock::shared(),
+        }
     }
 }
 
 impl Meters {
+    /// Returns the same accounts, in which what happens from now on has its time from `clock`.
+    #[must_use]
+    pub fn at(&self, clock: &SharedClock) -> Self {
+        Self { clock: Arc::clone(clock), ..self.clone() }
+    }
+
     /// Returns what a node was asked so far.
     pub fn account(&self, node: &str) -> Account {
         let asked = |family: &Family<Asked, Counter>| {
@@ -131,7 +147,7 @@ impl Meters {
 
     fn failed(&self, node: &str, operation: &'static str, text: String) {
         self.errors.get_or_create(&Asked { node: node.to_owned(), operation }).inc();
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let at = self.clock.unix_seconds();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.insert(node.to_owned(), LastError { text, at });
     }

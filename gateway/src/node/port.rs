@@ -92,7 +92,7 @@ pub trait FileUpload: Send + Sync {
 /// Content of a node kept from being removed. Dropped without an end, it lasts until the node's own deadline.
 #[async_trait]
 pub trait Hold: Send + Sync {
-    /// Makes it last on, for ten minutes at least.
+    /// Makes it last on, for [`LOCKED`](crate::lock_time::LOCKED) at least.
     async fn renew(&mut self) -> Result<(), NodeError>;
 
     /// Gives it back.

@@ -9,8 +9,8 @@ use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 
 use super::database::{Sql, SqlError};
-use super::time::LOCK_SECONDS;
 use super::{Site, SiteError};
+use crate::lock_time::LOCKED_SECONDS;
 
 /// A granted lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,21 +24,21 @@ pub struct Removal(i64);
 const REMOVAL_SECONDS: u64 = 3600;
 
 impl Site {
-    /// Locks a key on a node for ten minutes, or returns `None` while it is being removed there.
+    /// Locks a key on a node for [`LOCKED`](crate::lock_time::LOCKED), or returns `None` while it is being removed there.
     ///
     /// The caller checks presence afterwards, and gives the lock back if the content is not there.
     pub fn lock(&self, node: &Uuid, key: &Key) -> Result<Option<Lock>, SiteError> {
         let now = self.now()?;
         let lock =
-            self.database().write(|sql| enter(sql, ("content_lock", LOCK_SECONDS), "removal", node, key, now))?;
+            self.database().write(|sql| enter(sql, ("content_lock", LOCKED_SECONDS), "removal", node, key, now))?;
         Ok(lock.map(Lock))
     }
 
-    /// Makes a lock last ten minutes from now on, if it still holds.
-    pub fn renew(&self, lock: &Lock) -> Result<(), SiteError> {
+    /// Renews a lock: it lasts [`LOCKED`](crate::lock_time::LOCKED) from now on. False if it has ended before.
+    pub fn renew(&self, lock: &Lock) -> Result<bool, SiteError> {
         let now = self.now()?;
         let update = "UPDATE content_lock SET deadline = ?2 WHERE id = ?1 AND deadline > ?3";
-        self.database().write(|sql| sql.change(update, (lock.0, now + LOCK_SECONDS, now)).map(drop))
+        self.database().write(|sql| sql.change(update, (lock.0, now + LOCKED_SECONDS, now)).map(|rows| rows > 0))
     }
 
     /// Gives a lock back.
@@ -125,7 +125,13 @@ impl Site {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use keep_store::base::clock::{ManualClock, SharedClock};
+
     use super::*;
+    use crate::lock_time::LOCKED;
 
     #[test]
     fn a_lock_keeps_removals_away_over_a_crash_until_it_is_given_back() {
@@ -169,14 +175,25 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_ends_at_its_deadline() {
+    fn a_lock_never_ends_before_its_time_and_soon_after() {
         let dir = tempfile::tempdir().unwrap();
-        let site = Site::init(&dir.path().join("site"), &[]).unwrap();
+        Site::init(&dir.path().join("site"), &[]).unwrap();
         let key = Key::parse(b"WORM--x").unwrap();
         let a = Uuid::parse(b"a").unwrap();
-        site.lock(&a, &key).unwrap().expect("granted");
-        let elapse = format!("UPDATE content_lock SET deadline = deadline - {LOCK_SECONDS}");
-        site.database().write(|sql| sql.change(&elapse, [])).unwrap();
-        assert!(site.begin_removal(&a, &key).unwrap().is_some());
+        for late in [0, 1, 999] {
+            let clock = Arc::new(ManualClock::new(UNIX_EPOCH + Duration::from_secs(1_000_000_000)));
+            clock.reboot(&format!("boot {late}"));
+            clock.advance(Duration::from_millis(late));
+            let site = Site::open_at(&dir.path().join("site"), Arc::clone(&clock) as SharedClock).unwrap();
+            let lock = site.lock(&a, &key).unwrap().expect("granted");
+            clock.advance(LOCKED / 2);
+            assert!(site.renew(&lock).unwrap());
+            clock.advance(LOCKED);
+            assert_eq!(site.begin_removal(&a, &key).unwrap(), None, "granted {late} ms after a whole second");
+            clock.advance(Duration::from_secs(1));
+            let removal = site.begin_removal(&a, &key).unwrap().expect("it is over");
+            assert!(!site.renew(&lock).unwrap(), "it has ended");
+            site.end_removals(&[removal]).unwrap();
+        }
     }
 }

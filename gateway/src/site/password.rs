@@ -8,7 +8,6 @@ use annex_protocol::keep::Token;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use keep_store::base::clock;
 use sha2::{Digest, Sha256};
 
 use super::SiteError;
@@ -57,27 +56,27 @@ impl fmt::Debug for Hashed {
 }
 
 impl Verified {
-    /// Tells whether a secret is the password that is `stored`, which takes time; `None` where there is none.
-    pub(super) fn check(&self, stored: Option<&str>, secret: &[u8]) -> Result<bool, SiteError> {
+    /// Tells whether a secret is the password that is `stored`, which takes time; `None` where there is none. `now` is in
+    /// seconds since the epoch.
+    pub(super) fn check(&self, stored: Option<&str>, secret: &[u8], now: u64) -> Result<bool, SiteError> {
         let hash = stored.unwrap_or(NOBODY);
-        let right = self.recall(hash, secret) || {
+        let right = self.recall(hash, secret, now) || {
             let parsed = PasswordHash::new(hash).map_err(|error| SiteError::Invalid(format!("password: {error}")))?;
             let right = Argon2::default().verify_password(secret, &parsed).is_ok();
             if right && stored.is_some() {
-                self.remember(hash, secret);
+                self.remember(hash, secret, now);
             }
             right
         };
         Ok(right && stored.is_some())
     }
 
-    fn recall(&self, hash: &str, secret: &[u8]) -> bool {
+    fn recall(&self, hash: &str, secret: &[u8], now: u64) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&together(hash, secret)).is_some_and(|until| *until > clock::unix_seconds())
+        known.get(&together(hash, secret)).is_some_and(|until| *until > now)
     }
 
-    fn remember(&self, hash: &str, secret: &[u8]) {
-        let now = clock::unix_seconds();
+    fn remember(&self, hash: &str, secret: &[u8], now: u64) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, until| *until > now);
         known.insert(together(hash, secret), now + TRUSTED_SECONDS);

@@ -5,7 +5,6 @@
 use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
-use keep_store::base::clock;
 
 use super::database::Values;
 use super::{Site, SiteError};
@@ -42,7 +41,7 @@ impl Site {
     pub fn want_repairs(&self, wanting: &[Wanting]) -> Result<(), SiteError> {
         let upsert = "INSERT INTO repair (gateway, key, file, cause, tries, due) VALUES (?1, ?2, ?3, ?4, 0, ?5)
             ON CONFLICT (gateway, key) DO UPDATE SET cause = ?4, due = min(due, ?5), lost = 0";
-        let now = clock::unix_seconds();
+        let now = self.clock().unix_seconds();
         self.database().write(|sql| {
             for Wanting { gateway, key, file, cause, .. } in wanting {
                 sql.change(upsert, (gateway.as_bytes(), key.as_bytes(), file.as_bytes(), cause, now))?;
@@ -66,7 +65,7 @@ impl Site {
     pub fn repairs_due(&self, gateway: Option<&Uuid>, at_most: usize) -> Result<Vec<Wanting>, SiteError> {
         let due =
             format!("{SELECT} WHERE lost = 0 AND due <= ?3 AND (?1 IS NULL OR gateway = ?1) ORDER BY due LIMIT ?2");
-        self.repairs(&due, (gateway.map(Uuid::as_bytes), at_most, clock::unix_seconds()))
+        self.repairs(&due, (gateway.map(Uuid::as_bytes), at_most, self.clock().unix_seconds()))
     }
 
     /// Returns keys that wait for repair, due or not.
@@ -119,7 +118,7 @@ impl Site {
             let select = "SELECT tries FROM repair WHERE gateway = ?1 AND key = ?2";
             let tries: Option<(u32,)> = sql.first(select, (gateway.as_bytes(), key.as_bytes()))?;
             let pause = FIRST_PAUSE << tries.map_or(0, |(tries,)| tries).min(16);
-            let due = clock::unix_seconds() + pause.min(LONGEST_PAUSE);
+            let due = self.clock().unix_seconds() + pause.min(LONGEST_PAUSE);
             sql.change(update, (gateway.as_bytes(), key.as_bytes(), cause, due)).map(drop)
         })
     }

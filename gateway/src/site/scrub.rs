@@ -5,7 +5,6 @@
 
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
-use keep_store::base::clock;
 
 use super::{Site, SiteError};
 
@@ -14,7 +13,7 @@ impl Site {
     pub fn scrubbed(&self, copies: &[(Uuid, Key)]) -> Result<(), SiteError> {
         let upsert = "INSERT INTO scrub (node, key, at) VALUES (?1, ?2, ?3)
             ON CONFLICT (node, key) DO UPDATE SET at = ?3";
-        let now = clock::unix_seconds();
+        let now = self.clock().unix_seconds();
         self.database().write(|sql| {
             for (node, key) in copies {
                 sql.change(upsert, (node.as_bytes(), key.as_bytes(), now))?;
@@ -50,7 +49,7 @@ mod tests {
         site.scrubbed(std::slice::from_ref(&copy)).unwrap();
         let again = Site::open(site.root()).unwrap();
         let at = again.scrubbed_at(&copy.0, &copy.1).unwrap().expect("remembered");
-        assert!(at + 10 > clock::unix_seconds());
+        assert!(at + 10 > site.clock().unix_seconds());
         again.forget_scrubbed(at).unwrap();
         assert_eq!(again.scrubbed_at(&copy.0, &copy.1).unwrap(), Some(at));
         again.forget_scrubbed(at + 1).unwrap();

@@ -4,7 +4,6 @@
 //! stands in the place of the password.
 
 use annex_protocol::keep::Token;
-use keep_store::base::clock;
 use sha2::{Digest, Sha256};
 
 use super::cluster::BASE_36;
@@ -49,7 +48,7 @@ impl Site {
         let select = "SELECT password FROM user WHERE name = ?1";
         let stored: Option<(Option<String>,)> = self.database().read(|sql| sql.first(select, [name]))?;
         let stored = stored.and_then(|(password,)| password);
-        self.0.passwords.check(stored.as_deref(), secret)
+        self.0.passwords.check(stored.as_deref(), secret, self.clock().unix_seconds())
     }
 
     fn authenticate_token(&self, name: &str, id: &[u8], secret: &[u8]) -> Result<bool, SiteError> {
@@ -57,7 +56,7 @@ impl Site {
             AND (expires IS NULL OR expires > ?4))";
         let id = String::from_utf8_lossy(id);
         // Compared by hash, so the time it takes tells nothing of the secret.
-        let row = (id, name, Sha256::digest(secret).to_vec(), clock::unix_seconds());
+        let row = (id, name, Sha256::digest(secret).to_vec(), self.clock().unix_seconds());
         let (right,) = self.database().read(|sql| sql.one(select, row))?;
         Ok(right)
     }
@@ -71,7 +70,7 @@ impl Site {
         let select = "SELECT token.id, user, created, expires, role FROM token JOIN user ON user = name
             WHERE secret = ?1 AND (?2 IS NULL OR id = ?2) AND (expires IS NULL OR expires > ?3)";
         // Looked up by its hash, so the time it takes tells nothing of the secret.
-        let asked = (Sha256::digest(secret).to_vec(), id, clock::unix_seconds());
+        let asked = (Sha256::digest(secret).to_vec(), id, self.clock().unix_seconds());
         let found: Option<_> = self.database().read(|sql| sql.first(select, asked))?;
         let owner = |(id, user, created, expires, role): (_, _, _, _, String)| {
             Ok(TokenOwner { token: TokenInfo { id, user, created, expires }, role: role.parse()? })
@@ -94,7 +93,7 @@ impl Site {
         let secret = random_word(SECRET)?;
         let insert = "INSERT INTO token (id, user, secret, created, expires) SELECT ?1, name, ?3, ?4, ?5
             FROM user WHERE name = ?2";
-        let now = clock::unix_seconds();
+        let now = self.clock().unix_seconds();
         let row = (&id, name, Sha256::digest(secret.as_bytes()).to_vec(), now, expires);
         let made = self.database().write(|sql| {
             let forgotten = now.saturating_sub(LISTED_SECONDS);
@@ -173,7 +172,7 @@ mod tests {
         assert!(!site.authenticate("bob", token.as_bytes()).unwrap());
         let wrong = format!("{token}x");
         assert!(!site.authenticate("alice", wrong.as_bytes()).unwrap());
-        let ended = site.make_token("alice", Some(clock::unix_seconds())).unwrap();
+        let ended = site.make_token("alice", Some(site.clock().unix_seconds())).unwrap();
         assert!(!site.authenticate("alice", ended.as_bytes()).unwrap());
         let id = token.split('/').nth(1).unwrap();
         assert_eq!(site.tokens(Some("alice")).unwrap().len(), 2);
@@ -201,14 +200,14 @@ mod tests {
         }
         site.revoke_token(id).unwrap();
         assert!(site.token_owner(token.as_bytes()).unwrap().is_none());
-        let ended = site.make_token("bob", Some(clock::unix_seconds())).unwrap();
+        let ended = site.make_token("bob", Some(site.clock().unix_seconds())).unwrap();
         assert!(site.token_owner(ended.as_bytes()).unwrap().is_none());
     }
 
     #[test]
     fn a_token_that_ended_long_ago_is_forgotten() {
         let (_dir, site) = site();
-        let now = clock::unix_seconds();
+        let now = site.clock().unix_seconds();
         site.make_token("alice", Some(now - LISTED_SECONDS - 1)).unwrap();
         site.make_token("alice", Some(now - 1)).unwrap();
         assert_eq!(site.tokens(None).unwrap().len(), 1, "the next one made clears the old one");

@@ -8,9 +8,7 @@
 
 use super::database::Sql;
 use super::{Site, SiteError};
-
-/// How long a lock holds after it was granted, in seconds, whatever becomes of the connection. Clients build on it.
-pub const LOCK_SECONDS: u64 = 600;
+use crate::lock_time::LOCKED_SECONDS;
 
 /// How old, in seconds, the newest time on record may be before it is written again.
 const RECORD_EVERY: u64 = 60;
@@ -51,7 +49,7 @@ impl Site {
 /// costs a repetition; one that comes too late must never pass.
 fn base_after_boot(wall: u64, last: u64, since_boot: u64) -> u64 {
     let newest_told = last + RECORD_EVERY;
-    let now = if wall > newest_told { wall } else { newest_told + LOCK_SECONDS };
+    let now = if wall > newest_told { wall } else { newest_told + LOCKED_SECONDS };
     now.saturating_sub(since_boot)
 }
 
@@ -63,7 +61,7 @@ mod tests {
     fn a_boot_never_turns_the_clock_back() {
         assert_eq!(base_after_boot(5000, 1000, 10) + 10, 5000, "the wall clock tells how long the machine was off");
         let set_back = base_after_boot(500, 1000, 10) + 10;
-        assert!(set_back > 1000 + LOCK_SECONDS, "every deadline told before has passed");
+        assert!(set_back > 1000 + LOCKED_SECONDS, "every deadline told before has passed");
     }
 
     #[test]

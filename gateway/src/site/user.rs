@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use keep_store::base::clock;
 use sha2::{Digest, Sha256};
 
 use super::database::{Sql, SqlError};
@@ -126,7 +125,7 @@ impl Site {
 
     /// Returns all users, by name.
     pub fn users(&self) -> Result<Vec<User>, SiteError> {
-        let now = clock::unix_seconds();
+        let now = self.clock().unix_seconds();
         let select = "SELECT name, role, password IS NOT NULL,
             (SELECT count(*) FROM token WHERE user = name AND (expires IS NULL OR expires > ?1))
             FROM user ORDER BY name";

@@ -12,6 +12,7 @@ use annex_gateway::node::keep::KeepNode;
 use annex_gateway::node::{Node, NodeError, Patience};
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
+use keep_store::base::clock::SystemClock;
 use keep_store::base::disk::FileLock;
 use keep_store::entries::{KeepStore, Options};
 use keep_store::store::dir::Create;
@@ -80,14 +81,14 @@ async fn a_repository_of_version_8_keeps_the_promises_of_a_node() {
 }
 
 async fn directory(folder: &Path, chunk: Option<u64>) -> DirectoryNode {
-    DirectoryNode::open(folder, chunk, Patience::default()).await.unwrap()
+    DirectoryNode::open(folder, chunk, Patience::default(), &SystemClock::shared()).await.unwrap()
 }
 
 async fn repository(folder: &Path, how: &[&str], version: &str) -> AnnexNode {
     git(folder, &[&["init", "--quiet"], how].concat());
     git(folder, &["config", "annex.uuid", UUID]);
     git(folder, &["config", "annex.version", version]);
-    AnnexNode::open(folder, &uuid(), Patience::default()).await.unwrap()
+    AnnexNode::open(folder, &uuid(), Patience::default(), &SystemClock::shared()).await.unwrap()
 }
 
 fn git(folder: &Path, arguments: &[&str]) {
@@ -99,7 +100,8 @@ async fn a_repository_that_does_not_answer_is_not_reachable() {
     let dir = tempfile::tempdir().unwrap();
     let deadlines = Patience { answer: Duration::from_millis(300), ..Patience::default() };
     drop(repository(dir.path(), &["--bare"], "10").await);
-    let node: contract::AnyNode = Arc::new(AnnexNode::open(dir.path(), &uuid(), deadlines).await.unwrap());
+    let node: contract::AnyNode =
+        Arc::new(AnnexNode::open(dir.path(), &uuid(), deadlines, &SystemClock::shared()).await.unwrap());
     let key = Key::parse(b"WORM-s0--empty").unwrap();
     // Somebody keeps the git-annex branch locked.
     let lock = FileLock::wait(&dir.path().join("annex/journal.lck")).unwrap();
@@ -139,7 +141,7 @@ async fn the_end_of_one_hold_takes_nothing_from_another() {
     let dir = tempfile::tempdir().unwrap();
     let node: contract::AnyNode = Arc::new(repository(dir.path(), &[], "10").await);
     // As another process has it.
-    let other = AnnexNode::open(dir.path(), &uuid(), Patience::default()).await.unwrap();
+    let other = AnnexNode::open(dir.path(), &uuid(), Patience::default(), &SystemClock::shared()).await.unwrap();
     let key = Key::parse(b"WORM-s0--empty").unwrap();
     let store = async || drop(contract::start(&node, &key).await.unwrap().upload.commit().await.unwrap());
     store().await;

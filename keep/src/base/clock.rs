@@ -128,18 +128,6 @@ impl Clock for ManualClock {
     }
 }
 
-/// Returns seconds since the epoch by the machine's wall clock.
-pub fn unix_seconds() -> u64 {
-    let clock: &dyn Clock = &SystemClock::default();
-    clock.unix_seconds()
-}
-
-/// Returns microseconds since the epoch by the machine's wall clock.
-pub fn unix_micros() -> i64 {
-    let clock: &dyn Clock = &SystemClock::default();
-    clock.unix_micros()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,9 @@
 //! `annex-keep keep trash` and `untrash`.
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use keep_store::base::clock::{Clock, SystemClock};
 use keep_store::entries::Refused;
 
 use super::{Store, block_hash};
@@ -46,7 +47,7 @@ impl Trash {
         let hashes = self.locators.iter().map(|text| block_hash(text)).collect::<Result<Vec<_>, _>>()?;
         let store = self.store.open().await?;
         if self.empty {
-            let now = SystemTime::now();
+            let now = SystemClock::default().wall();
             let due = if self.all { now.checked_add(FOR_EVER).unwrap_or(now) } else { now };
             let (blocks, bytes) = store.empty_trash(due).await?;
             eprintln!("annex-keep: {blocks} blocks deleted, {bytes} bytes freed");

@@ -1,6 +1,5 @@
 //! `annex-keep user token`, `tokens` and `revoke`: what a program shows over HTTP in the place of a password.
 
-use keep_store::base::clock;
 use serde_json::json;
 
 use crate::cli::output::Lines;
@@ -42,8 +41,9 @@ pub(super) struct Revoke {
 
 impl Make {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let expires = self.expires.map(|seconds| clock::unix_seconds().saturating_add(seconds));
-        let token = self.site.open()?.make_token(&self.name, expires)?;
+        let site = self.site.open()?;
+        let expires = self.expires.map(|seconds| site.clock().unix_seconds().saturating_add(seconds));
+        let token = site.make_token(&self.name, expires)?;
         let mut out = Lines::new();
         out.line(token)?;
         out.end()
@@ -52,9 +52,10 @@ impl Make {
 
 impl List {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let now = clock::unix_seconds();
+        let site = self.site.open()?;
+        let now = site.clock().unix_seconds();
         let mut out = Lines::new();
-        for token in self.site.open()?.tokens(self.name.as_deref())? {
+        for token in site.tokens(self.name.as_deref())? {
             let (id, user, created, expires) = (&token.id, &token.user, token.created, token.expires);
             let live = expires.is_none_or(|end| end > now);
             if self.json {

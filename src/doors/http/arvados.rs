@@ -37,12 +37,12 @@ pub(super) fn routes() -> Router<Hub> {
 
 async fn answer_call(State(hub): State<Hub>, request: Request) -> Response {
     // Not in the connection's own task: a client that goes away must not stop half way what is being recorded.
-    let running = hub.shutdown().running.clone();
+    let (running, now) = (hub.shutdown().running.clone(), hub.site().clock().unix_seconds());
     let working = running.spawn(async move {
         let answered = answer(&hub, request).await;
-        answered.map_or_else(|error| failed(&error), |value| axum::Json(value).into_response())
+        answered.map_or_else(|error| failed(&error, now), |value| axum::Json(value).into_response())
     });
-    let lost = |lost| failed(&ApiError::Failed(format!("answering a request: {lost}")));
+    let lost = |lost| failed(&ApiError::Failed(format!("answering a request: {lost}")), now);
     let mut response = working.await.unwrap_or_else(lost);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -102,6 +102,6 @@ fn need(asking: &Asking, needed: Role) -> Result<(), ApiError> {
 async fn list<R: ToJson>(api: &Api, asking: &Asking, call: &Call) -> Result<Value, ApiError> {
     let (list, select) = (call.list()?, call.select()?);
     let page = api.list::<R>(asking, &list).await?;
-    let items: Vec<Value> = page.items.iter().map(|record| select.apply(record.members())).collect();
+    let items: Vec<Value> = page.items.iter().map(|record| select.apply(record.members(api.now()))).collect();
     Ok(answer::page(R::TABLE.kind, &items, &list, page.available))
 }

@@ -9,10 +9,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annex_gateway::site::config::Limits;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::{Busy, user_limits};
 use crate::host::caller::Who;

@@ -6,6 +6,7 @@ use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use bytes::Bytes;
+use keep_store::base::clock::SystemClock;
 use keep_store::base::stream::Piece;
 
 use super::*;
@@ -199,7 +200,7 @@ impl FileUpload for Taker {
 #[tokio::test]
 async fn nodes_that_share_a_file_store_it_each_for_itself() {
     let dir = tempfile::tempdir().unwrap();
-    let spool = crate::spool::Spool::open(dir.path(), 0).unwrap();
+    let spool = crate::spool::Spool::open(dir.path(), 0, &SystemClock::default()).unwrap();
     let owner = Uuid::parse(b"0b6b4c8e-3c2e-4a52-8d1e-2f9a3a1c7d10").unwrap();
     let key = Key::parse(b"WORM-s7--file").unwrap();
     let taken: [Arc<Mutex<Vec<u8>>>; 3] = Default::default();

@@ -7,21 +7,19 @@
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use annex_protocol::key::Key;
-use annex_protocol::log::Clock;
+use annex_protocol::log::Clock as Time;
 use async_trait::async_trait;
-use keep_store::base::clock::unix_seconds;
+use keep_store::base::clock::Clock;
 use keep_store::base::disk::{self, FileLock, Mode};
 
 use super::objects::modify;
 use super::{Repository, Trouble};
+use crate::lock_time::LOCKED_SECONDS;
 use crate::node::error::NodeError;
 use crate::node::port::Hold;
-
-/// How long content stays after its holder was last heard of, in seconds: ten minutes, counted generously.
-const RETENTION: u64 = 601;
 
 /// When to look again for a lock that is about to be free.
 const AGAIN: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
@@ -94,15 +92,15 @@ impl<'a> Lockable<'a> {
     }
 
     /// Tells whether the content is to stay for a while yet though nobody may hold it any more.
-    pub(super) fn retained(self) -> Result<bool, NodeError> {
+    pub(super) fn retained(self, clock: &dyn Clock) -> Result<bool, NodeError> {
         let path = self.beside(".rtm");
         let until = self.retention().map_err(NodeError::at(&path))?;
-        Ok(until.is_some_and(is_to_come))
+        Ok(until.is_some_and(|until| is_to_come(until, clock)))
     }
 
-    fn retention(self) -> io::Result<Option<Clock>> {
+    fn retention(self) -> io::Result<Option<Time>> {
         match std::fs::read(self.beside(".rtm")) {
-            Ok(text) => Clock::parse(text.trim_ascii())
+            Ok(text) => Time::parse(text.trim_ascii())
                 .map(Some)
                 .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "this is not a time as git-annex writes it")),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -110,10 +108,10 @@ impl<'a> Lockable<'a> {
         }
     }
 
-    /// Sees to it that the content stays for ten minutes from now; returns what was written, and what somebody else had
+    /// Sees to it that the content stays for as long as a lock lasts; returns what was written, and what somebody else had
     /// written that is not over.
-    fn retain(self, temporary: &Path, own: Option<Clock>) -> io::Result<(Clock, Option<Clock>)> {
-        let until = in_a_while();
+    fn retain(self, temporary: &Path, own: Option<Time>, clock: &dyn Clock) -> io::Result<(Time, Option<Time>)> {
+        let until = in_a_while(clock);
         let before = modify(self.folder(), || {
             let _changing = FileLock::wait(&self.beside(".rtl"))?;
             let before = self.retention()?;
@@ -122,10 +120,10 @@ impl<'a> Lockable<'a> {
             }
             Ok(before)
         })?;
-        Ok((until, before.filter(|before| is_to_come(*before) && Some(*before) != own)))
+        Ok((until, before.filter(|before| is_to_come(*before, clock) && Some(*before) != own)))
     }
 
-    fn write_retention(self, temporary: &Path, until: Clock) -> io::Result<()> {
+    fn write_retention(self, temporary: &Path, until: Time) -> io::Result<()> {
         let mut file = std::fs::File::create(temporary)?;
         file.write_all(until.to_string().as_bytes())?;
         file.sync_all()?;
@@ -155,9 +153,9 @@ pub(super) struct Held {
     content: PathBuf,
     files: bool,
     lock: FileLock,
-    until: Clock,
+    until: Time,
     /// Until when somebody else wants the content to stay, who may have been killed.
-    others: Option<Clock>,
+    others: Option<Time>,
 }
 
 impl Held {
@@ -171,7 +169,8 @@ impl Held {
         if repository.find(key)?.is_none_or(|(found, _)| found != content) {
             return Ok(None);
         }
-        let retained = lockable.retain(&repository.temporary(), None).map_err(NodeError::at(&content));
+        let retained =
+            lockable.retain(&repository.temporary(), None, &*repository.clock).map_err(NodeError::at(&content));
         let (until, others) = retained?;
         Ok(Some(Self { repository, content, files, lock, until, others }))
     }
@@ -182,16 +181,16 @@ impl Held {
         let lockable = Lockable { content: &content, files };
         drop(lock);
         let mut over = repository.over.lock().unwrap_or_else(PoisonError::into_inner);
-        over.retain(|(_, until)| is_to_come(*until));
+        over.retain(|(_, until)| is_to_come(*until, &*repository.clock));
         over.insert((content.clone(), until));
         let Some(alone) = lockable.exclusive_soon()? else { return Ok(()) };
-        let is_over = |time: Clock| over.contains(&(content.clone(), time));
+        let is_over = |time: Time| over.contains(&(content.clone(), time));
         if lockable.retention().map_err(NodeError::at(&content))?.is_some_and(|time| !is_over(time)) {
             alone.release();
             return Ok(());
         }
-        // Only the later time of two holders is in the file: when that one ends, the other one's time is written again.
-        let done = match others.filter(|time| is_to_come(*time) && !is_over(*time)) {
+        // Of two who hold the content only the later time is written down: the other one's comes back.
+        let done = match others.filter(|time| is_to_come(*time, &*repository.clock) && !is_over(*time)) {
             Some(time) => modify(lockable.folder(), || lockable.write_retention(&repository.temporary(), time)),
             None => modify(lockable.folder(), || lockable.clear()),
         };
@@ -200,14 +199,14 @@ impl Held {
 }
 
 /// The end of a retention that starts now; no two are the same.
-fn in_a_while() -> Clock {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let text = format!("{}.{:09}s", now.as_secs() + RETENTION, now.subsec_nanos());
-    Clock::parse(text.as_bytes()).unwrap_or(Clock::from_seconds(now.as_secs() + RETENTION))
+fn in_a_while(clock: &dyn Clock) -> Time {
+    let now = clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let text = format!("{}.{:09}s", now.as_secs() + LOCKED_SECONDS, now.subsec_nanos());
+    Time::parse(text.as_bytes()).unwrap_or(Time::from_seconds(now.as_secs() + LOCKED_SECONDS))
 }
 
-fn is_to_come(time: Clock) -> bool {
-    time > Clock::from_seconds(unix_seconds())
+fn is_to_come(time: Time, clock: &dyn Clock) -> bool {
+    time > Time::from_seconds(clock.unix_seconds())
 }
 
 #[async_trait]
@@ -216,7 +215,7 @@ impl Hold for Held {
         let (content, files, temporary) = (self.content.clone(), self.files, self.repository.temporary());
         let (own, repository) = (self.until, Arc::clone(&self.repository));
         let retain = move || {
-            let retained = Lockable { content: &content, files }.retain(&temporary, Some(own));
+            let retained = Lockable { content: &content, files }.retain(&temporary, Some(own), &*repository.clock);
             let retained = retained.map_err(NodeError::at(&content))?;
             repository.over.lock().unwrap_or_else(PoisonError::into_inner).insert((content, own));
             Ok::<_, NodeError>(retained)

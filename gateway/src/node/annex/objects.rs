@@ -126,7 +126,7 @@ impl Repository {
         let Some(lock) = taken? else {
             return Err(NodeError::Locked("the content is locked against removal".to_owned()));
         };
-        if lockable.retained()? {
+        if lockable.retained(&*self.clock)? {
             lock.release();
             return Err(NodeError::Locked("the content is locked against removal for some minutes yet".to_owned()));
         }

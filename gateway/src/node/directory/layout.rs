@@ -6,7 +6,6 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use annex_protocol::key::Key;
 use keep_store::base::disk::{self, FileLock, Part};
@@ -105,7 +104,7 @@ impl Place {
     /// `tmp/DAMAGED/TIME`, under the path that it had.
     pub(super) fn set_aside(&self, key: &Key) -> Result<(), NodeError> {
         let damaged = self.root.join("tmp").join(DAMAGED);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = self.clock.unix_seconds();
         let aside = (0..).map(|more| damaged.join(format!("{}", now + more))).find(|aside| !aside.exists());
         let Some(aside) = aside else { return Ok(()) };
         for folder in self.everything_of(key)? {

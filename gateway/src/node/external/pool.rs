@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use annex_protocol::external::{Availability, Request, Response};
 use keep_store::base::task::blocking;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::ask::Watch;
 use super::host::Host;

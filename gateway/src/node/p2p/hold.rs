@@ -15,7 +15,8 @@ use crate::node::relock::lock_again;
 
 /// A lock with the connection that holds it.
 ///
-/// The server keeps it while the connection stands, and for ten minutes from the lock's start when that breaks.
+/// The server keeps it while the connection stands, and for [`LOCKED`](crate::lock_time::LOCKED) from the lock's start when
+/// that breaks.
 pub(super) struct P2pHold {
     node: P2pNode,
     key: Key,
@@ -48,7 +49,7 @@ impl P2pHold {
 
 #[async_trait]
 impl Hold for P2pHold {
-    /// Locks once more, and only then gives the earlier lock back: ten minutes count from the start of a lock.
+    /// Locks once more, and only then gives the earlier lock back: the time counts from the start of a lock.
     async fn renew(&mut self) -> Result<(), NodeError> {
         let (node, key) = (&self.node, &self.key);
         let fresh = lock_again(|| Self::take(node, key)).await?;

@@ -17,7 +17,8 @@ use crate::node::relock::lock_again;
 
 /// A lock with the request that keeps it.
 ///
-/// The server keeps it while the request runs, and for ten minutes from the lock's start when that breaks.
+/// The server keeps it while the request runs, and for [`LOCKED`](crate::lock_time::LOCKED) from the lock's start when
+/// that breaks.
 pub(super) struct HttpHold {
     node: HttpNode,
     key: Key,
@@ -63,7 +64,7 @@ impl HttpHold {
 
 #[async_trait]
 impl Hold for HttpHold {
-    /// Locks once more, and only then gives the earlier lock back: ten minutes count from the start of a lock.
+    /// Locks once more, and only then gives the earlier lock back: the time counts from the start of a lock.
     async fn renew(&mut self) -> Result<(), NodeError> {
         let (node, key) = (&self.node, &self.key);
         let fresh = lock_again(|| Self::take(node, key)).await?;

@@ -2,14 +2,13 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use keep_store::base::clock;
 use serde_json::{Value, json};
 
 use crate::arvados::ApiError;
 use crate::arvados::catalogue::List;
 
-/// Returns a refusal, or a failure: a status, and a text that clients show.
-pub(super) fn failed(error: &ApiError) -> Response {
+/// Returns a refusal, or a failure: a status, and a text that clients show. `now` is in seconds since the epoch.
+pub(super) fn failed(error: &ApiError, now: u64) -> Response {
     let status = match error {
         ApiError::Unauthorized(_) => StatusCode::UNAUTHORIZED,
         ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
@@ -23,7 +22,7 @@ pub(super) fn failed(error: &ApiError) -> Response {
         tracing::warn!("{error}");
     }
     let random = uuid::Uuid::new_v4().simple().to_string();
-    let token = format!("{}+{}", clock::unix_seconds(), random.get(..8).unwrap_or_default());
+    let token = format!("{}+{}", now, random.get(..8).unwrap_or_default());
     let body = json!({ "errors": [error.to_string()], "error_token": token });
     let mut response = (status, axum::Json(body)).into_response();
     if status == StatusCode::SERVICE_UNAVAILABLE {

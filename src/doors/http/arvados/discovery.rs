@@ -94,7 +94,7 @@ pub(super) async fn document(State(hub): State<Hub>, request: Request) -> Respon
     match made.await {
         // Clients would keep it for days, whatever changes here.
         Ok(document) => ([(header::CACHE_CONTROL, "no-store")], axum::Json(document)).into_response(),
-        Err(error) => failed(&error),
+        Err(error) => failed(&error, hub.site().clock().unix_seconds()),
     }
 }
 

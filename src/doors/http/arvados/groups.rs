@@ -32,5 +32,5 @@ pub(super) async fn answer(api: &Api, asking: &Asking, call: &Call, rest: &[&str
         }
         _ => return Err(call.unknown()),
     };
-    Ok(call.select()?.apply(project.members()))
+    Ok(call.select()?.apply(project.members(api.now())))
 }

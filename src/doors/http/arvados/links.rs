@@ -24,5 +24,5 @@ pub(super) async fn answer(api: &Api, asking: &Asking, call: &Call, rest: &[&str
         }
         _ => return Err(call.unknown()),
     };
-    Ok(call.select()?.apply(link.members()))
+    Ok(call.select()?.apply(link.members(api.now())))
 }

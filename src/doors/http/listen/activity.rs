@@ -1,7 +1,9 @@
 //! What goes on on a connection: whether somebody waits, for whom, and since when.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// What goes on on a connection. Cloning is cheap.
 #[derive(Clone)]

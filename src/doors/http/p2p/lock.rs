@@ -1,6 +1,7 @@
 //! lockcontent and keeplocked: a lock that outlives connections, and the stream that holds it.
 
 use annex_gateway::gateway::Locked;
+use annex_gateway::lock_time::RENEW_EVERY;
 use annex_protocol::p2p_http::UnlockReader;
 use axum::body::Body;
 use axum::response::Response;
@@ -10,7 +11,6 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Asked, failed, missing};
 use crate::doors::http::reply::{self, Refused};
-use crate::doors::p2p::RENEW_EVERY;
 use crate::host::traffic::{Operation, Outcome};
 
 impl Asked {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use annex_gateway::gateway::{Gateway, GatewayError, Locked, Removed, Target};
+use annex_gateway::gateway::{Gateway, GatewayError, Locked, Removed, Target, joined};
 use annex_gateway::wire::Wire;
 use annex_protocol::key::Key;
 use annex_protocol::p2p::{AssociatedFile, Expect, Message, Mode, ParseError, Verdict, Version};
@@ -218,14 +218,14 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
 
     async fn remove(&mut self, key: &Key, before: Option<u64>) -> Message {
         let request = self.service.scope.request(Operation::Remove, key);
-        let Removed { gone, failures, .. } = match self.service.gateway.remove(self.service.target, key, before).await {
+        let Removed { gone, failures } = match self.service.gateway.remove(self.service.target, key, before).await {
             Ok(removed) => removed,
             Err(error) => return ended(request, failure(&error)),
         };
         self.dirty = true;
         match failures.as_slice() {
             [] => request.end(&Outcome::Done(&gone)),
-            failures => request.end(&Outcome::Failed(&failures.join("; "))),
+            failures => request.end(&Outcome::Failed(&joined(failures))),
         }
         for failure in &failures {
             tracing::warn!("removing {key}: {failure}");
@@ -236,7 +236,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
             (true, false) => Message::SuccessPlus(others),
             (false, false) if self.version.has_plus() => Message::FailurePlus(others),
             // The client shows the text of an ERROR to its user, but would not know what is gone from a plain one.
-            (false, _) => Message::error(failures.join("; ")),
+            (false, _) => Message::error(joined(&failures)),
         }
     }
 }

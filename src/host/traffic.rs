@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use annex_gateway::gateway::Stored;
+use annex_gateway::gateway::{NodeFailure, Stored, joined};
 use annex_gateway::site::RepoName;
 use annex_gateway::site::config::{Limits, UserLimits};
 use annex_protocol::key::Key;
@@ -125,7 +125,7 @@ pub enum Outcome<'a> {
     /// As it was asked, on or from these nodes.
     Done(&'a [Uuid]),
     /// As it was asked, on these nodes; others were left out for these reasons.
-    Partly(&'a [Uuid], &'a [String]),
+    Partly(&'a [Uuid], &'a [NodeFailure]),
     /// The answer is no: not there, or not done for a reason that the client may ask about again.
     No,
     /// It failed.
@@ -307,7 +307,7 @@ impl Request {
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (result, nodes, reason) = match outcome {
             Outcome::Done(nodes) => ("done", traffic.names(nodes), String::new()),
-            Outcome::Partly(nodes, reasons) => ("done", traffic.names(nodes), reasons.join("; ")),
+            Outcome::Partly(nodes, reasons) => ("done", traffic.names(nodes), joined(reasons)),
             Outcome::No => ("no", String::new(), String::new()),
             Outcome::Failed(reason) => ("failed", String::new(), (*reason).to_owned()),
         };

@@ -15,17 +15,8 @@ use crate::site::hold::Removal;
 pub struct Removed {
     /// The nodes that do not have the content any more, or never had it.
     pub gone: Vec<Uuid>,
-    /// Why it is not gone everywhere; empty if it is. Each text names its node.
-    pub failures: Vec<String>,
-    /// No node failed: what stays is locked, or the time allowed is over.
-    pub only_refused: bool,
-}
-
-/// Why a node keeps its content.
-enum Kept {
-    Locked,
-    TooLate,
-    Failed(GatewayError),
+    /// Why it is not gone everywhere; empty if it is. Each names its node.
+    pub failures: Vec<GatewayError>,
 }
 
 impl Gateway {
@@ -41,23 +32,14 @@ impl Gateway {
             (member, self.remove_from(member, key, before, removal.is_some()).await)
         });
         let outcomes = join_all(each).await;
-        let mut removed = Removed { gone: Vec::new(), failures: Vec::new(), only_refused: true };
+        let mut removed = Removed { gone: Vec::new(), failures: Vec::new() };
         for (member, outcome) in outcomes {
             match outcome {
                 Ok(others) => {
                     removed.gone.push(member.uuid.clone());
                     removed.gone.extend(others);
                 }
-                Err(Kept::Locked) => {
-                    removed.failures.push(format!("node {}: the content is locked against removal", member.name));
-                }
-                Err(Kept::TooLate) => {
-                    removed.failures.push(format!("node {}: the time allowed for the removal is over", member.name));
-                }
-                Err(Kept::Failed(error)) => {
-                    removed.only_refused = false;
-                    removed.failures.push(error.to_string());
-                }
+                Err(error) => removed.failures.push(error),
             }
         }
         self.end(key, announced.into_iter().flatten().collect(), removed.gone.clone()).await?;
@@ -79,20 +61,20 @@ impl Gateway {
         key: &Key,
         before: Option<u64>,
         announced: bool,
-    ) -> Result<Vec<Uuid>, Kept> {
+    ) -> Result<Vec<Uuid>, GatewayError> {
         // Presence comes before time and locks: what is not there is gone, whenever that is asked.
         match member.present(key).await {
-            Ok(false) => return self.forget(member, key).await.map(|()| Vec::new()).map_err(Kept::Failed),
-            Ok(true) if !announced => return Err(Kept::Locked),
+            Ok(false) => return self.forget(member, key).await.map(|()| Vec::new()),
+            Ok(true) if !announced => return Err(GatewayError::Locked { node: member.name.clone() }),
             Ok(true) => {}
-            Err(source) => return Err(Kept::Failed(member.failed(source))),
+            Err(source) => return Err(member.failed(source)),
         }
         if let Some(before) = before
-            && self.now().await.map_err(Kept::Failed)? >= before
+            && self.now().await? >= before
         {
-            return Err(Kept::TooLate);
+            return Err(GatewayError::TooLate { node: member.name.clone() });
         }
-        self.remove_forgotten(member, key).await.map_err(Kept::Failed)
+        self.remove_forgotten(member, key).await
     }
 
     /// Ends what was announced, and records where the key is gone from.

@@ -12,7 +12,8 @@ use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
 use keep_store::base::task::blocking;
 
-use super::policy::{Admission, shown};
+use super::policy::Admission;
+use super::shown::shown;
 use super::{Gateway, GatewayError, Member};
 use crate::branch::BranchError;
 use crate::node::{NodeError, Space};

@@ -1,6 +1,6 @@
 //! remove and remove-before.
 
-use annex_gateway::gateway::Removed;
+use annex_gateway::gateway::{ErrorKind, Removed, joined};
 use annex_protocol::p2p::Version;
 use axum::response::Response;
 use serde_json::json;
@@ -13,12 +13,13 @@ impl Asked {
     pub(super) async fn remove(&self, version: Version, before: Option<u64>) -> Result<Response, Refused> {
         let key = self.key()?;
         let request = self.scope.request(Operation::Remove, key);
-        let Removed { gone, failures, only_refused } = match self.gateway.remove(self.target, key, before).await {
+        let Removed { gone, failures } = match self.gateway.remove(self.target, key, before).await {
             Ok(removed) => removed,
             Err(error) => return Err(failed(request, &error)),
         };
         self.hub.commit_soon(&self.hosted);
-        let failure = failures.join("; ");
+        let failure = joined(&failures);
+        let only_refused = failures.iter().all(|failure| failure.kind() == ErrorKind::Conflict);
         request.end(&if failures.is_empty() { Outcome::Done(&gone) } else { Outcome::Failed(&failure) });
         let others = self.others(&gone);
         match failures.is_empty() {

@@ -54,7 +54,7 @@ use choose::silent_last;
 
 pub use drain::Drained;
 pub use due::Due;
-pub use error::{ErrorKind, GatewayError, NodeFailure, QuotaExceeded, joined};
+pub use error::{ErrorKind, GatewayError, HasKind, NodeFailure, QuotaExceeded, joined};
 pub use explain::{Explained, OnNode};
 pub use get::Body;
 pub use lock::Locked;

@@ -160,6 +160,11 @@ impl Hub {
         &self.0.shutdown
     }
 
+    /// Returns what is counted about nodes.
+    pub fn meters(&self) -> &Meters {
+        self.0.assemble.meters()
+    }
+
     /// Returns what puts nodes together.
     pub(super) fn assemble(&self) -> &dyn Assemble {
         &*self.0.assemble

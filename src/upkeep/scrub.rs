@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use annex_gateway::gateway::{Due, ErrorKind, Gateway};
+use annex_gateway::gateway::{Due, ErrorKind, Gateway, HasKind};
 use annex_gateway::site::Site;
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;

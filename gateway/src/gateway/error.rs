@@ -9,7 +9,7 @@ use crate::site::SiteError;
 
 mod kind;
 
-pub use kind::ErrorKind;
+pub use kind::{ErrorKind, HasKind};
 
 /// A node failed; the text names it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -21,7 +21,7 @@ pub struct NodeFailure {
     pub source: NodeError,
 }
 
-/// Why a request failed. Display gives a text for the user, [`GatewayError::kind`] what a door makes its answer of.
+/// Why a request failed. Display gives a text for the user, [`HasKind::kind`] what a door makes its answer of.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// A node failed, or cannot be reached. The node's operator must act.
@@ -173,13 +173,26 @@ impl std::fmt::Display for QuotaExceeded {
 }
 
 impl GatewayError {
-    /// Returns what a door makes its answer of.
-    pub fn kind(&self) -> ErrorKind {
+    /// Makes one error of several; `Ok` of none.
+    pub(super) fn of_all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match (errors.pop(), errors.is_empty()) {
+            (None, _) => Ok(()),
+            (Some(only), true) => Err(only),
+            (Some(last), false) => {
+                errors.push(last);
+                Err(Self::Several(errors))
+            }
+        }
+    }
+}
+
+impl HasKind for GatewayError {
+    fn kind(&self) -> ErrorKind {
         match self {
             Self::Node(failure) => failure.kind(),
             Self::Nodes(failures) => ErrorKind::of_all(failures.iter().map(NodeFailure::kind)),
-            Self::Branch(error) => error.into(),
-            Self::Site(error) => error.into(),
+            Self::Branch(error) => error.kind(),
+            Self::Site(error) => error.kind(),
             Self::NoContentHere | Self::Unwanted | Self::InsecureHash { .. } | Self::NoSize => ErrorKind::Denied,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Quota(_) => ErrorKind::Quota,
@@ -194,24 +207,11 @@ impl GatewayError {
             Self::NoProbe => ErrorKind::Internal,
         }
     }
-
-    /// Makes one error of several; `Ok` of none.
-    pub(super) fn of_all(mut errors: Vec<Self>) -> Result<(), Self> {
-        match (errors.pop(), errors.is_empty()) {
-            (None, _) => Ok(()),
-            (Some(only), true) => Err(only),
-            (Some(last), false) => {
-                errors.push(last);
-                Err(Self::Several(errors))
-            }
-        }
-    }
 }
 
-impl NodeFailure {
-    /// Returns what a door makes its answer of.
-    pub fn kind(&self) -> ErrorKind {
-        (&self.source).into()
+impl HasKind for NodeFailure {
+    fn kind(&self) -> ErrorKind {
+        self.source.kind()
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use keep_store::base::task::blocking;
 
 use super::facts::logged;
-use super::{Gateway, GatewayError, Member, Target};
+use super::{ErrorKind, Gateway, GatewayError, HasKind, Member, Target};
 use crate::site::hold::Removal;
 
 /// What came of a removal.
@@ -17,6 +17,14 @@ pub struct Removed {
     pub gone: Vec<Uuid>,
     /// Why it is not gone everywhere; empty if it is. Each names its node.
     pub failures: Vec<GatewayError>,
+}
+
+impl Removed {
+    /// Returns what kind of error it is if the content is not gone everywhere: a conflict if locks and deadlines alone are
+    /// the reason.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::of_all(self.failures.iter().map(HasKind::kind))
+    }
 }
 
 impl Gateway {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use annex_gateway::site::config::Limits;
 use tokio::sync::oneshot;
 
-use super::{Busy, user_limits};
+use super::limits::{Busy, user_limits};
 use crate::host::caller::Who;
 
 /// The turns of a process.

@@ -5,6 +5,9 @@
 use std::fmt;
 use std::io;
 
+use keep_store::service::UploadError;
+use keep_store::store::StoreError;
+
 use crate::branch::BranchError;
 use crate::git::GitError;
 use crate::node::NodeError;
@@ -15,6 +18,8 @@ use crate::site::SiteError;
 pub enum ErrorKind {
     /// The request contradicts itself, or the content sent is not the key's. The client must send something else.
     Invalid,
+    /// The client went away, or sent or took nothing for too long. The client must come again.
+    BrokenOff,
     /// The site or the repository does not allow it. The user must ask for something else, or an admin must allow it.
     Denied,
     /// What was asked for is not here. The user must ask elsewhere.
@@ -40,11 +45,18 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// An error of which a door can make its answer: a text for the user, and a kind.
+pub trait HasKind: fmt::Display {
+    /// Returns what kind of error it is.
+    fn kind(&self) -> ErrorKind;
+}
+
 impl ErrorKind {
     /// Returns its name in logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Invalid => "invalid",
+            Self::BrokenOff => "broken_off",
             Self::Denied => "denied",
             Self::Absent => "absent",
             Self::Conflict => "conflict",
@@ -67,6 +79,14 @@ impl ErrorKind {
         kinds.into_iter().min_by_key(|kind| kind.rank()).unwrap_or(Self::Internal)
     }
 
+    /// Returns the kind of a failure with a file of the gateway's own: it is out of order, or its disk is full.
+    pub fn of_own_file(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoRoom,
+            _ => Self::Internal,
+        }
+    }
+
     /// Returns the place among the kinds of several errors, the one that counts first.
     fn rank(self) -> u8 {
         match self {
@@ -82,6 +102,7 @@ impl ErrorKind {
             Self::Denied => 9,
             Self::Absent => 10,
             Self::Invalid => 11,
+            Self::BrokenOff => 12,
         }
     }
 }
@@ -92,56 +113,78 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-impl From<&NodeError> for ErrorKind {
-    fn from(error: &NodeError) -> Self {
-        match error {
-            NodeError::Unreachable(_) => Self::Unreachable,
-            NodeError::Full(_) => Self::NoRoom,
-            NodeError::Failed(_) => Self::NodeFailed,
+impl<E: HasKind + ?Sized> HasKind for &E {
+    fn kind(&self) -> ErrorKind {
+        (**self).kind()
+    }
+}
+
+impl HasKind for NodeError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unreachable(_) => ErrorKind::Unreachable,
+            Self::Full(_) => ErrorKind::NoRoom,
+            Self::Failed(_) => ErrorKind::NodeFailed,
         }
     }
 }
 
-impl From<&BranchError> for ErrorKind {
-    fn from(error: &BranchError) -> Self {
-        match error {
-            BranchError::Git(error) => error.into(),
-            BranchError::Journal { source, .. } => of_own_file(source),
-            BranchError::Unsupported(_) => Self::Internal,
+impl HasKind for BranchError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Git(error) => error.kind(),
+            Self::Journal { source, .. } => ErrorKind::of_own_file(source),
+            Self::Unsupported(_) => ErrorKind::Internal,
         }
     }
 }
 
-impl From<&GitError> for ErrorKind {
-    fn from(error: &GitError) -> Self {
-        match error {
+impl HasKind for GitError {
+    fn kind(&self) -> ErrorKind {
+        match self {
             // Other processes changed the reference again and again.
-            GitError::Moved { .. } => Self::Busy,
-            GitError::Repository { .. } | GitError::Program { .. } => Self::Internal,
+            Self::Moved { .. } => ErrorKind::Busy,
+            Self::Repository { .. } | Self::Program { .. } => ErrorKind::Internal,
         }
     }
 }
 
-impl From<&SiteError> for ErrorKind {
-    fn from(error: &SiteError) -> Self {
-        match error {
-            SiteError::Missing(_) | SiteError::Exists(_) | SiteError::Config { .. } => Self::Internal,
-            SiteError::File { source, .. } => of_own_file(source),
-            SiteError::Database { source, .. } => match source.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Self::Busy,
-                Some(rusqlite::ErrorCode::DiskFull) => Self::NoRoom,
-                _ => Self::Internal,
+impl HasKind for SiteError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Missing(_) | Self::Exists(_) | Self::Config { .. } => ErrorKind::Internal,
+            Self::File { source, .. } => ErrorKind::of_own_file(source),
+            Self::Database { source, .. } => match source.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => ErrorKind::Busy,
+                Some(rusqlite::ErrorCode::DiskFull) => ErrorKind::NoRoom,
+                _ => ErrorKind::Internal,
             },
-            SiteError::Invalid(_) => Self::Invalid,
+            Self::Invalid(_) => ErrorKind::Invalid,
         }
     }
 }
 
-/// Returns the kind of a failure with a file of the gateway's own.
-fn of_own_file(error: &io::Error) -> ErrorKind {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::NoRoom,
-        _ => ErrorKind::Internal,
+impl HasKind for StoreError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Gone { .. } | Self::Size { .. } => ErrorKind::Absent,
+            Self::Damaged { .. } => ErrorKind::Damaged,
+            Self::Full { .. } => ErrorKind::NoRoom,
+            Self::Collision { .. } | Self::Lost { .. } => ErrorKind::Internal,
+            // What is left are stores that cannot be used now.
+            _ => ErrorKind::Unreachable,
+        }
+    }
+}
+
+impl HasKind for UploadError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::TooLarge => ErrorKind::TooLarge,
+            Self::Mismatch { .. } => ErrorKind::Invalid,
+            Self::Busy => ErrorKind::Busy,
+            Self::Store(error) => error.kind(),
+        }
     }
 }
 
@@ -168,11 +211,12 @@ mod tests {
 
     #[test]
     fn the_gateways_own_full_disk_is_no_room_and_its_busy_database_busy() {
-        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let full = io::Error::from(io::ErrorKind::StorageFull);
         let path = std::path::PathBuf::from("journal");
-        assert_eq!(ErrorKind::from(&BranchError::Journal { path: path.clone(), source: full() }), ErrorKind::NoRoom);
+        let journal = BranchError::Journal { path: path.clone(), source: full };
+        assert_eq!(journal.kind(), ErrorKind::NoRoom);
         let locked = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
         let source = rusqlite::Error::SqliteFailure(locked, None);
-        assert_eq!(ErrorKind::from(&SiteError::Database { path, source }), ErrorKind::Busy);
+        assert_eq!(SiteError::Database { path, source }.kind(), ErrorKind::Busy);
     }
 }

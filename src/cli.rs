@@ -86,7 +86,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("annex-keep: {}", failure.text);
-            failure.kind.into()
+            failure.exit.into()
         }
     }
 }

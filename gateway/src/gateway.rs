@@ -22,13 +22,14 @@ use crate::node::deadline::Deadlines;
 use crate::node::measured::{Measured, Meter};
 use crate::node::silence::Silence;
 use crate::node::{Node, NodeError, Onward, Patience};
-use crate::site::{Site, SiteError, Unwanted};
+use crate::site::{Site, Unwanted};
 use crate::spool::LazySpool;
 
 mod choose;
 mod digest;
 mod drain;
 mod due;
+mod error;
 mod explain;
 mod facts;
 mod feed;
@@ -45,6 +46,7 @@ mod repair;
 mod replace;
 mod route;
 mod scrub;
+mod shown;
 mod space;
 mod start;
 mod surplus;
@@ -53,6 +55,7 @@ use choose::silent_last;
 
 pub use drain::Drained;
 pub use due::Due;
+pub use error::{ErrorKind, GatewayError, HasKind, NodeFailure, QuotaExceeded, joined};
 pub use explain::{Explained, OnNode};
 pub use get::Body;
 pub use lock::Locked;
@@ -141,28 +144,6 @@ pub enum Target {
     Gateway,
     /// The node at this position.
     Node(usize),
-}
-
-/// Why a request failed, in a text for the user that names the node.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
-    /// A node failed.
-    #[error("node {node}: {source}")]
-    Node {
-        /// The node's name.
-        node: String,
-        /// What it said.
-        source: NodeError,
-    },
-    /// The git-annex branch failed.
-    #[error(transparent)]
-    Branch(#[from] BranchError),
-    /// The site's database failed.
-    #[error(transparent)]
-    Site(#[from] SiteError),
-    /// The request was refused.
-    #[error("{0}")]
-    Refused(String),
 }
 
 impl Gateway {
@@ -282,7 +263,7 @@ impl Gateway {
     /// Returns the node with this name.
     fn named(&self, name: &str) -> Result<&Member, GatewayError> {
         let found = self.0.nodes.iter().find(|member| member.name == name);
-        found.ok_or_else(|| GatewayError::Refused(format!("this repository has no node {name}")))
+        found.ok_or_else(|| GatewayError::NoSuchNode(name.to_owned()))
     }
 
     /// Returns how much repositories hold, as it was last counted.
@@ -379,7 +360,11 @@ impl Member {
         self.silence.lasts(self.patience.answer)
     }
 
+    fn failure(&self, source: NodeError) -> NodeFailure {
+        NodeFailure { node: self.name.clone(), source }
+    }
+
     fn failed(&self, source: NodeError) -> GatewayError {
-        GatewayError::Node { node: self.name.clone(), source }
+        self.failure(source).into()
     }
 }

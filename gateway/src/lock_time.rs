@@ -1,6 +1,6 @@
 //! How long locks last: one promise, which the site, its nodes and its doors keep together.
 //!
-//! Source: spec `p2p-protocol.md` §6.
+//! Source: `docs/spec/p2p-protocol.md` §6.
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::Lines;
 use crate::assemble::Stores;
-use crate::error::{Failure, Kind};
+use crate::error::{Exit, Failure};
 
 mod content;
 mod load;
@@ -156,7 +156,7 @@ impl OfNode {
             out.line(serde_json::to_string(&report)?)?;
         }
         out.end()?;
-        Ok(if failed { Kind::Failed.into() } else { ExitCode::SUCCESS })
+        Ok(if failed { Exit::Failed.into() } else { ExitCode::SUCCESS })
     }
 
     /// Makes the connections: each a node of its own, so that none waits for another's answer.

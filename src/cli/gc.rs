@@ -8,7 +8,7 @@ use serde_json::json;
 use super::output::Lines;
 use super::site::SiteOption;
 use crate::assemble::Stores;
-use crate::error::{Failure, Kind};
+use crate::error::{Exit, Failure};
 use crate::host::hub::Hub;
 use crate::upkeep::keep::{Gathered, collect_now, sweep_now};
 
@@ -30,19 +30,19 @@ impl Gc {
         // Removed first, so that their blocks can go, too.
         if let Err(error) = sweep_now(&hub).await {
             eprintln!("annex-keep: collections: {error}");
-            code = Kind::Partly.into();
+            code = Exit::Partly.into();
         }
         let Gathered { missing, stores } = collect_now(&hub).await?;
         for (collection, block) in missing {
             eprintln!("annex-keep: {block} of collection {collection} is in no store");
-            code = Kind::Partly.into();
+            code = Exit::Partly.into();
         }
         for (store, collected) in stores {
             let done = match collected {
                 Ok(done) => done,
                 Err(error) => {
                     eprintln!("annex-keep: {store}: {error}");
-                    code = Kind::Partly.into();
+                    code = Exit::Partly.into();
                     continue;
                 }
             };

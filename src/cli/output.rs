@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::process::ExitCode;
 
-use crate::error::{Failure, Kind};
+use crate::error::{Exit, Failure};
 
 /// Bytes as shown to people: what is not UTF-8, and control characters, become `\ooo`.
 pub(super) fn shown(bytes: &[u8]) -> String {
@@ -69,8 +69,8 @@ impl Tally {
     pub(super) fn code(&self) -> ExitCode {
         match (self.done, self.failed) {
             (_, 0) => ExitCode::SUCCESS,
-            (0, _) => Kind::Failed.into(),
-            _ => Kind::Partly.into(),
+            (0, _) => Exit::Failed.into(),
+            _ => Exit::Partly.into(),
         }
     }
 }

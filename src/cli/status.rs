@@ -8,7 +8,7 @@ use super::output::{Lines, size};
 use super::site::SiteOption;
 use crate::assemble::Stores;
 use crate::doors::socket::ask_status;
-use crate::error::{Failure, Kind};
+use crate::error::{Exit, Failure};
 use crate::host::hub::Hub;
 use crate::host::status::{self, NodeState, NodeStatus};
 
@@ -43,7 +43,7 @@ impl Status {
         }
         out.end()?;
         let down = status.nodes.iter().any(|node| node.state == NodeState::Down);
-        Ok(if down { Kind::Partly.into() } else { ExitCode::SUCCESS })
+        Ok(if down { Exit::Partly.into() } else { ExitCode::SUCCESS })
     }
 }
 

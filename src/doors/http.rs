@@ -15,6 +15,7 @@ mod download;
 mod git;
 mod keep;
 mod key;
+mod key_request;
 mod listen;
 mod p2p;
 mod prefix;

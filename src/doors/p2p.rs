@@ -2,19 +2,24 @@
 //!
 //! Source: `docs/spec/p2p-protocol.md` §2 to §9, §12.
 
-use annex_gateway::gateway::{Gateway, GatewayError, Locked, Removed, Target};
-use annex_gateway::lock_time::RENEW_EVERY;
-use annex_gateway::wire::{Wire, WireError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use annex_gateway::gateway::{Gateway, GatewayError, Target};
+use annex_gateway::wire::Wire;
 use annex_protocol::key::Key;
-use annex_protocol::p2p::{AssociatedFile, Expect, Message, Mode, ParseError, Verdict, Version};
+use annex_protocol::p2p::{Expect, Message, Mode, ParseError, Verdict, Version};
 use annex_protocol::uuid::Uuid;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
+use crate::host::access::{Access, Commits, Held};
 use crate::host::hub::COMMIT_AFTER;
-use crate::host::traffic::{Operation, Outcome, Request, Scope};
+use crate::host::traffic::Scope;
+use annex_gateway::wire::WireError;
 
+mod answer;
 mod get;
 mod put;
 
@@ -51,11 +56,14 @@ pub enum SessionError {
 }
 
 struct Session<R, W> {
-    service: Service,
+    access: Access,
+    mode: Mode,
+    drain: CancellationToken,
+    notes: UnboundedSender<String>,
     wire: Wire<R, W>,
     version: Version,
-    /// Something was recorded that is not committed yet.
-    dirty: bool,
+    /// Something may have been recorded that is not committed yet.
+    due: Arc<AtomicBool>,
 }
 
 /// What becomes of a session after a message.
@@ -70,7 +78,11 @@ where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
-    let mut session = Session { service, wire: Wire::new(reader, writer), version: Version::default(), dirty: false };
+    let Service { gateway, uuid, target, mode, scope, drain, notes } = service;
+    let due = Arc::new(AtomicBool::new(false));
+    let access = Access { gateway, uuid, target, scope, commits: Commits::ByDoor(Arc::clone(&due)) };
+    let (wire, version) = (Wire::new(reader, writer), Version::default());
+    let mut session = Session { access, mode, drain, notes, wire, version, due };
     let served = session.run().await;
     // Committed whatever happened: what was confirmed to the client is to be seen by the next fetch.
     let committed = session.commit().await;
@@ -79,9 +91,9 @@ where
 
 impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     async fn run(&mut self) -> Result<(), SessionError> {
-        self.wire.send(&Message::AuthSuccess(self.service.uuid.clone())).await?;
+        self.wire.send(&Message::AuthSuccess(self.access.uuid.clone())).await?;
         loop {
-            let drain = self.service.drain.clone();
+            let drain = self.drain.clone();
             let message = tokio::select! {
                 biased;
                 message = self.next_request() => message?,
@@ -107,9 +119,9 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
 
     async fn request_of(&mut self, message: &Result<Message, ParseError>) -> Result<Next, SessionError> {
         let Ok(message) = message else { return Ok(Next::Request) };
-        if let Some(refusal) = self.service.mode.refusal(message) {
+        if let Some(refusal) = self.mode.refusal(message) {
             // A client does not show every answer to its user, but what comes over ssh's standard error.
-            tracing::warn!(user = %self.service.scope.who, "{refusal}");
+            tracing::warn!(user = %self.access.scope.who, "{refusal}");
             self.wire.send(&Message::error(refusal)).await?;
             return Ok(Next::Request);
         }
@@ -117,35 +129,25 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     }
 
     async fn request(&mut self, message: &Message) -> Result<Next, SessionError> {
-        let (gateway, target) = (self.service.gateway.clone(), self.service.target);
         let reply = match message {
             Message::Version(offered) => {
                 self.version = Version::negotiate(*offered);
                 Message::Version(self.version.number())
             }
             Message::Bypass(gateways) => {
-                self.service.gateway = gateway.past(&gateways.iter().cloned().collect());
+                self.access.gateway = self.access.gateway.past(&gateways.iter().cloned().collect());
                 return Ok(Next::Request);
             }
-            Message::CheckPresent(key) => {
-                let request = self.service.scope.request(Operation::CheckPresent, key);
-                ended(request, yes_or_no(gateway.present(target, key).await))
-            }
-            Message::GetTimestamp => match gateway.now().await {
+            Message::CheckPresent(key) => answer::yes_or_no(self.access.present(key).await),
+            Message::GetTimestamp => match self.access.gateway.now().await {
                 Ok(now) => Message::Timestamp(now),
-                Err(error) => failure(&error),
+                Err(error) => answer::failed(&error),
             },
-            Message::LockContent(key) => {
-                let request = self.service.scope.request(Operation::Lock, key);
-                match gateway.lock(target, key).await {
-                    Ok(Some(lock)) => {
-                        request.end(&Outcome::Done(&[]));
-                        return self.hold(lock).await;
-                    }
-                    Ok(None) => ended(request, Message::Failure),
-                    Err(error) => ended(request, failure(&error)),
-                }
-            }
+            Message::LockContent(key) => match self.access.lock(key).await {
+                Ok(Some(held)) => return self.hold(held).await,
+                Ok(None) => Message::Failure,
+                Err(error) => answer::failed(&error),
+            },
             Message::Remove(key) => self.remove(key, None).await,
             Message::RemoveBefore { deadline, key } => self.remove(key, Some(*deadline)).await,
             Message::Get { offset, file: _, key } => return self.get(key, *offset).await,
@@ -165,12 +167,12 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     /// Tells the client's user why a transfer failed: clients keep the text of that answer to themselves.
     fn tell(&self, text: impl std::fmt::Display) {
         // A client that is gone cannot be told.
-        let _ = self.service.notes.send(text.to_string());
+        let _ = self.notes.send(text.to_string());
     }
 
     /// Waits for the next message. While none comes, commits what was recorded.
     async fn next_request(&mut self) -> Result<Option<Result<Message, ParseError>>, SessionError> {
-        if self.dirty {
+        if self.due.load(Ordering::Relaxed) {
             match tokio::time::timeout(COMMIT_AFTER, self.wire.receive()).await {
                 Ok(received) => return Ok(received?),
                 Err(_) => self.commit().await?,
@@ -180,31 +182,18 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     }
 
     async fn commit(&mut self) -> Result<(), SessionError> {
-        if std::mem::take(&mut self.dirty) {
-            self.service.gateway.commit().await.map_err(SessionError::Record)?;
+        if self.due.swap(false, Ordering::Relaxed) {
+            self.access.gateway.commit().await.map_err(SessionError::Record)?;
         }
         Ok(())
     }
 
     /// Holds a lock until the client gives it back. If the client is lost, the lock stays until its deadline.
-    async fn hold(&mut self, lock: Locked) -> Result<Next, SessionError> {
+    async fn hold(&mut self, held: Held) -> Result<Next, SessionError> {
         self.wire.send(&Message::Success).await?;
-        let message = loop {
-            match tokio::time::timeout(RENEW_EVERY, self.next_request()).await {
-                Ok(message) => break message?,
-                Err(_elapsed) => {
-                    if let Err(error) = self.service.gateway.renew(&lock).await {
-                        tracing::warn!("making a lock last on: {error}");
-                    }
-                }
-            }
-        };
-        let Some(message) = message else { return Ok(Next::End) };
+        let Some(message) = held.until(self.next_request()).await? else { return Ok(Next::End) };
         let verdict = Expect::Unlock.judge(message.as_ref(), self.version);
-        if let Err(error) = self.service.gateway.unlock(lock).await {
-            // It ends by its deadline then; nobody is told anything untrue.
-            tracing::warn!("unlocking content: {error}");
-        }
+        held.release().await;
         if let Verdict::Refuse(text) = verdict {
             self.wire.send(&Message::error(text)).await?;
         }
@@ -212,54 +201,9 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     }
 
     async fn remove(&mut self, key: &Key, before: Option<u64>) -> Message {
-        let request = self.service.scope.request(Operation::Remove, key);
-        let Removed { gone, failures, .. } = match self.service.gateway.remove(self.service.target, key, before).await {
-            Ok(removed) => removed,
-            Err(error) => return ended(request, failure(&error)),
-        };
-        self.dirty = true;
-        match failures.as_slice() {
-            [] => request.end(&Outcome::Done(&gone)),
-            failures => request.end(&Outcome::Failed(&failures.join("; "))),
-        }
-        for failure in &failures {
-            tracing::warn!("removing {key}: {failure}");
-        }
-        let others: Vec<Uuid> = gone.into_iter().filter(|uuid| *uuid != self.service.uuid).collect();
-        match (failures.is_empty(), others.is_empty()) {
-            (true, true) => Message::Success,
-            (true, false) => Message::SuccessPlus(others),
-            (false, false) if self.version.has_plus() => Message::FailurePlus(others),
-            // The client shows the text of an ERROR to its user, but would not know what is gone from a plain one.
-            (false, _) => Message::error(failures.join("; ")),
+        match self.access.remove(key, before).await {
+            Ok(removed) => answer::removed(self.access.others(removed.gone), &removed.failures, self.version),
+            Err(error) => answer::failed(&error),
         }
     }
-}
-
-/// Ends a request with what it is answered.
-fn ended(request: Request, reply: Message) -> Message {
-    match &reply {
-        Message::Failure => request.end(&Outcome::No),
-        Message::Error(text) => request.end(&Outcome::Failed(&String::from_utf8_lossy(text))),
-        _ => request.end(&Outcome::Done(&[])),
-    }
-    reply
-}
-
-fn yes_or_no(outcome: Result<bool, GatewayError>) -> Message {
-    match outcome {
-        Ok(true) => Message::Success,
-        Ok(false) => Message::Failure,
-        Err(error) => failure(&error),
-    }
-}
-
-/// Reports a failed request to the client, in one line.
-fn failure(error: &GatewayError) -> Message {
-    Message::error(error.to_string().replace(['\n', '\r'], " "))
-}
-
-/// Names a file for messages.
-fn named(file: &AssociatedFile, key: &Key) -> String {
-    file.decode().map_or_else(|| key.to_string(), |name| String::from_utf8_lossy(&name).into_owned())
 }

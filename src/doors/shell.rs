@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use annex_gateway::gateway::{ErrorKind, HasKind};
 use annex_gateway::site::user::Role;
 use annex_gateway::site::{RepoName, Site, SiteError};
 use annex_protocol::p2p::Mode;
@@ -65,14 +66,6 @@ pub enum Refusal {
         /// The repository.
         name: RepoName,
     },
-    /// The UUID asked for is none of this repository's.
-    #[error("expected repository UUID {asked} but found UUID {found}")]
-    Uuid {
-        /// The UUID asked for.
-        asked: String,
-        /// The cluster's.
-        found: String,
-    },
     /// A command that is not served.
     #[error("git-annex-shell {0} is not served here")]
     NotServed(&'static str),
@@ -82,6 +75,17 @@ pub enum Refusal {
     /// The site failed.
     #[error(transparent)]
     Site(#[from] SiteError),
+}
+
+impl HasKind for Refusal {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Command(_) | Self::NotServed(_) => ErrorKind::Invalid,
+            Self::Limit(_) | Self::Role { .. } => ErrorKind::Denied,
+            Self::Repo(error) => error.kind(),
+            Self::Site(error) => error.kind(),
+        }
+    }
 }
 
 /// Finds out what a command line asks for and whether the caller may. Makes the repository where that is asked for.

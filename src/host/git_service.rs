@@ -7,9 +7,8 @@ use annex_protocol::shell::GitService;
 use keep_store::base::task::blocking;
 use tokio::process::Command;
 
-use crate::error::Failure;
 use crate::host::hub::Hosted;
-use crate::host::repo::Repo;
+use crate::host::repo::{Repo, RepoError};
 
 /// The environment variable by which a door tells the hook what the pusher may do; without it, everything.
 ///
@@ -37,7 +36,7 @@ pub fn command(may_place: bool, protocol: Option<&str>) -> Command {
 /// Makes a repository ready for a git program.
 ///
 /// What the git-annex branch's journal holds is committed, so that a fetch brings everything confirmed so far.
-pub async fn before(hosted: &Arc<Hosted>) -> Result<(), Failure> {
+pub async fn before(hosted: &Arc<Hosted>) -> Result<(), RepoError> {
     let hosted = Arc::clone(hosted);
     blocking(move || {
         hosted.repo.branch.commit()?;
@@ -48,7 +47,7 @@ pub async fn before(hosted: &Arc<Hosted>) -> Result<(), Failure> {
 }
 
 /// Looks after a repository when a git program has ended.
-pub async fn after(service: GitService, hosted: &Arc<Hosted>) -> Result<(), Failure> {
+pub async fn after(service: GitService, hosted: &Arc<Hosted>) -> Result<(), RepoError> {
     if service != GitService::ReceivePack {
         return Ok(());
     }
@@ -57,7 +56,7 @@ pub async fn after(service: GitService, hosted: &Arc<Hosted>) -> Result<(), Fail
 }
 
 /// Lets HEAD name a branch that exists, so that clones check something out: a first push may bring any branch.
-fn point_head(repo: &Repo) -> Result<(), Failure> {
+fn point_head(repo: &Repo) -> Result<(), RepoError> {
     let branches = repo.git.branches()?;
     if branches.contains_key(&repo.git.head()?) {
         return Ok(());

@@ -160,6 +160,11 @@ impl Hub {
         &self.0.shutdown
     }
 
+    /// Returns what is counted about nodes.
+    pub fn meters(&self) -> &Meters {
+        self.0.assemble.meters()
+    }
+
     /// Returns what puts nodes together.
     pub(super) fn assemble(&self) -> &dyn Assemble {
         &*self.0.assemble
@@ -342,8 +347,8 @@ impl Hub {
     pub async fn target(&self, hosted: &Hosted, uuid: &Uuid) -> Result<(Gateway, Target), GatewayError> {
         let gateway = self.gateway(hosted).await;
         let target = gateway.target(uuid).ok_or_else(|| {
-            let found = &hosted.repo.identity.cluster;
-            GatewayError::Refused(format!("expected repository UUID {uuid} but found UUID {found}"))
+            let found = hosted.repo.identity.cluster.clone();
+            GatewayError::OtherRepository { expected: uuid.clone(), found }
         })?;
         Ok((gateway, target))
     }

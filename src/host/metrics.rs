@@ -5,42 +5,16 @@
 
 use std::sync::atomic::AtomicU64;
 
+use annex_gateway::node::measured::Meters;
 use prometheus_client::encoding::{EncodeLabelSet, text};
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::host::hub::Hub;
 use crate::host::status::{NodeState, Status};
-use crate::host::traffic::Operation;
-
-/// What a process counts about requests.
-#[derive(Clone, Default)]
-pub(super) struct Counters {
-    requests: Family<Asked, Counter>,
-    bytes: Family<Moved, Counter>,
-    connections: Family<Door, Gauge>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
-    operation: &'static str,
-    door: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Moved {
-    direction: &'static str,
-    door: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Door {
-    door: &'static str,
-}
+use crate::host::traffic::Counters;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NodeLabel {
@@ -52,40 +26,15 @@ struct Build {
     version: String,
 }
 
-impl Counters {
-    pub(super) fn ended(&self, operation: Operation, door: &'static str, outcome: &'static str) {
-        self.requests.get_or_create(&Asked { operation: operation.as_str(), door, outcome }).inc();
-    }
-
-    pub(super) fn passed(&self, operation: Operation, door: &'static str, bytes: u64) {
-        let direction = if operation == Operation::Put { "in" } else { "out" };
-        self.bytes.get_or_create(&Moved { direction, door }).inc_by(bytes);
-    }
-
-    pub(super) fn connected(&self, door: &'static str) {
-        self.connections.get_or_create(&Door { door }).inc();
-    }
-
-    pub(super) fn disconnected(&self, door: &'static str) {
-        self.connections.get_or_create(&Door { door }).dec();
-    }
-}
-
 /// The content type of [`render`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Returns everything that is counted, in the text format of OpenMetrics.
-pub fn render(hub: &Hub, status: &Status) -> Result<String, std::fmt::Error> {
+/// Returns everything that is counted, in the text format of OpenMetrics: of requests, of what nodes were asked, and how the
+/// site is.
+pub fn render(counters: &Counters, meters: &Meters, status: &Status) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("annex_keep");
-    let counters = hub.traffic().counters();
-    registry.register("requests", "Requests for keys, by how they ended", counters.requests.clone());
-    registry.register(
-        "bytes",
-        "Bytes of content that came from clients (in) and went to them (out)",
-        counters.bytes.clone(),
-    );
-    registry.register("connections", "Open connections", counters.connections.clone());
-    hub.assemble().meters().register(&mut registry);
+    counters.register(&mut registry);
+    meters.register(&mut registry);
     nodes(&mut registry, status);
     let gauges = [
         ("transfers_running", "Transfers that have their turn", status.running),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annex_gateway::branch::{Branch, BranchError};
-use annex_gateway::gateway::Identity;
+use annex_gateway::gateway::{ErrorKind, HasKind, Identity};
 use annex_gateway::git::{Git, GitError};
 use annex_gateway::site::config::NodeSpec;
 use annex_gateway::site::{RepoName, Site, SiteError};
@@ -76,6 +76,20 @@ pub enum RepoError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl HasKind for RepoError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Missing(_) => ErrorKind::Absent,
+            Self::Exists(_) => ErrorKind::Conflict,
+            Self::Damaged { .. } => ErrorKind::Internal,
+            Self::Site(error) => error.kind(),
+            Self::Git(error) => error.kind(),
+            Self::Branch(error) => error.kind(),
+            Self::File { source, .. } => ErrorKind::of_own_file(source),
+        }
+    }
 }
 
 /// The git configuration that holds the cluster's UUID.

@@ -158,7 +158,7 @@ async fn probe(hub: &Hub, name: String, node: Arc<dyn Node>, reserved: u64) -> N
     let max_size = config.and_then(|config| config.max_size);
     let (state, reason, space) = judge(space.map(|space| space.map(|space| space.above(reserve))), held.zip(max_size));
     let store = config.map(|node| node.store.to_string()).unwrap_or_default();
-    let account = hub.assemble().meters().account(&name);
+    let account = hub.meters().account(&name);
     let (last_error, last_error_at) = account.last_error.map(|last| (last.text, last.at)).unzip();
     NodeStatus {
         name,

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use annex_gateway::gateway::{Due, Gateway, GatewayError};
-use annex_gateway::node::NodeError;
+use annex_gateway::gateway::{Due, ErrorKind, Gateway, HasKind};
 use annex_gateway::site::Site;
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
@@ -61,7 +60,7 @@ async fn round(hub: &Hub) -> Result<Duration, Failure> {
             Ok(_) => progress.read(copy.uuid, copy.key).await?,
             Err(error) => {
                 tracing::warn!("{}: reading {} again: {error}", hosted.repo.name, copy.key);
-                if let GatewayError::Node { source: NodeError::Unreachable(_), .. } = error {
+                if error.kind() == ErrorKind::Unreachable {
                     skipped.insert(copy.node);
                 }
             }

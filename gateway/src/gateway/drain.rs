@@ -23,7 +23,7 @@ impl Gateway {
     pub async fn drain(&self, name: &str, pace: &Pace) -> Result<Drained, GatewayError> {
         let position = self.0.nodes.iter().position(|member| member.name == name);
         let Some((position, member)) = position.and_then(|at| Some((at, self.0.nodes.get(at)?))) else {
-            return Err(GatewayError::Refused(format!("this repository has no node {name}")));
+            return Err(GatewayError::NoSuchNode(name.to_owned()));
         };
         let keys = self.keys_by_log(&member.uuid, true).await?;
         let mut drained = Drained::default();
@@ -56,9 +56,9 @@ impl Gateway {
     async fn release(&self, position: usize, key: &Key, pace: &Pace) -> Result<(), GatewayError> {
         // What cannot be copied now is told by what is missing below.
         let copied = self.repair(key, &AssociatedFile::default(), pace).await;
-        self.remove_proved(position, key).await.map_err(|error| match copied {
-            Ok(_) => error,
-            Err(cause) => GatewayError::Refused(format!("{error}: {cause}")),
+        self.remove_proved(position, key).await.map_err(|stays| match copied {
+            Ok(_) => stays,
+            Err(copying) => GatewayError::NotCopied { stays: Box::new(stays), copying: Box::new(copying) },
         })
     }
 }

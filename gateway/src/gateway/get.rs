@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::choose::in_order;
 use super::digest::Checker;
 use super::{Gateway, GatewayError, Member, Target};
-use crate::node::{ByteStream, NodeError};
+use crate::node::ByteStream;
 
 /// Content on its way to a client: goes on with another copy where one breaks off.
 pub struct Body {
@@ -108,12 +108,11 @@ impl Body {
             return None;
         }
         let bad = self.source.clone();
-        let failure = NodeError::Damaged("what it gave is not the content of the key".to_owned());
         let (gateway, key) = (self.gateway.clone(), self.key.clone());
         let condemned = bad.clone();
         // The client need not wait for the second look.
         tokio::spawn(async move { gateway.condemn(&condemned, &key).await });
-        Some(Err(bad.failed(failure)))
+        Some(Err(GatewayError::Damaged { node: bad.name }))
     }
 
     /// Tells whether all announced bytes were given away, be they good or not.
@@ -122,9 +121,9 @@ impl Body {
     }
 
     /// Goes on at the same position with the next copy.
-    async fn fail_over(&mut self, failure: String) -> Result<(), GatewayError> {
+    async fn fail_over(&mut self, cause: String) -> Result<(), GatewayError> {
         let bad = self.source.clone();
-        tracing::warn!("{}: node {} broke off at byte {}: {failure}", self.key, bad.name, self.position);
+        tracing::warn!("{}: node {} broke off at byte {}: {cause}", self.key, bad.name, self.position);
         self.gateway.record_lost(&bad, &self.key).await;
         while let Some(source) = self.others.pop_front() {
             match source.node.get(&self.key, self.position).await {
@@ -136,6 +135,6 @@ impl Body {
                 Err(error) => tracing::warn!("{}", source.failed(error)),
             }
         }
-        Err(bad.failed(NodeError::Failed(format!("{failure}, and no other copy could take its place"))))
+        Err(GatewayError::BrokeOff { node: bad.name, cause })
     }
 }

@@ -75,7 +75,7 @@ impl Gateway {
     pub async fn renew(&self, locked: &Locked) -> Result<(), GatewayError> {
         let (site, lock) = (self.0.site.clone(), locked.lock.clone());
         if !blocking(move || site.renew(&lock)).await? {
-            return Err(GatewayError::Refused("the lock has ended".to_owned()));
+            return Err(GatewayError::LockEnded);
         }
         if let Some((member, hold)) = &locked.hold {
             let renewed = answered(member.patience.answer, async { hold.lock().await.renew().await });

@@ -7,6 +7,7 @@ use annex_protocol::key::Key;
 use keep_store::base::task::blocking;
 use tokio::time::Instant;
 
+use super::error::QuotaExceeded;
 use super::{Gateway, GatewayError, Member};
 use crate::site::Site;
 use crate::site::room::{Room, Share};
@@ -40,7 +41,7 @@ impl Gateway {
         if let (Some(size), Some(largest)) = (size, limits.largest_key)
             && size > largest
         {
-            return Err(too_large(largest));
+            return Err(GatewayError::TooLarge { largest });
         }
         let room = match limits.repository_quota {
             Some(quota) => Some(Box::new(self.reserve(key, nodes, quota).await?)),
@@ -60,23 +61,16 @@ impl Gateway {
         let gateway = self.clone();
         let by_site = self.0.site.config().secure_hashes_only;
         if by_site || blocking(move || gateway.placement()).await?.secure_hashes_only {
-            let (who, backend) = (if by_site { "this site" } else { "annex.securehashesonly" }, key.backend());
-            let backend = String::from_utf8_lossy(backend);
-            return Err(GatewayError::Refused(format!(
-                "{who} blocked adding {backend} key: its hash is not cryptographically secure; \
-                 \"git annex migrate --backend=SHA256E\" gives the file a key that is"
-            )));
+            let rule = if by_site { "this site" } else { "annex.securehashesonly" };
+            let backend = String::from_utf8_lossy(key.backend()).into_owned();
+            return Err(GatewayError::InsecureHash { rule, backend });
         }
         Ok(())
     }
 
     /// Reserves room for a key on these nodes, if the quota allows it.
     async fn reserve(&self, key: &Key, nodes: &[Member], quota: u64) -> Result<Reserved, GatewayError> {
-        let Some(size) = key.content_size() else {
-            let text = "this repository has a quota, and the key has no size: \
-                        it cannot be stored (\"git annex migrate\" gives the file a key that has)";
-            return Err(GatewayError::Refused(text.to_owned()));
-        };
+        let size = key.content_size().ok_or(GatewayError::NoSize)?;
         let (site, gateway, key) = (self.0.site.clone(), self.clone(), key.clone());
         let nodes: Vec<Share> = nodes.iter().map(|member| Share::of_quota(member.uuid.clone())).collect();
         let held = move || {
@@ -85,17 +79,16 @@ impl Gateway {
             let reserved = Reserved::new(&site, room.clone());
             // In this order, an upload that ends in between may be counted twice, never missed. So it is looked at a
             // few times.
-            let mut refusal = None;
+            let mut exceeded = QuotaExceeded { quota, used: 0, coming: 0, size, nodes: nodes.len() };
             for _ in 0..LOOKS {
-                let coming = reserved.site.room_before(&room)?;
-                let used = gateway.used()?;
-                if used.saturating_add(coming).saturating_add(needed) <= quota {
+                exceeded.coming = reserved.site.room_before(&room)?;
+                exceeded.used = gateway.used()?;
+                if exceeded.used.saturating_add(exceeded.coming).saturating_add(needed) <= quota {
                     return Ok(reserved);
                 }
-                refusal = Some(over_quota(quota, used, coming, size, nodes.len()));
             }
             drop(reserved);
-            Err(refusal.unwrap_or_else(|| over_quota(quota, 0, 0, size, nodes.len())))
+            Err(exceeded.into())
         };
         blocking(held).await
     }
@@ -127,13 +120,12 @@ impl Admission {
         }
     }
 
-    /// Tells whether content of `size` bytes in all may come as far as `position`, and renews its reservation; the text
-    /// says why not.
-    pub(super) async fn allows(&mut self, position: u64, size: u64) -> Result<(), String> {
-        if let Some(ceiling) = self.ceiling
-            && position > ceiling
+    /// Tells whether content of `size` bytes in all may come as far as `position`, and renews its reservation.
+    pub(super) async fn allows(&mut self, position: u64, size: u64) -> Result<(), GatewayError> {
+        if let Some(largest) = self.ceiling
+            && position > largest
         {
-            return Err(too_large(ceiling).to_string());
+            return Err(GatewayError::TooLarge { largest });
         }
         if let Some(reserved) = &mut self.room {
             reserved.renew(size.saturating_sub(position)).await;
@@ -186,53 +178,5 @@ fn release(site: &Site, room: &Room) {
     if let Err(error) = site.release_room(room) {
         // It ends by its deadline then.
         tracing::warn!("giving back the room of an upload: {error}");
-    }
-}
-
-fn too_large(largest: u64) -> GatewayError {
-    GatewayError::Refused(format!("the content is too large: at most {} of a key are stored here", shown(largest)))
-}
-
-fn over_quota(quota: u64, used: u64, coming: u64, size: u64, nodes: usize) -> GatewayError {
-    let on_the_way = if coming == 0 { String::new() } else { format!(", {} are on the way", shown(coming)) };
-    GatewayError::Refused(format!(
-        "over the quota of this repository: its nodes may hold {}, they hold {}{on_the_way}, and this key needs {} on \
-         each of {nodes}; drop something first, or ask an admin of this site",
-        shown(quota),
-        shown(used),
-        shown(size)
-    ))
-}
-
-/// Shows a size to people, in decimal units: `20 GB`, `1.25 MB`.
-pub(super) fn shown(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 6] = [
-        (1_000_000_000_000_000_000, "EB"),
-        (1_000_000_000_000_000, "PB"),
-        (1_000_000_000_000, "TB"),
-        (1_000_000_000, "GB"),
-        (1_000_000, "MB"),
-        (1000, "kB"),
-    ];
-    let Some((size, unit)) = UNITS.iter().find(|(size, _)| bytes >= *size) else { return format!("{bytes} bytes") };
-    let hundredths = format!("{:02}", bytes % size / (size / 100));
-    match hundredths.trim_end_matches('0') {
-        "" => format!("{} {unit}", bytes / size),
-        part => format!("{}.{part} {unit}", bytes / size),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shown;
-
-    #[test]
-    fn sizes_are_shown_in_their_greatest_unit() {
-        let wanted =
-            [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (1_050_000, "1.05 MB"), (20_000_000_000, "20 GB")];
-        for (bytes, text) in wanted {
-            assert_eq!(shown(bytes), text);
-        }
-        assert_eq!(shown(u64::MAX), "18.44 EB");
     }
 }

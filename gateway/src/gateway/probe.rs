@@ -27,9 +27,7 @@ impl Gateway {
     pub async fn probe(&self, name: &str, salt: &[u8]) -> Result<Vec<Tried>, GatewayError> {
         let member = self.named(name)?;
         let content = Bytes::from([b"annex-keep tries out a node: ", salt].concat());
-        let Some(key) = probe_key(&content) else {
-            return Err(GatewayError::Refused("the probe has no key".to_owned()));
-        };
+        let key = probe_key(&content).ok_or(GatewayError::NoProbe)?;
         let mut tried = Vec::new();
         let mut note = |what, outcome: Result<(), NodeError>| {
             let failure = outcome.err().map(|error| error.to_string());

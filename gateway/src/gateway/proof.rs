@@ -27,13 +27,9 @@ impl Gateway {
         }
         let outcome = if locks.len() >= needed {
             let removed = self.remove(Target::Node(position), key, None).await;
-            removed.and_then(|removed| match removed.failures.as_slice() {
-                [] => Ok(()),
-                failures => Err(GatewayError::Refused(failures.join("; "))),
-            })
+            removed.and_then(|removed| GatewayError::of_all(removed.failures))
         } else {
-            let text = format!("{needed} copies must be on other nodes, but only {} are", locks.len());
-            Err(GatewayError::Refused(text))
+            Err(GatewayError::TooFewCopies { needed, found: locks.len() })
         };
         for lock in locks {
             if let Err(error) = self.unlock(lock).await {

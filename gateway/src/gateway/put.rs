@@ -15,7 +15,7 @@ use super::feed::Feed;
 use super::policy::Admission;
 use super::route::Plan;
 use super::start::{Started, fail_all, resume};
-use super::{Gateway, GatewayError, Target};
+use super::{Gateway, GatewayError, NodeFailure, Target, joined};
 use crate::node::{NodeError, Upload};
 
 /// The answer to a client that wants to store content.
@@ -31,8 +31,8 @@ pub enum Put {
 pub struct Stored {
     /// The nodes that have the content now.
     pub nodes: Vec<Uuid>,
-    /// Why others that should have it do not, each with its name.
-    pub left_out: Vec<String>,
+    /// Why others that should have it do not.
+    pub left_out: Vec<NodeFailure>,
 }
 
 /// An upload on its way to its nodes.
@@ -48,13 +48,13 @@ pub struct Receiving {
     announced: Option<u64>,
     admission: Admission,
     /// Why the rest of the content is ignored, although the client still sends it.
-    cut_off: Option<String>,
+    cut_off: Option<Box<GatewayError>>,
     checker: Box<Checker>,
     /// Nodes that go on from the same offset share one cutter, and so one pass of hashing.
     groups: Vec<Group>,
     /// Nodes that had the content before.
     holders: Vec<Uuid>,
-    failures: Vec<String>,
+    failures: Vec<NodeFailure>,
 }
 
 struct Group {
@@ -68,8 +68,7 @@ impl Gateway {
     /// Starts to store a key; `file` is a file that has it as its content.
     pub async fn put(&self, target: Target, key: &Key, file: &AssociatedFile) -> Result<Put, GatewayError> {
         if target == Target::Gateway {
-            let text = "this repository is a gateway and holds no content of its own; store to its cluster or a node";
-            return Err(GatewayError::Refused(text.to_owned()));
+            return Err(GatewayError::NoContentHere);
         }
         let plan = self.plan(target, key, file).await?;
         if plan.targets.is_empty() {
@@ -77,9 +76,10 @@ impl Gateway {
                 self.record_present(key, &plan.holders).await?;
                 return Ok(Put::AlreadyHave(plan.holders));
             }
-            let unwanted = || "no node of this cluster wants the content".to_owned();
-            let text = if plan.failures.is_empty() { unwanted() } else { plan.failures.join("; ") };
-            return Err(GatewayError::Refused(text));
+            return Err(match plan.failures.is_empty() {
+                true => GatewayError::Unwanted,
+                false => GatewayError::Nodes(plan.failures),
+            });
         }
         let admission = self.admit(key, &plan.targets).await?;
         Ok(Put::Receive(self.receive(key, file, plan, admission).await?))
@@ -125,7 +125,7 @@ impl Gateway {
         }
         if receiving.groups.iter().all(|group| group.feeds.is_empty()) {
             receiving.admission.end().await;
-            return Err(GatewayError::Refused(receiving.failures.join("; ")));
+            return Err(GatewayError::Nodes(receiving.failures));
         }
         Ok(receiving)
     }
@@ -156,7 +156,7 @@ impl Receiving {
     }
 
     /// Returns why nodes that should have the content do not take it.
-    pub(super) fn failures(&self) -> &[String] {
+    pub(super) fn failures(&self) -> &[NodeFailure] {
         &self.failures
     }
 
@@ -212,9 +212,9 @@ impl Receiving {
             return;
         }
         let size = self.key.content_size().or(self.announced).unwrap_or_default();
-        if let Err(text) = self.admission.allows(self.offset + self.received, size).await {
+        if let Err(error) = self.admission.allows(self.offset + self.received, size).await {
             // Content that is too large is not the key's, however it goes on.
-            self.cut_off = Some(text);
+            self.cut_off = Some(Box::new(error));
             self.end(|upload| async move { upload.abort().await }).await;
             return;
         }
@@ -235,9 +235,9 @@ impl Receiving {
         let short = self.key.content_size().is_some_and(|size| self.offset + self.received < size);
         if !valid && self.received > 0 {
             self.abort().await;
-        } else if let Some(text) = self.cut_off {
+        } else if let Some(error) = self.cut_off {
             self.admission.end().await;
-            return Err(GatewayError::Refused(text));
+            return Err(*error);
         } else if !valid || short {
             self.suspend().await;
         } else {
@@ -254,7 +254,7 @@ impl Receiving {
         let checker = std::mem::replace(&mut self.checker, Box::new(Checker::new(&self.key)));
         if !checker.finish().await {
             self.abort().await;
-            return Err(GatewayError::Refused("what was sent is not the content of the key".to_owned()));
+            return Err(GatewayError::NotTheContent);
         }
         let feeds = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.feeds);
         let mut stored = self.holders;
@@ -271,12 +271,12 @@ impl Receiving {
             }
         }
         if fresh == 0 {
-            return Err(GatewayError::Refused(failures.join("; ")));
+            return Err(GatewayError::Nodes(failures));
         }
         self.gateway.record_present(&self.key, &stored).await?;
         self.admission.end().await;
         if !failures.is_empty() {
-            self.gateway.want_repair(&self.key, &self.file, failures.join("; ")).await;
+            self.gateway.want_repair(&self.key, &self.file, joined(&failures)).await;
         }
         Ok(Stored { nodes: stored, left_out: failures })
     }
@@ -324,7 +324,7 @@ impl Group {
     }
 
     /// Takes the next bytes of the content, which are none of those that its nodes have.
-    async fn push(&mut self, bytes: Bytes, failures: &mut Vec<String>) {
+    async fn push(&mut self, bytes: Bytes, failures: &mut Vec<NodeFailure>) {
         let pieces = match &mut self.cutter {
             Some(cutter) => cutter.push(bytes).await,
             None => vec![Piece::Data(bytes)],
@@ -333,7 +333,7 @@ impl Group {
     }
 
     /// Sends pieces to every node of the group; those that fail are gone afterwards.
-    async fn send(&mut self, pieces: Vec<Piece>, failures: &mut Vec<String>) {
+    async fn send(&mut self, pieces: Vec<Piece>, failures: &mut Vec<NodeFailure>) {
         let outcomes = join_all(self.feeds.iter_mut().map(|feed| async {
             for piece in &pieces {
                 feed.send(piece.clone()).await?;
@@ -345,7 +345,7 @@ impl Group {
     }
 
     /// Leaves out the nodes that failed.
-    fn retain(&mut self, outcomes: Vec<Result<(), NodeError>>, failures: &mut Vec<String>) {
+    fn retain(&mut self, outcomes: Vec<Result<(), NodeError>>, failures: &mut Vec<NodeFailure>) {
         let mut outcomes = outcomes.into_iter();
         self.feeds.retain(|feed| match outcomes.next() {
             Some(Err(source)) => {

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use keep_store::base::task::blocking;
 
 use super::facts::logged;
-use super::{Gateway, GatewayError, Member, Target};
+use super::{ErrorKind, Gateway, GatewayError, HasKind, Member, Target};
 use crate::site::hold::Removal;
 
 /// What came of a removal.
@@ -15,17 +15,16 @@ use crate::site::hold::Removal;
 pub struct Removed {
     /// The nodes that do not have the content any more, or never had it.
     pub gone: Vec<Uuid>,
-    /// Why it is not gone everywhere; empty if it is. Each text names its node.
-    pub failures: Vec<String>,
-    /// No node failed: what stays is locked, or the time allowed is over.
-    pub only_refused: bool,
+    /// Why it is not gone everywhere; empty if it is. Each names its node.
+    pub failures: Vec<GatewayError>,
 }
 
-/// Why a node keeps its content.
-enum Kept {
-    Locked,
-    TooLate,
-    Failed(GatewayError),
+impl Removed {
+    /// Returns what kind of error it is if the content is not gone everywhere: a conflict if locks and deadlines alone are
+    /// the reason.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::of_all(self.failures.iter().map(HasKind::kind))
+    }
 }
 
 impl Gateway {
@@ -41,23 +40,14 @@ impl Gateway {
             (member, self.remove_from(member, key, before, removal.is_some()).await)
         });
         let outcomes = join_all(each).await;
-        let mut removed = Removed { gone: Vec::new(), failures: Vec::new(), only_refused: true };
+        let mut removed = Removed { gone: Vec::new(), failures: Vec::new() };
         for (member, outcome) in outcomes {
             match outcome {
                 Ok(others) => {
                     removed.gone.push(member.uuid.clone());
                     removed.gone.extend(others);
                 }
-                Err(Kept::Locked) => {
-                    removed.failures.push(format!("node {}: the content is locked against removal", member.name));
-                }
-                Err(Kept::TooLate) => {
-                    removed.failures.push(format!("node {}: the time allowed for the removal is over", member.name));
-                }
-                Err(Kept::Failed(error)) => {
-                    removed.only_refused = false;
-                    removed.failures.push(error.to_string());
-                }
+                Err(error) => removed.failures.push(error),
             }
         }
         self.end(key, announced.into_iter().flatten().collect(), removed.gone.clone()).await?;
@@ -79,20 +69,20 @@ impl Gateway {
         key: &Key,
         before: Option<u64>,
         announced: bool,
-    ) -> Result<Vec<Uuid>, Kept> {
+    ) -> Result<Vec<Uuid>, GatewayError> {
         // Presence is looked at before time and locks: content that is not there is gone, whatever the deadline.
         match member.node.present(key).await {
-            Ok(false) => return self.forget(member, key).await.map(|()| Vec::new()).map_err(Kept::Failed),
-            Ok(true) if !announced => return Err(Kept::Locked),
+            Ok(false) => return self.forget(member, key).await.map(|()| Vec::new()),
+            Ok(true) if !announced => return Err(GatewayError::Locked { node: member.name.clone() }),
             Ok(true) => {}
-            Err(source) => return Err(Kept::Failed(member.failed(source))),
+            Err(source) => return Err(member.failed(source)),
         }
         if let Some(before) = before
-            && self.now().await.map_err(Kept::Failed)? >= before
+            && self.now().await? >= before
         {
-            return Err(Kept::TooLate);
+            return Err(GatewayError::TooLate { node: member.name.clone() });
         }
-        self.remove_forgotten(member, key).await.map_err(Kept::Failed)
+        self.remove_forgotten(member, key).await
     }
 
     /// Ends what was announced, and records where the key is gone from.

@@ -9,7 +9,7 @@ use annex_protocol::uuid::Uuid;
 use keep_store::base::task::blocking;
 
 use super::policy::Admission;
-use super::{Gateway, GatewayError, Receiving, Target};
+use super::{Gateway, GatewayError, NodeFailure, Receiving, Target};
 use crate::branch::BranchError;
 use crate::pace::Pace;
 use crate::site::repair::Wanting;
@@ -46,21 +46,19 @@ impl Gateway {
     /// What is copied is verified like an upload. An error if a copy is still missing, or may be.
     pub async fn repair(&self, key: &Key, file: &AssociatedFile, pace: &Pace) -> Result<Repaired, GatewayError> {
         let plan = self.plan(Target::Cluster, key, file).await?;
-        let unknown = plan.failures.join("; ");
         self.record_present(key, &plan.holders).await?;
-        if plan.holders.is_empty() && unknown.is_empty() {
+        if plan.holders.is_empty() && plan.failures.is_empty() {
             return self.record_no_copy(key).await;
         }
         if plan.targets.is_empty() || plan.holders.is_empty() {
-            let done = Repaired::Stored(Vec::new());
-            return if unknown.is_empty() { Ok(done) } else { Err(GatewayError::Refused(unknown)) };
+            return all_or(plan.failures, Repaired::Stored(Vec::new()));
         }
         let holders = plan.holders.clone();
         let receiving = self.receive(key, file, plan, Admission::of_stored(key)).await?;
-        let missing = receiving.failures().join("; ");
+        let missing = receiving.failures().to_vec();
         let stored = self.copy(receiving, self, key, pace).await?;
         let fresh: Vec<Uuid> = stored.into_iter().filter(|uuid| !holders.contains(uuid)).collect();
-        if missing.is_empty() { Ok(Repaired::Stored(fresh)) } else { Err(GatewayError::Refused(missing)) }
+        all_or(missing, Repaired::Stored(fresh))
     }
 
     /// Fills an upload from the copies that a gateway's cluster has. Returns the nodes that have the key then.
@@ -73,7 +71,7 @@ impl Gateway {
     ) -> Result<Vec<Uuid>, GatewayError> {
         let copied = async {
             let source = from.get(Target::Cluster, key, receiving.offset()).await?;
-            let mut source = source.ok_or_else(|| GatewayError::Refused("the content is gone".to_owned()))?;
+            let mut source = source.ok_or(GatewayError::Gone)?;
             receiving.announce(source.length()).await;
             while let Some(bytes) = source.next().await {
                 let bytes = bytes?;
@@ -174,4 +172,9 @@ impl Gateway {
         let chosen = self.choose_blocking(key, None, &absent, &holders)?;
         Ok(!chosen.is_empty())
     }
+}
+
+/// Returns what was done if no node failed.
+fn all_or(failures: Vec<NodeFailure>, done: Repaired) -> Result<Repaired, GatewayError> {
+    if failures.is_empty() { Ok(done) } else { Err(GatewayError::Nodes(failures)) }
 }

@@ -15,7 +15,7 @@ use keep_store::base::task::blocking;
 use sha2::{Digest, Sha256};
 
 use super::facts::logged;
-use super::{Gateway, GatewayError, Member, Target};
+use super::{Gateway, GatewayError, Member, NodeFailure, Target};
 use crate::branch::BranchError;
 use crate::branch::placement::PlacementState;
 use crate::site::Unwanted;
@@ -27,7 +27,7 @@ pub(super) struct Plan {
     /// The nodes that have it already.
     pub(super) holders: Vec<Uuid>,
     /// Nodes that could not be asked, and why.
-    pub(super) failures: Vec<String>,
+    pub(super) failures: Vec<NodeFailure>,
 }
 
 impl Gateway {
@@ -43,7 +43,7 @@ impl Gateway {
             match present {
                 Ok(true) => plan.holders.push(member.uuid.clone()),
                 Ok(false) => without.push(member.clone()),
-                Err(source) => plan.failures.push(member.failed(source).to_string()),
+                Err(source) => plan.failures.push(member.failure(source)),
             }
         }
         if target == Target::Cluster {

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::digest::Checker;
 use super::feed::Feed;
-use super::{Gateway, Member};
+use super::{Gateway, Member, NodeFailure};
 use crate::node::{FileUpload, Incoming, NodeError, Pieces, Spooling, Upload};
 
 /// An upload that was started.
@@ -62,7 +62,7 @@ impl Gateway {
         key: &Key,
         file: &AssociatedFile,
         targets: Vec<Member>,
-        failures: &mut Vec<String>,
+        failures: &mut Vec<NodeFailure>,
     ) -> Vec<Started> {
         let asked = targets.into_iter().map(|member| async move {
             let incoming = member.node.put(key, file).await;
@@ -73,7 +73,7 @@ impl Gateway {
             match incoming {
                 Ok(Incoming::Pieces(pieces)) => started.push(Started::Pieces(member, pieces)),
                 Ok(Incoming::WholeFile(store)) => takers.push((member, store)),
-                Err(source) => failures.push(member.failed(source).to_string()),
+                Err(source) => failures.push(member.failure(source)),
             }
         }
         if !takers.is_empty() {
@@ -93,7 +93,7 @@ impl Gateway {
 /// Finds where the upload goes on: at the least offset of all nodes, with what stands before it hashed again.
 ///
 /// If that cannot be read back, the nodes start at the beginning.
-pub(super) async fn resume(key: &Key, started: &mut Vec<Started>, failures: &mut Vec<String>) -> (Checker, u64) {
+pub(super) async fn resume(key: &Key, started: &mut Vec<Started>, failures: &mut Vec<NodeFailure>) -> (Checker, u64) {
     let offsets = started.iter().map(Started::kept).enumerate();
     let Some((position, offset)) = offsets.min_by_key(|(_, offset)| *offset).filter(|(_, offset)| *offset > 0) else {
         return (Checker::new(key), 0);
@@ -120,6 +120,10 @@ pub(super) async fn resume(key: &Key, started: &mut Vec<Started>, failures: &mut
 }
 
 /// Notes that nodes fail for the same reason.
-pub(super) fn fail_all<'a>(members: impl Iterator<Item = &'a Member>, error: &NodeError, failures: &mut Vec<String>) {
-    failures.extend(members.map(|member| member.failed(error.clone()).to_string()));
+pub(super) fn fail_all<'a>(
+    members: impl Iterator<Item = &'a Member>,
+    error: &NodeError,
+    failures: &mut Vec<NodeFailure>,
+) {
+    failures.extend(members.map(|member| member.failure(error.clone())));
 }

@@ -75,11 +75,14 @@ impl Gateway {
                     tracing::info!("{key}: dropped from node {}, which does not want it", member.name);
                     gone.push(member.name.clone());
                 }
-                Err(error) => failures.push(format!("the surplus copy on node {} stays: {error}", member.name)),
+                Err(error) => {
+                    let (node, source) = (member.name.clone(), Box::new(error));
+                    failures.push(GatewayError::SurplusStays { node, source });
+                }
             }
             tried.insert(uuid);
         }
-        if failures.is_empty() { Ok(gone) } else { Err(GatewayError::Refused(failures.join("; "))) }
+        GatewayError::of_all(failures).map(|()| gone)
     }
 
     /// Asks the nodes who has a key, and returns whose copy is surplus. A node that cannot be asked has what the log says.

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Store;
 use crate::cli::output::{Lines, shown};
-use crate::error::{Failure, Kind};
+use crate::error::{Exit, Failure};
 
 /// List entries.
 #[derive(Debug, clap::Args)]
@@ -175,7 +175,7 @@ impl Reindex {
             }
         }
         lines.end()?;
-        Ok(if done.damaged.is_empty() { ExitCode::SUCCESS } else { Kind::Partly.into() })
+        Ok(if done.damaged.is_empty() { ExitCode::SUCCESS } else { Exit::Partly.into() })
     }
 }
 

@@ -39,10 +39,10 @@ async fn health(State(hub): State<Hub>) -> impl IntoResponse {
 async fn tell_status(State(hub): State<Hub>, headers: HeaderMap) -> Result<Response, Refused> {
     let who = named(&hub, &headers).await?;
     let (site, asking) = (hub.site(), who.clone());
-    if !blocking(move || is_admin(&site, &asking)).await.map_err(Refused::failed)? {
+    if !blocking(move || is_admin(&site, &asking)).await.map_err(Refused::of)? {
         return Err(Refused::forbidden(format!("{who} may not see the status: it is for admins of this site")));
     }
-    let status = status(&hub, true).await.map_err(Refused::failed)?;
+    let status = status(&hub, true).await.map_err(Refused::of)?;
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(status)).into_response())
 }
 
@@ -53,8 +53,8 @@ async fn tell_metrics(State(hub): State<Hub>, headers: HeaderMap) -> Result<Resp
 
 /// Answers with what is counted.
 pub(super) async fn metrics(hub: &Hub) -> Result<Response, Refused> {
-    let status = status(hub, true).await.map_err(Refused::failed)?;
-    let text = metrics::render(hub, &status).map_err(Refused::failed)?;
+    let status = status(hub, true).await.map_err(Refused::of)?;
+    let text = metrics::render(hub.traffic().counters(), hub.meters(), &status).map_err(Refused::failed)?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
@@ -87,7 +87,7 @@ async fn page(State(hub): State<Hub>, headers: HeaderMap) -> Result<Response, Re
         }
         Ok::<_, SiteError>(readable)
     });
-    let names = names.await.map_err(Refused::failed)?;
+    let names = names.await.map_err(Refused::of)?;
     let items: String = names.iter().map(|name| format!("<li><code>{}</code>\n", escaped(name))).collect();
     let list = match names.is_empty() {
         false => format!(

@@ -28,7 +28,7 @@ pub(super) async fn who(hub: &Hub, headers: &HeaderMap) -> Result<Who, Refused> 
     let (name, password) =
         credentials(value.as_bytes()).ok_or_else(|| Refused::bad_request("the Authorization header is malformed"))?;
     let (site, user) = (hub.site(), name.clone());
-    let right = blocking(move || site.authenticate(&user, &password)).await.map_err(Refused::failed)?;
+    let right = blocking(move || site.authenticate(&user, &password)).await.map_err(Refused::of)?;
     if right { Ok(Who::User(name)) } else { Err(Refused::unauthorized("wrong name or password")) }
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn who(hub: &Hub, headers: &HeaderMap) -> Result<Who, Refused> 
 /// Refused with 401 where a name and password might help, with 403 where not.
 pub(super) async fn role(hub: &Hub, who: &Who, repo: &RepoName, needed: Role) -> Result<Role, Refused> {
     let (site, asking, name) = (hub.site(), who.clone(), repo.clone());
-    let role = blocking(move || asking.role(&site, &name)).await.map_err(Refused::failed)?;
+    let role = blocking(move || asking.role(&site, &name)).await.map_err(Refused::of)?;
     match who {
         _ if role >= needed => Ok(role),
         Who::Anonymous => Err(Refused::unauthorized(format!("a name and a password are needed for {repo}"))),

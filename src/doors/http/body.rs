@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use annex_gateway::gateway::{ErrorKind, HasKind};
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -17,16 +18,24 @@ pub(super) enum Broken {
     Stalled(Duration),
 }
 
-/// Returns the next bytes of a body, `None` at its end; waits for them no longer than `patience`.
-pub(super) async fn next(body: &mut Body, patience: Duration) -> Result<Option<Bytes>, Broken> {
-    let next = async {
-        while !body.is_end_stream() {
-            let Some(frame) = body.frame().await else { break };
-            if let Ok(bytes) = frame?.into_data() {
-                return Ok(Some(bytes));
-            }
+impl HasKind for Broken {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::BrokenOff
+    }
+}
+
+/// Returns the next bytes of a body, `None` at its end.
+pub(super) async fn data(body: &mut Body) -> Result<Option<Bytes>, Broken> {
+    while !body.is_end_stream() {
+        let Some(frame) = body.frame().await else { break };
+        if let Ok(bytes) = frame?.into_data() {
+            return Ok(Some(bytes));
         }
-        Ok(None)
-    };
-    tokio::time::timeout(patience, next).await.unwrap_or(Err(Broken::Stalled(patience)))
+    }
+    Ok(None)
+}
+
+/// The same; waits no longer than `patience`.
+pub(super) async fn next(body: &mut Body, patience: Duration) -> Result<Option<Bytes>, Broken> {
+    tokio::time::timeout(patience, data(body)).await.unwrap_or(Err(Broken::Stalled(patience)))
 }

@@ -72,7 +72,7 @@ async fn answer_or_refuse(hub: &Hub, parts: &Parts, body: Body) -> Result<Respon
     };
     let (hosted, may_place) =
         opened(hub, &who, &name, move |hub, who, name| for_git(hub, who, service, name, create)).await?;
-    git_service::before(&hosted).await.map_err(|failure| Refused::failed(failure.text))?;
+    git_service::before(&hosted).await.map_err(Refused::of)?;
     let protocol = protocol(&parts.headers);
     let mut command = git_service::command(may_place, protocol);
     command.args([plain(service), "--stateless-rpc"]);
@@ -102,9 +102,7 @@ async fn opened<T: Send + 'static>(
         Refusal::Role { .. } | Refusal::Repo(RepoError::Missing(_)) if *who == Who::Anonymous => {
             Refused::unauthorized(format!("a name and a password are needed for {name}"))
         }
-        Refusal::Role { .. } => Refused::forbidden(refusal.to_string()),
-        Refusal::Repo(RepoError::Missing(_)) => Refused::not_found(refusal.to_string()),
-        other => Refused::failed(other),
+        refusal => Refused::of(refusal),
     })
 }
 

@@ -3,6 +3,7 @@
 //! Beyond a keepstore's: nothing is stored without a token, HEAD reads no content, `X-Keep-Desired-Replicas` is
 //! obeyed, and POST takes a block whose name the client does not know. Source: `docs/spec/keep-blocks.md` §3.
 
+use annex_gateway::gateway::{ErrorKind, HasKind};
 use annex_gateway::site::RepoName;
 use annex_gateway::site::user::Role;
 use annex_protocol::keep::{BlockHash, BlockRequest, KeepCall};
@@ -17,6 +18,7 @@ use axum::routing::post;
 use keep_store::service::UploadError;
 use keep_store::store::StoreError;
 
+use super::body::Broken;
 use super::git;
 use super::reply::Refused;
 use super::token;
@@ -92,7 +94,7 @@ async fn answer(hub: &Hub, parts: &Parts, body: Body) -> Result<Response, Refuse
 }
 
 async fn keep(hub: &Hub) -> Result<SiteKeep, Refused> {
-    hub.keep().await.map_err(Refused::failed)
+    hub.keep().await.map_err(Refused::of)
 }
 
 fn block(text: &[u8]) -> Result<BlockRequest, Refused> {
@@ -106,7 +108,7 @@ impl Asked<'_> {
         self.keep.holder(presented, needed).await.map_err(|denied| match denied {
             Denied::Missing | Denied::Unknown => refused(StatusCode::UNAUTHORIZED, denied),
             Denied::Role { .. } => Refused::forbidden(denied.to_string()),
-            Denied::Site(error) => Refused::failed(error),
+            Denied::Site(error) => Refused::of(error),
         })
     }
 
@@ -127,7 +129,10 @@ impl Asked<'_> {
         let mut request = scope.request(operation, &key);
         match request.turn().await {
             Ok(()) => Ok(request),
-            Err(busy) => Err(super::p2p::busy(request, &busy)),
+            Err(busy) => {
+                request.fail(&busy);
+                Err(Refused::of(busy))
+            }
         }
     }
 }
@@ -139,30 +144,37 @@ fn refused(status: StatusCode, text: impl std::fmt::Display) -> Refused {
 
 /// Returns the answer to an error of the stores.
 fn failed(error: &StoreError) -> Refused {
-    let status = match error {
-        StoreError::Gone { .. } | StoreError::Size { .. } => StatusCode::NOT_FOUND,
-        StoreError::Damaged { .. } => StatusCode::BAD_GATEWAY,
-        StoreError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
-        StoreError::Collision { .. } | StoreError::Lost { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    if status.is_server_error() {
-        tracing::warn!("keep: {error}");
-    }
     // Collisions are called that by keepstores, and clients show it.
-    let text = match error {
-        StoreError::Collision { .. } => format!("hash collision: {error}"),
-        error => error.to_string(),
-    };
-    refused(status, text)
+    match error {
+        StoreError::Collision { .. } => Refused::of_kind(error.kind(), format!("hash collision: {error}")),
+        error => Refused::of(error),
+    }
+}
+
+/// Why a block that came was not stored.
+#[derive(Debug, thiserror::Error)]
+enum BlockError {
+    /// The client did not send all of it.
+    #[error(transparent)]
+    Body(#[from] Broken),
+    /// It could not be stored.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+}
+
+impl HasKind for BlockError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Body(broken) => broken.kind(),
+            Self::Upload(error) => error.kind(),
+        }
+    }
 }
 
 /// Returns the answer to an upload that failed.
-fn not_stored(error: &UploadError) -> Refused {
+fn not_stored(error: &BlockError) -> Refused {
     match error {
-        UploadError::TooLarge => refused(StatusCode::PAYLOAD_TOO_LARGE, error),
-        UploadError::Mismatch { .. } => Refused::bad_request(error.to_string()),
-        UploadError::Busy => Refused::busy(error.to_string()),
-        UploadError::Store(error) => failed(error),
+        BlockError::Upload(UploadError::Store(error)) => failed(error),
+        error => Refused::of(error),
     }
 }

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use annex_gateway::gateway::ErrorKind;
 use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;
 use annex_protocol::p2p_http::{DATA_LENGTH, percent_encode};
@@ -16,10 +17,11 @@ use bytes::Bytes;
 use keep_store::base::task::blocking;
 use tower_http::cors::{Any, CorsLayer};
 
-use super::download::{self, Download, Part};
-use super::p2p::Asked;
+use super::download::{self, Download};
+use super::key_request::KeyRequest;
 use super::range::Wanted;
 use super::reply::Refused;
+use crate::host::access;
 use crate::host::caller::Who;
 
 /// Who has content that is named by its hash need not ask for it again.
@@ -47,29 +49,29 @@ pub(super) fn cross_origin() -> CorsLayer {
 }
 
 /// Answers a GET or HEAD.
-pub(super) async fn answer(asked: Asked, key: &Key, head: bool) -> Result<Response, Refused> {
+pub(super) async fn answer(asked: &KeyRequest, key: &Key, head: bool) -> Result<Response, Refused> {
     let file = file_name(asked.query.file.as_deref(), key);
     let mime = mime_guess::from_path(&file).first_or_octet_stream().to_string();
     let entity = Entity::of(key);
-    let builder = entity.headers(&file, public(&asked).await?);
-    let headers = asked.headers.clone();
-    if entity.is_known(&headers) {
-        download::size(&asked, key).await?;
+    let builder = entity.headers(&file, public(asked).await?);
+    let headers = &asked.headers;
+    if entity.is_known(headers) {
+        download::size(asked, key).await?;
         return built(builder.status(StatusCode::NOT_MODIFIED), Body::empty());
     }
     let size = match key.content_size().filter(|_| !head) {
         Some(size) => size,
-        None => download::size(&asked, key).await?,
+        None => download::size(asked, key).await?,
     };
-    let range = headers.get(header::RANGE).filter(|_| !head && entity.is_in_range_of(&headers));
+    let range = headers.get(header::RANGE).filter(|_| !head && entity.is_in_range_of(headers));
     let parts = match Wanted::parse(range, size) {
         Wanted::Whole => {
             let builder = length(builder, size).header(header::CONTENT_TYPE, mime);
-            let body = if head { Body::empty() } else { open(asked, key, 0, size).await?.into_body() };
+            let body = if head { Body::empty() } else { Download::whole(open(asked, key, 0, size).await?).into_body() };
             return built(builder, body);
         }
         Wanted::Unsatisfiable => {
-            download::size(&asked, key).await?;
+            download::size(asked, key).await?;
             let builder = length(builder, 0).header(header::CONTENT_RANGE, format!("bytes */{size}"));
             return built(builder.status(StatusCode::RANGE_NOT_SATISFIABLE), Body::empty());
         }
@@ -80,15 +82,17 @@ pub(super) async fn answer(asked: Asked, key: &Key, head: bool) -> Result<Respon
         let wanted = range.end - range.start;
         let builder = length(builder, wanted).header(header::CONTENT_TYPE, mime);
         let builder = builder.header(header::CONTENT_RANGE, content_range(range, size));
-        return built(builder, open(asked, key, range.start, size).await?.take(wanted).into_body());
+        let content = open(asked, key, range.start, size).await?;
+        return built(builder, Download::ranges(content, &parts, vec![Bytes::new()]).into_body());
     }
     let boundary = uuid::Uuid::new_v4().simple().to_string();
-    let first = parts.first().map_or(0, |range| range.start);
-    let parts = multipart(&parts, size, &mime, &boundary);
-    let total = parts.iter().map(|part| part.before.len() as u64 + part.length).sum();
+    let texts = multipart(&parts, size, &mime, &boundary);
+    let texts_length = texts.iter().map(|text| text.len() as u64).sum::<u64>();
+    let total = texts_length + parts.iter().map(|range| range.end - range.start).sum::<u64>();
     let builder = length(builder, total);
     let builder = builder.header(header::CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
-    built(builder, open(asked, key, first, size).await?.parts(parts).into_body())
+    let content = open(asked, key, parts.first().map_or(0, |range| range.start), size).await?;
+    built(builder, Download::ranges(content, &parts, texts).into_body())
 }
 
 /// What tells one content from another.
@@ -137,18 +141,19 @@ impl Entity {
 }
 
 /// Tells whether everybody may read the repository, and so any cache on the way keep the answer.
-async fn public(asked: &Asked) -> Result<bool, Refused> {
-    let (site, repo) = (asked.hub.site(), asked.hosted.repo.name.clone());
-    let role = blocking(move || Who::Anonymous.role(&site, &repo)).await.map_err(Refused::failed)?;
+async fn public(asked: &KeyRequest) -> Result<bool, Refused> {
+    let (site, repo) = (asked.hub.site(), asked.access.scope.repo.clone());
+    let role = blocking(move || Who::Anonymous.role(&site, &repo)).await.map_err(Refused::of)?;
     Ok(role >= annex_gateway::site::user::Role::Read)
 }
 
-async fn open(asked: Asked, key: &Key, from: u64, size: u64) -> Result<Download, Refused> {
-    let download = Download::open(asked, key, from).await?;
-    if download.size() == size {
-        return Ok(download);
+async fn open(asked: &KeyRequest, key: &Key, from: u64, size: u64) -> Result<access::Download, Refused> {
+    let content = download::open(asked, key, from).await?;
+    if content.size() == size {
+        return Ok(content);
     }
-    Err(Refused::failed(format!("{key}: {} bytes are stored, not {size}", download.size())))
+    let text = format!("{key}: {} bytes are stored, not {size}", content.size());
+    Err(Refused::of_kind(ErrorKind::Damaged, text))
 }
 
 fn length(builder: axum::http::response::Builder, bytes: u64) -> axum::http::response::Builder {
@@ -163,14 +168,13 @@ fn content_range(range: &Range<u64>, size: u64) -> String {
     format!("bytes {}-{}/{size}", range.start, range.end - 1)
 }
 
-fn multipart(ranges: &[Range<u64>], size: u64, mime: &str, boundary: &str) -> Vec<Part> {
-    let part = |range: &Range<u64>| {
+/// Returns what stands before each range, and after the last.
+fn multipart(ranges: &[Range<u64>], size: u64, mime: &str, boundary: &str) -> Vec<Bytes> {
+    let before = |range: &Range<u64>| {
         let at = content_range(range, size);
-        let before = format!("\r\n--{boundary}\r\nContent-Type: {mime}\r\nContent-Range: {at}\r\n\r\n");
-        Part { before: before.into(), from: range.start, length: range.end - range.start }
+        format!("\r\n--{boundary}\r\nContent-Type: {mime}\r\nContent-Range: {at}\r\n\r\n").into()
     };
-    let end = Part { before: Bytes::from(format!("\r\n--{boundary}--\r\n")), from: 0, length: 0 };
-    ranges.iter().map(part).chain([end]).collect()
+    ranges.iter().map(before).chain([format!("\r\n--{boundary}--\r\n").into()]).collect()
 }
 
 /// Returns the name under which the content is to be saved: the file's, else the key's.

@@ -1,5 +1,8 @@
 //! Answers that are not what was asked for: one clear line, and the status that tells a client what may help.
 
+use std::fmt;
+
+use annex_gateway::gateway::{ErrorKind, HasKind};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::ext::ReasonPhrase;
@@ -13,7 +16,7 @@ pub(super) struct Refused {
     allow: Option<&'static str>,
 }
 
-/// After how many seconds a client that found the server busy may come again.
+/// After how many seconds a client that found the server busy, or a node out of reach, may come again.
 const RETRY_AFTER_SECONDS: &str = "5";
 
 /// Answers with a JSON object.
@@ -24,15 +27,42 @@ pub(super) fn json(value: &serde_json::Value) -> Response {
 /// Clients limit the length of a status line.
 const REASON_LENGTH: usize = 500;
 
+/// Returns the status of a kind of error. 500 is for what is wrong with this server itself, and for nothing else.
+fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::Invalid | ErrorKind::BrokenOff => StatusCode::BAD_REQUEST,
+        ErrorKind::Denied => StatusCode::FORBIDDEN,
+        ErrorKind::Absent => StatusCode::NOT_FOUND,
+        ErrorKind::Conflict => StatusCode::CONFLICT,
+        // A smaller key would be taken.
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        // RFC 4331 section 6 has this status for quotas: what ends it is less that is stored, not a smaller request.
+        ErrorKind::Quota | ErrorKind::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
+        // To the client this server is a gateway, and a node answered it with nothing that can be passed on.
+        ErrorKind::Damaged | ErrorKind::NodeFailed => StatusCode::BAD_GATEWAY,
+        ErrorKind::Unreachable | ErrorKind::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 impl Refused {
+    /// The answer to an error.
+    pub(super) fn of(error: impl HasKind) -> Self {
+        Self::of_kind(error.kind(), error.to_string())
+    }
+
+    /// The answer to errors of a kind, with a text that tells all of them.
+    pub(super) fn of_kind(kind: ErrorKind, text: impl Into<String>) -> Self {
+        let refused = Self::new(status(kind), text);
+        if refused.status.is_server_error() && kind != ErrorKind::Busy {
+            tracing::warn!(%kind, "{refused}");
+        }
+        refused
+    }
+
     /// A status with its reason.
     pub(super) fn new(status: StatusCode, text: impl Into<String>) -> Self {
         Self { status, text: text.into(), allow: None }
-    }
-
-    /// Returns the reason.
-    pub(super) fn text(&self) -> &str {
-        &self.text
     }
 
     /// The request cannot be understood.
@@ -61,20 +91,20 @@ impl Refused {
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, text) }
     }
 
-    /// What is asked goes against something that holds now, such as a lock.
-    pub(super) fn conflict(text: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, text)
-    }
-
     /// So much is going on that the client should come again later.
     pub(super) fn busy(text: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
+        Self::of_kind(ErrorKind::Busy, text)
     }
 
-    /// It was tried, and failed; the text names what failed.
-    pub(super) fn failed(error: impl std::fmt::Display) -> Self {
-        tracing::warn!("{error}");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    /// This server itself failed; the text says how.
+    pub(super) fn failed(error: impl fmt::Display) -> Self {
+        Self::of_kind(ErrorKind::Internal, error.to_string())
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
@@ -104,5 +134,63 @@ impl IntoResponse for Refused {
             _ => {}
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use annex_gateway::gateway::{GatewayError, NodeFailure, QuotaExceeded};
+    use annex_gateway::node::NodeError;
+
+    use super::*;
+
+    /// Returns status, `Retry-After` and reason of the answer to an error.
+    fn answer(error: &impl HasKind) -> (u16, Option<String>, String) {
+        let response = Refused::of(error).into_response();
+        let retry = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+        let reason = response.extensions().get::<ReasonPhrase>().unwrap();
+        (response.status().as_u16(), retry, String::from_utf8(reason.as_bytes().to_vec()).unwrap())
+    }
+
+    fn nodes(errors: Vec<NodeError>) -> GatewayError {
+        let named = errors.into_iter().map(|source| NodeFailure { node: "a".to_owned(), source });
+        GatewayError::Nodes(named.collect())
+    }
+
+    #[test]
+    fn a_quota_and_a_full_node_are_insufficient_storage_with_their_reason() {
+        let quota = QuotaExceeded { quota: 10, used: 9, coming: 0, size: 2, nodes: 1 };
+        let (status, retry, reason) = answer(&GatewayError::from(quota));
+        assert_eq!((status, retry), (507, None));
+        assert!(reason.starts_with("over the quota of this repository"), "{reason}");
+        let full = || NodeError::Full("0 bytes are free".to_owned());
+        let (status, _, reason) = answer(&nodes(vec![full(), full()]));
+        assert_eq!((status, reason.as_str()), (507, "node a: full: 0 bytes are free; node a: full: 0 bytes are free"));
+    }
+
+    #[test]
+    fn what_may_work_later_says_when_to_come_again() {
+        let away = NodeError::Unreachable("no answer in 60 s".to_owned());
+        let (status, retry, _) = answer(&nodes(vec![away, NodeError::Full("0 bytes are free".to_owned())]));
+        assert_eq!((status, retry.as_deref()), (503, Some(RETRY_AFTER_SECONDS)));
+        let (status, retry, _) = answer(&crate::host::traffic::Busy);
+        assert_eq!((status, retry.as_deref()), (503, Some(RETRY_AFTER_SECONDS)));
+    }
+
+    #[test]
+    fn a_node_that_fails_is_no_fault_of_this_server() {
+        let failed = NodeError::Failed("input/output error".to_owned());
+        assert_eq!(answer(&nodes(vec![failed])).0, 502);
+        assert_eq!(answer(&GatewayError::Damaged { node: "a".to_owned() }).0, 502);
+        assert_eq!(answer(&GatewayError::NoProbe).0, 500);
+    }
+
+    #[test]
+    fn what_the_client_must_change_is_told_by_a_status_of_its_own() {
+        assert_eq!(answer(&GatewayError::NoContentHere).0, 403);
+        assert_eq!(answer(&GatewayError::Gone).0, 404);
+        assert_eq!(answer(&GatewayError::Locked { node: "a".to_owned() }).0, 409);
+        assert_eq!(answer(&GatewayError::TooLarge { largest: 1 }).0, 413);
+        assert_eq!(answer(&GatewayError::NotTheContent).0, 400);
     }
 }

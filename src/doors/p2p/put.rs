@@ -1,56 +1,49 @@
 //! PUT: content from the client.
 
-use annex_gateway::gateway::{Put, Receiving};
-use annex_gateway::wire::WireError;
+use std::time::Duration;
+
+use annex_gateway::wire::{Wire, WireError};
 use annex_protocol::key::Key;
 use annex_protocol::p2p::{AssociatedFile, Expect, Message, Verdict};
-use annex_protocol::uuid::Uuid;
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Next, Session, SessionError, ended, failure, named};
-use crate::host::traffic::{Operation, Outcome, Request};
+use super::{Next, Session, SessionError, answer};
+use crate::host::access::{Put, Source, Upload};
 
 impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     pub(super) async fn put(&mut self, key: &Key, file: &AssociatedFile) -> Result<Next, SessionError> {
-        let mut request = self.service.scope.request(Operation::Put, key);
-        if let Err(busy) = request.turn().await {
-            self.tell(&busy);
-            self.wire.send(&ended(request, Message::error(busy.to_string()))).await?;
-            return Ok(Next::Request);
-        }
-        let receiving = match self.service.gateway.put(self.service.target, key, file).await {
+        let upload = match self.access.put(key, file).await {
             Ok(Put::AlreadyHave(holders)) => {
-                self.dirty = true;
-                request.end(&Outcome::Done(&holders));
-                let others = self.others(holders);
-                let reply = if others.is_empty() { Message::AlreadyHave } else { Message::AlreadyHavePlus(others) };
+                let reply = answer::already_have(self.access.others(holders));
                 self.wire.send(&reply.for_version(self.version)).await?;
                 return Ok(Next::Request);
             }
-            Ok(Put::Receive(receiving)) => receiving,
+            Ok(Put::Wanted(upload)) => upload,
             Err(error) => {
                 self.tell(&error);
-                self.wire.send(&ended(request, failure(&error))).await?;
+                self.wire.send(&answer::failed(&error)).await?;
                 return Ok(Next::Request);
             }
         };
-        self.wire.send(&Message::PutFrom(receiving.offset())).await?;
+        self.wire.send(&Message::PutFrom(upload.offset())).await?;
         let Some(message) = self.next_request().await? else {
-            receiving.suspend().await;
+            upload.suspend().await;
             return Ok(Next::End);
         };
         let reply = match (Expect::PutData.judge(message.as_ref(), self.version), message) {
-            (Verdict::Fits, Ok(Message::Data(length))) => self.receive(request, receiving, length, key, file).await?,
-            (Verdict::Fits, _) => {
-                receiving.suspend().await;
-                Some(self.data_present(request, key).await)
-            }
+            (Verdict::Fits, Ok(Message::Data(length))) => self.receive(upload, length, key, file).await?,
+            (Verdict::Fits, _) => Some(match upload.came_another_way().await {
+                Ok(holders) if holders.is_empty() => Message::Failure,
+                Ok(holders) => answer::stored(self.access.others(holders)),
+                Err(error) => answer::failed(&error),
+            }),
             (Verdict::Refuse(text), _) => {
-                receiving.suspend().await;
-                Some(ended(request, Message::error(text)))
+                upload.refuse(text).await;
+                Some(Message::error(text))
             }
             (Verdict::Ignore | Verdict::End, _) => {
-                receiving.suspend().await;
+                upload.suspend().await;
                 None
             }
         };
@@ -60,37 +53,22 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
         Ok(Next::Request)
     }
 
-    /// Takes announced data and what follows it; returns the answer.
+    /// Takes announced data and what follows it; returns the answer, unless the client is gone.
     async fn receive(
         &mut self,
-        mut request: Request,
-        mut receiving: Receiving,
+        upload: Upload,
         length: u64,
         key: &Key,
         file: &AssociatedFile,
     ) -> Result<Option<Message>, SessionError> {
         self.wire.expect_data(length);
-        receiving.announce(length).await;
-        loop {
-            let data = tokio::time::timeout(request.stalled(), self.wire.data()).await;
-            match data.unwrap_or(Err(WireError::Stalled)) {
-                Ok(Some(bytes)) => {
-                    request.pass(bytes.len()).await;
-                    receiving.push(bytes).await;
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    receiving.suspend().await;
-                    return Err(error.into());
-                }
-            }
-        }
+        let Some(upload) = upload.receive(length, &mut self.wire).await? else { return Ok(None) };
         let mut valid = true;
         if self.version.has_validity() {
             let message = match self.wire.receive().await {
                 Ok(Some(message)) => message,
                 ended => {
-                    receiving.suspend().await;
+                    upload.suspend().await;
                     return ended.map(|_| None).map_err(Into::into);
                 }
             };
@@ -99,41 +77,31 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
                 self.wire.queue(&Message::error(text));
             }
         }
-        match receiving.finish(valid).await {
-            Ok(Some(stored)) => {
-                self.dirty = true;
-                request.end(&Outcome::stored(&stored));
-                let others = self.others(stored.nodes);
-                Ok(Some(if others.is_empty() { Message::Success } else { Message::SuccessPlus(others) }))
-            }
-            Ok(None) => Ok(Some(ended(request, Message::Failure))),
+        Ok(Some(match upload.finish(valid).await {
+            Ok(Some(stored)) => answer::stored(self.access.others(stored.nodes)),
+            Ok(None) => Message::Failure,
             Err(error) => {
                 self.tell(format_args!("{}: not stored: {error}", named(file, key)));
-                request.end(&Outcome::Failed(&error.to_string()));
-                Ok(Some(Message::Failure))
+                Message::Failure
             }
-        }
+        }))
+    }
+}
+
+/// Announced data comes until its end, or the connection's.
+impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Source for Wire<R, W> {
+    type Error = WireError;
+
+    async fn next(&mut self) -> Result<Option<Bytes>, WireError> {
+        self.data().await
     }
 
-    /// Answers a client that says the content has come another way.
-    async fn data_present(&mut self, request: Request, key: &Key) -> Message {
-        let holders = self.service.gateway.holders(self.service.target, key).await;
-        self.dirty = true;
-        match holders {
-            Ok(holders) if holders.is_empty() => ended(request, Message::Failure),
-            Ok(holders) => {
-                request.end(&Outcome::Done(&holders));
-                match self.others(holders) {
-                    others if others.is_empty() => Message::Success,
-                    others => Message::SuccessPlus(others),
-                }
-            }
-            Err(error) => ended(request, failure(&error)),
-        }
+    fn stalled(_after: Duration) -> WireError {
+        WireError::Stalled
     }
+}
 
-    /// Leaves out the UUID that the client asked for: it knows that one from the answer itself.
-    fn others(&self, uuids: Vec<Uuid>) -> Vec<Uuid> {
-        uuids.into_iter().filter(|uuid| *uuid != self.service.uuid).collect()
-    }
+/// Names a file for messages.
+fn named(file: &AssociatedFile, key: &Key) -> String {
+    file.decode().map_or_else(|| key.to_string(), |name| String::from_utf8_lossy(&name).into_owned())
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use annex_gateway::pace::{Cap, pass};
 use annex_gateway::site::config::Limits;
 
-use super::user_limits;
+use super::limits::user_limits;
 use crate::host::caller::Who;
 
 /// The caps of a process.

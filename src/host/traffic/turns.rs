@@ -15,7 +15,7 @@ use annex_gateway::site::config::Limits;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Busy, user_limits};
+use super::limits::{Busy, user_limits};
 use crate::host::caller::Who;
 
 /// The turns of a process.

@@ -118,8 +118,8 @@ async fn attend(hub: Hub, run: Run, mut child: Child, pieces: Pieces, outcome: o
     };
     let status = end(&mut child, talked.is_ok(), service).await;
     let name = &hosted.repo.name;
-    if let Err(failure) = git_service::after(service, &hosted).await {
-        tracing::error!("{name}: {}", failure.text);
+    if let Err(error) = git_service::after(service, &hosted).await {
+        tracing::error!("{name}: {error}");
     }
     let words =
         String::from_utf8_lossy(&messages).replace(&hosted.repo.git.dir().display().to_string(), &name.to_string());

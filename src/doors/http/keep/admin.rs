@@ -2,6 +2,7 @@
 
 use std::io;
 
+use annex_gateway::gateway::ErrorKind;
 use annex_gateway::site::user::Role;
 use annex_protocol::keep::{BlockHash, KeepCall};
 use axum::body::Body;
@@ -66,7 +67,7 @@ async fn trash(service: &KeepService, hash: BlockHash) -> Result<Response, Refus
     match service.trash(hash, None).await.map_err(|error| failed(&error))? {
         Trashed::Done | Trashed::Young => done(true),
         Trashed::Absent => done(false),
-        Trashed::Referenced => Err(Refused::conflict("a key or a collection refers to the block")),
+        Trashed::Referenced => Err(Refused::of_kind(ErrorKind::Conflict, "a key or a collection refers to the block")),
     }
 }
 

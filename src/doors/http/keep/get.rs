@@ -5,13 +5,11 @@ use annex_protocol::keep::{Locator, SignatureError};
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
-use futures_util::stream;
 use keep_store::store::Block;
 
 use super::{Asked, block, failed, refused};
 use crate::doors::http::reply::Refused;
-use crate::host::traffic::{Operation, Outcome};
+use crate::host::traffic::Operation;
 
 /// Bytes that are read before the client takes them.
 const AHEAD: usize = 4 << 20;
@@ -47,39 +45,9 @@ pub(super) async fn answer(asked: &Asked<'_>, text: &[u8], head: bool) -> Result
     let size = size.unwrap_or_default();
     let wanted = Block::try_from(&Locator::new(request.hash, size)).map_err(|_| absent())?;
     let transfer = asked.transfer(&holder, Operation::Get, (Some(request.hash), Some(size))).await?;
-    let bytes = match service.read(wanted, AHEAD).await {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => {
-            transfer.end(&Outcome::No);
-            return Err(absent());
-        }
-        Err(error) => {
-            transfer.end(&Outcome::Failed(&error.to_string()));
-            return Err(failed(&error));
-        }
-    };
-    let body = stream::unfold(Some((bytes, transfer, size)), async |state| {
-        let (mut bytes, mut transfer, left) = state?;
-        let ended = match bytes.next().await {
-            Some(Ok(some)) => {
-                transfer.pass(some.len()).await;
-                let left = left.saturating_sub(some.len() as u64);
-                // Nobody asks for more when all that was announced is there.
-                if left > 0 {
-                    return Some((Ok(some), Some((bytes, transfer, left))));
-                }
-                Some((Ok(some), None))
-            }
-            Some(Err(error)) => {
-                transfer.end(&Outcome::Failed(&error.to_string()));
-                return Some((Err(error), None));
-            }
-            None => None,
-        };
-        transfer.end(&Outcome::Done(&[]));
-        ended
-    });
-    Ok(answered(size, Body::from_stream(body)))
+    let found = transfer.go_on_with(service.read(wanted, AHEAD).await);
+    let (transfer, bytes) = found.map_err(|error| failed(&error))?.ok_or_else(absent)?;
+    Ok(answered(size, Body::from_stream(transfer.send(size, bytes))))
 }
 
 fn answered(size: u64, body: Body) -> Response {

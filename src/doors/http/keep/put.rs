@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use keep_store::service::{BlockUpload, UploadError};
 
 use super::headers::{self, CONFIRMED, REPLICAS_STORED};
-use super::{Asked, not_stored};
+use super::{Asked, BlockError, not_stored};
 use crate::doors::http::body;
 use crate::doors::http::reply::Refused;
 use crate::host::traffic::{Operation, Outcome, Request};
@@ -21,23 +21,21 @@ pub(super) async fn answer(asked: &Asked<'_>, hash: Option<BlockHash>, mut body:
     let wanted = headers::wanted(&asked.parts.headers)?;
     let length = headers::content_length(&asked.parts.headers)?;
     if length.is_some_and(|length| length > annex_protocol::keep::MAX_BLOCK as u64) {
-        return Err(not_stored(&UploadError::TooLarge));
+        return Err(Refused::of(UploadError::TooLarge));
     }
     let mut transfer = asked.transfer(&holder, Operation::Put, (hash, length)).await?;
     let classes = !wanted.classes.is_empty();
     let stored = async {
-        let mut upload = asked.keep.service().upload(hash, length, wanted).await.map_err(|e| not_stored(&e))?;
+        let mut upload = asked.keep.service().upload(hash, length, wanted).await?;
         take(&mut upload, &mut transfer, &mut body).await?;
-        upload.finish(hash).await.map_err(|error| not_stored(&error))
+        Ok(upload.finish(hash).await?)
     };
-    let (block, copies) = match stored.await {
-        Ok(stored) => stored,
-        Err(refused) => {
-            transfer.end(&Outcome::Failed(refused.text()));
-            return Err(refused);
-        }
-    };
-    transfer.end(&Outcome::Done(&[]));
+    let stored: Result<_, BlockError> = stored.await;
+    transfer.end(&match &stored {
+        Ok(_) => Outcome::Done(&[], &[]),
+        Err(error) => Outcome::failed(error),
+    });
+    let (block, copies) = stored.map_err(|error| not_stored(&error))?;
     let confirmed: Vec<_> = copies.classes.iter().map(|(class, copies)| format!("{class}={copies}")).collect();
     let mut response = format!("{}\n", asked.keep.sign(&block.locator(), &holder)).into_response();
     let answer = response.headers_mut();
@@ -51,12 +49,11 @@ pub(super) async fn answer(asked: &Asked<'_>, hash: Option<BlockHash>, mut body:
 }
 
 /// Passes the block on as it comes.
-async fn take(upload: &mut BlockUpload, transfer: &mut Request, body: &mut Body) -> Result<(), Refused> {
+async fn take(upload: &mut BlockUpload, transfer: &mut Request, body: &mut Body) -> Result<(), BlockError> {
     let stalled = transfer.stalled();
-    let broken = |error: body::Broken| Refused::bad_request(error.to_string());
-    while let Some(bytes) = body::next(body, stalled).await.map_err(broken)? {
+    while let Some(bytes) = body::next(body, stalled).await? {
         transfer.pass(bytes.len()).await;
-        upload.push(bytes).await.map_err(|error| not_stored(&error))?;
+        upload.push(bytes).await?;
     }
     Ok(())
 }

@@ -1,37 +1,25 @@
 //! remove and remove-before.
 
-use annex_gateway::gateway::Removed;
+use annex_gateway::gateway::joined;
 use annex_protocol::p2p::Version;
 use axum::response::Response;
 use serde_json::json;
 
-use super::{Asked, failed};
+use crate::doors::http::key_request::KeyRequest;
 use crate::doors::http::reply::{self, Refused};
-use crate::host::traffic::{Operation, Outcome};
 
-impl Asked {
+impl KeyRequest {
     pub(super) async fn remove(&self, version: Version, before: Option<u64>) -> Result<Response, Refused> {
-        let key = self.key()?;
-        let request = self.scope.request(Operation::Remove, key);
-        let Removed { gone, failures, only_refused } = match self.gateway.remove(self.target, key, before).await {
-            Ok(removed) => removed,
-            Err(error) => return Err(failed(request, &error)),
-        };
-        self.hub.commit_soon(&self.hosted);
-        let failure = failures.join("; ");
-        request.end(&if failures.is_empty() { Outcome::Done(&gone) } else { Outcome::Failed(&failure) });
-        let others = self.others(&gone);
-        match failures.is_empty() {
-            removed if version.has_plus() && (removed || !others.is_empty()) => {
-                for failure in failures {
-                    tracing::warn!("removing {key}: {failure}");
-                }
-                Ok(reply::json(&json!({ "plusuuids": others, "removed": removed })))
-            }
+        let removed = self.access.remove(self.key()?, before).await.map_err(Refused::of)?;
+        let (kind, all) = (removed.kind(), removed.failures.is_empty());
+        let others = self.others(removed.gone);
+        if version.has_plus() && (all || !others.is_empty()) {
+            return Ok(reply::json(&json!({ "plusuuids": others, "removed": all })));
+        }
+        match all {
             true => Ok(reply::json(&json!({ "removed": true }))),
             // The client shows this to its user, but would not know the reason from a plain no.
-            false if only_refused => Err(Refused::conflict(failure)),
-            false => Err(Refused::failed(failure)),
+            false => Err(Refused::of_kind(kind, joined(&removed.failures))),
         }
     }
 }

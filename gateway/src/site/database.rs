@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior};
 
 use super::SiteError;
 
@@ -21,6 +21,18 @@ pub(super) struct Database {
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct SqlError(#[from] rusqlite::Error);
+
+impl SqlError {
+    /// Tells whether others kept the database busy for too long: the same may go well in a moment.
+    pub fn is_busy(&self) -> bool {
+        matches!(self.0.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+
+    /// Tells whether the disk is full.
+    pub fn is_full(&self) -> bool {
+        self.0.sqlite_error_code() == Some(ErrorCode::DiskFull)
+    }
+}
 
 /// An open database, in a transaction or for reading. It prepares each statement once and keeps it.
 pub(super) struct Sql<'a>(&'a Connection);
@@ -263,5 +275,22 @@ impl Sql<'_> {
 
     fn version(&self) -> Result<usize, SqlError> {
         Ok(self.0.pragma_query_value(None, "user_version", |row| row.get(0))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn errors_tell_busy_and_full_from_the_rest() {
+        let error = |code| SqlError(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        let told = |code| (error(code).is_busy(), error(code).is_full());
+        assert_eq!(told(ffi::SQLITE_BUSY), (true, false));
+        assert_eq!(told(ffi::SQLITE_LOCKED), (true, false));
+        assert_eq!(told(ffi::SQLITE_FULL), (false, true));
+        assert_eq!(told(ffi::SQLITE_CORRUPT), (false, false));
     }
 }

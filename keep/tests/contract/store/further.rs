@@ -65,7 +65,7 @@ async fn a_locator_has_what_it_takes_to_read_its_block(tried: Tried) {
     assert_eq!(locator.is_signed(), tried.parts.signed.is_some());
     // Somebody else's locator says no less of a block than nothing at all.
     let other = Locator::of(b"other");
-    let signed = other.clone().with_hint(&format!("A{}@7fffffff", "0".repeat(40))).unwrap();
+    let signed = Locator::of(b"other").with_hint(&format!("A{}@7fffffff", "0".repeat(40))).unwrap();
     tried.parts.learn(&signed);
     let wanted = if tried.parts.signed.is_some() { signed } else { other };
     assert_eq!(tried.parts.locator(block(b"other")), wanted);

@@ -12,7 +12,7 @@ use annex_keep::arvados::catalogue::Catalogue;
 #[path = "catalogue/suite.rs"]
 mod suite;
 
-#[path = "catalogue/server.rs"]
+#[path = "../gateway/tests/support/postgres.rs"]
 mod server;
 
 use server::Server;
@@ -76,18 +76,4 @@ async fn a_server_that_goes_away_is_named_and_found_again() {
     assert!(error.contains("cannot be reached"), "{error}");
     server.run();
     assert!(catalogue.expired(0, 1).await.unwrap().is_empty());
-}
-
-#[test]
-fn an_address_that_cannot_be_used_is_refused_with_a_reason_and_without_its_password() {
-    for (url, reason) in [
-        ("postgres://alice:secret@h/db?sslmode=require", "TLS"),
-        ("postgres://alice:secret@h:nan/db", "no address"),
-        ("postgres:///db", "names no host"),
-    ] {
-        let error = Postgres::new(url).err().unwrap().to_string();
-        assert!(error.contains(reason) && !error.contains("secret"), "{error}");
-    }
-    let named = Postgres::new("postgres://alice:secret@h/db").unwrap();
-    assert_eq!(named.name(), "db on h");
 }

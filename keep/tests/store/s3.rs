@@ -1,6 +1,6 @@
 //! Blocks in a bucket, on a real server, in keepstore's layout.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use annex_protocol::keep::BlockHash;
@@ -8,10 +8,10 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use keep_store::base::clock::SystemClock;
 use keep_store::store::s3::S3Store;
-use keep_store::store::{Block, BlockStore, Blocks, Inventory, Placed, Retention, State, StoreError};
+use keep_store::store::{Block, Blocks, Inventory, Placed, Retention, State, StoreError};
 use tempfile::TempDir;
 
-use crate::contract;
+use crate::contract::{self, Damage, Tried};
 use crate::moto::{self, Moto};
 
 /// A store in a new bucket, with the directory of its locks.
@@ -40,11 +40,16 @@ fn block(content: &[u8]) -> Block {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bucket_keeps_the_promises_of_a_block_store() {
     for digits in [0, 3] {
-        let dirs: Mutex<Vec<TempDir>> = Mutex::default();
         contract::all(async || {
-            let (store, dir) = store(&Moto::bucket().await, "", digits).await;
-            dirs.lock().unwrap().push(dir);
-            store as Arc<dyn BlockStore>
+            let moto = Moto::bucket().await;
+            let (store, dir) = store(&moto, "", digits).await;
+            let damage: Damage = Box::new(move |hash, wrong| {
+                let bucket = moto.open("");
+                let name = hash.to_string();
+                let name = if digits == 0 { name } else { format!("{}/{name}", &name[..digits]) };
+                Box::pin(async move { bucket.put(&name, vec![Bytes::from_static(wrong)]).await.unwrap() })
+            });
+            Tried { damage: Some(damage), clock: None, ..Tried::new((*store).clone().into(), &contract::clock(), dir) }
         })
         .await;
     }

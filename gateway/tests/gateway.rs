@@ -12,3 +12,5 @@ mod ground;
 mod house;
 #[path = "gateway/locks.rs"]
 mod locks;
+#[path = "gateway/uploads.rs"]
+mod uploads;

@@ -6,6 +6,8 @@
 mod client;
 #[path = "gateway/clock.rs"]
 mod clock;
+#[path = "gateway/copies.rs"]
+mod copies;
 #[path = "gateway/ground.rs"]
 mod ground;
 #[path = "gateway/house.rs"]

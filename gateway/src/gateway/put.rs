@@ -302,7 +302,7 @@ impl Receiving {
     }
 
     /// Leaves nothing behind.
-    async fn abort(mut self) {
+    pub(super) async fn abort(mut self) {
         self.end(|upload| async move { upload.abort().await }).await;
         self.admission.end().await;
     }

@@ -44,6 +44,7 @@ mod put;
 mod remove;
 mod repair;
 mod replace;
+mod resume;
 mod route;
 mod scrub;
 mod shown;

@@ -6,9 +6,13 @@
 mod client;
 #[path = "gateway/clock.rs"]
 mod clock;
+#[path = "gateway/copies.rs"]
+mod copies;
 #[path = "gateway/ground.rs"]
 mod ground;
 #[path = "gateway/house.rs"]
 mod house;
 #[path = "gateway/locks.rs"]
 mod locks;
+#[path = "gateway/uploads.rs"]
+mod uploads;

@@ -1,12 +1,10 @@
-//! The key's own hash, taken off the runtime while content streams by.
+//! Hashes of content, taken off the runtime while it streams by: the key's own, and one to tell two contents apart.
 
 use annex_protocol::hash::Hasher;
 use annex_protocol::key::Key;
 use bytes::Bytes;
-use futures_util::StreamExt;
 use keep_store::base::stream::{Budget, Counted, Lane, Work};
-
-use crate::node::ByteStream;
+use sha2::{Digest, Sha256};
 
 /// Checks content against its key: size always, hash where the key's backend has one.
 pub(super) struct Checker {
@@ -41,19 +39,14 @@ impl Checker {
         }
     }
 
-    /// Takes content that a node kept of an earlier upload, which must be `size` bytes.
-    pub(super) async fn take_kept(&mut self, mut kept: ByteStream, size: u64) -> std::io::Result<()> {
-        if self.lane.is_none() {
-            self.size = size;
-            return Ok(());
-        }
-        while self.size < size {
-            let missing = size - self.size;
-            let mut bytes = kept.next().await.ok_or(std::io::ErrorKind::UnexpectedEof)??;
-            bytes.truncate(usize::try_from(missing).unwrap_or(usize::MAX));
-            self.take(bytes).await;
-        }
-        Ok(())
+    /// Tells whether the bytes matter: else what is said of their number is believed.
+    pub(super) fn looks_at_bytes(&self) -> bool {
+        self.lane.is_some()
+    }
+
+    /// Counts bytes that are not looked at.
+    pub(super) fn skip(&mut self, size: u64) {
+        self.size += size;
     }
 
     /// Tells whether all content came and is the key's.
@@ -64,5 +57,41 @@ impl Checker {
         let Some(lane) = self.lane else { return true };
         let key = self.key;
         lane.finish_soon(move |hashing| hashing.0.matches(&key)).await.unwrap_or(false)
+    }
+}
+
+/// A hash of bytes, to be compared with that of others which should be the same.
+pub(super) struct Print {
+    size: u64,
+    lane: Lane<Sameness>,
+    budget: Budget,
+}
+
+/// What is the same of the same bytes, and of no others.
+pub(super) type Printed = (u64, [u8; 32]);
+
+struct Sameness(Sha256);
+
+impl Work for Sameness {
+    fn take(&mut self, bytes: Counted) {
+        self.0.update(&bytes.bytes);
+    }
+}
+
+impl Print {
+    pub(super) fn new() -> Self {
+        Self { size: 0, lane: Lane::new(Sameness(Sha256::new())), budget: Budget::new(WAITING_BYTES) }
+    }
+
+    /// Takes the next bytes.
+    pub(super) async fn take(&mut self, bytes: Bytes) {
+        self.size += bytes.len() as u64;
+        self.lane.push(self.budget.take(bytes).await);
+    }
+
+    /// Returns the hash of all bytes that came; `None` if the thread that took it was lost.
+    pub(super) async fn finish(self) -> Option<Printed> {
+        let hash = self.lane.finish_soon(|sameness| sameness.0.finalize().into()).await?;
+        Some((self.size, hash))
     }
 }

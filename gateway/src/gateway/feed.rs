@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Member;
+use super::digest::Printed;
 use crate::node::deadline::{all_of, answered};
 use crate::node::{FileUpload, NodeError, Patience, Pieces, Spooling, Upload};
 use crate::spool::SpoolFile;
@@ -37,6 +38,8 @@ pub(super) struct Feed {
     shared: Option<Shared>,
     /// Where the upload goes on.
     pub(super) offset: u64,
+    /// What its node kept, if that is to be compared.
+    pub(super) kept: Option<Printed>,
     /// Its node stores blocks.
     pub(super) takes_blocks: bool,
     line: Line,
@@ -89,7 +92,7 @@ impl Feed {
         let Pieces { upload, kept: offset, takes_blocks } = pieces;
         let line = Line::Waiting { upload, orders: Vec::new(), bytes: 0 };
         let budget = Budget::new(QUEUE_BYTES);
-        Self { members, patience, shared, offset, takes_blocks, line, budget, size: None }
+        Self { members, patience, shared, offset, kept: None, takes_blocks, line, budget, size: None }
     }
 
     /// Leaves nodes out of it.

@@ -6,12 +6,14 @@ use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::ready;
+use futures_util::stream::once;
 use tokio::time::timeout;
 
 use super::choose::in_order;
 use super::digest::Checker;
 use super::{Gateway, GatewayError, Member, Target};
-use crate::node::ByteStream;
+use crate::node::{ByteStream, NodeError};
 
 /// Content on its way to a client: goes on with another copy where one breaks off.
 pub struct Body {
@@ -25,6 +27,7 @@ pub struct Body {
     stream: ByteStream,
     /// Checks content from nodes that do not; only a download from the start can be checked.
     checker: Option<Checker>,
+    from_start: bool,
     /// Nodes that were not tried yet.
     others: VecDeque<Member>,
 }
@@ -39,13 +42,29 @@ impl Gateway {
         let mut unknown = None;
         while let Some(source) = others.pop_front() {
             match source.node.get(key, offset).await {
+                Ok(Some(content)) if has_other_size(key, content.size) => {
+                    let text = format!("its copy has {} bytes, which is not the size of the key", content.size);
+                    unknown = Some(source.failed(NodeError::Damaged(text)));
+                    self.condemn_soon(&source, key);
+                }
                 Ok(Some(content)) => {
                     let (gateway, key) = (self.clone(), key.clone());
                     let (size, stream) = (content.size, content.stream);
                     let position = offset.min(size);
-                    let length = size - position;
-                    let checker = (position == 0 && !content.verified).then(|| Checker::new(&key));
-                    return Ok(Some(Body { gateway, key, position, size, length, source, stream, checker, others }));
+                    let (length, from_start) = (size - position, position == 0);
+                    let checker = (from_start && !content.verified).then(|| Checker::new(&key));
+                    return Ok(Some(Body {
+                        gateway,
+                        key,
+                        position,
+                        size,
+                        length,
+                        source,
+                        stream,
+                        checker,
+                        from_start,
+                        others,
+                    }));
                 }
                 Ok(None) => self.record_lost(&source, key).await,
                 Err(error) => {
@@ -108,10 +127,7 @@ impl Body {
             return None;
         }
         let bad = self.source.clone();
-        let (gateway, key) = (self.gateway.clone(), self.key.clone());
-        let condemned = bad.clone();
-        // The client need not wait for the second look.
-        tokio::spawn(async move { gateway.condemn(&condemned, &key).await });
+        self.gateway.condemn_soon(&bad, &self.key);
         Some(Err(GatewayError::Damaged { node: bad.name }))
     }
 
@@ -126,15 +142,53 @@ impl Body {
         tracing::warn!("{}: node {} broke off at byte {}: {cause}", self.key, bad.name, self.position);
         self.gateway.record_lost(&bad, &self.key).await;
         while let Some(source) = self.others.pop_front() {
-            match source.node.get(&self.key, self.position).await {
-                Ok(Some(content)) if content.size == self.size => {
-                    (self.source, self.stream) = (source, content.stream);
+            match self.rest_from(&source).await {
+                Ok(Some((stream, checker))) => {
+                    (self.source, self.stream) = (source, stream);
+                    self.checker = checker.or(self.checker.take());
                     return Ok(());
                 }
-                Ok(_) => self.gateway.record_lost(&source, &self.key).await,
+                Ok(None) => self.gateway.record_lost(&source, &self.key).await,
                 Err(error) => tracing::warn!("{}", source.failed(error)),
             }
         }
         Err(GatewayError::BrokeOff { node: bad.name, cause })
     }
+
+    /// Returns what a node has from the present position on, if it has as much as was announced.
+    ///
+    /// What came so far may have been checked by the node that gave it. If this one checks nothing, its bytes are read from
+    /// the start, for a checker: the hash is that of the whole content.
+    async fn rest_from(&mut self, source: &Member) -> Result<Option<(ByteStream, Option<Checker>)>, NodeError> {
+        let Some(content) = source.node.get(&self.key, self.position).await? else { return Ok(None) };
+        if content.size != self.size {
+            return Ok(None);
+        }
+        if content.verified || self.checker.is_some() || !self.from_start {
+            return Ok(Some((content.stream, None)));
+        }
+        let mut stream = content.stream;
+        let mut checker = Checker::new(&self.key);
+        if self.position > 0 {
+            let Some(whole) = source.node.get(&self.key, 0).await? else { return Ok(None) };
+            stream = whole.stream;
+        }
+        let mut missing = self.position;
+        while missing > 0 {
+            let next = timeout(source.patience.progress, stream.next()).await;
+            let next = next.map_err(|_elapsed| NodeError::Unreachable("nothing came".to_owned()))?;
+            let Some(mut bytes) = next.transpose()? else { return Ok(None) };
+            let after = bytes.split_off(usize::try_from(missing).unwrap_or(usize::MAX).min(bytes.len()));
+            missing -= bytes.len() as u64;
+            checker.take(bytes).await;
+            if !after.is_empty() {
+                stream = once(ready(Ok(after))).chain(stream).boxed();
+            }
+        }
+        Ok(Some((stream, Some(checker))))
+    }
+}
+
+fn has_other_size(key: &Key, size: u64) -> bool {
+    key.content_size().is_some_and(|named| named != size)
 }

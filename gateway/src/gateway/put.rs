@@ -10,11 +10,12 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use keep_store::base::stream::{Cutter, MAX_BLOCK, Piece};
 
-use super::digest::Checker;
+use super::digest::{Checker, Print};
 use super::feed::Feed;
 use super::policy::Admission;
+use super::resume::{Resumed, resume};
 use super::route::Plan;
-use super::start::{Started, fail_all, resume};
+use super::start::fail_all;
 use super::{Gateway, GatewayError, NodeFailure, Target, joined};
 use crate::node::{NodeError, Upload};
 
@@ -59,6 +60,8 @@ pub struct Receiving {
 
 struct Group {
     offset: u64,
+    /// What comes before the offset, if others have less of it.
+    before: Option<Print>,
     /// `None` where no node stores blocks.
     cutter: Option<Cutter>,
     feeds: Vec<Feed>,
@@ -94,16 +97,20 @@ impl Gateway {
         admission: Admission,
     ) -> Result<Receiving, GatewayError> {
         let mut failures = plan.failures;
-        let mut started = self.start(key, file, plan.targets, &mut failures).await;
-        let (checker, offset) = resume(key, &mut started, &mut failures).await;
+        let started = self.start(key, file, plan.targets, &mut failures).await;
+        let Resumed { started, checker, offset, prints } = resume(key, started, &mut failures).await;
         for failure in &failures {
             tracing::warn!("{key}: {failure}");
         }
         let mut by_offset: BTreeMap<u64, Vec<Feed>> = BTreeMap::new();
-        for feed in started.into_iter().map(Started::feed) {
+        for (started, kept) in started {
+            let mut feed = started.feed();
+            feed.kept = kept;
             by_offset.entry(feed.offset).or_default().push(feed);
         }
-        let groups = by_offset.into_iter().map(|(offset, feeds)| Group::new(offset, feeds)).collect();
+        let mut prints: BTreeMap<u64, Print> = prints.into_iter().collect();
+        let group = |(offset, feeds)| Group::new(offset, feeds, prints.remove(&offset));
+        let groups = by_offset.into_iter().map(group).collect();
         let (gateway, size, key, file) = (self.clone(), key.content_size(), key.clone(), file.clone());
         let (holders, received, announced, cut_off, checker) = (plan.holders, 0, None, None, Box::new(checker));
         let mut receiving = Receiving {
@@ -221,6 +228,9 @@ impl Receiving {
         self.checker.take(bytes.clone()).await;
         for group in &mut self.groups {
             let skipped = usize::try_from(group.offset.saturating_sub(position)).unwrap_or(usize::MAX);
+            if let (Some(print), true) = (&mut group.before, skipped > 0) {
+                print.take(bytes.slice(..skipped.min(bytes.len()))).await;
+            }
             if skipped < bytes.len() {
                 group.push(bytes.slice(skipped..), &mut self.failures).await;
             }
@@ -256,6 +266,9 @@ impl Receiving {
             self.abort().await;
             return Err(GatewayError::NotTheContent);
         }
+        for group in &mut self.groups {
+            group.leave_out_others(&mut self.failures).await;
+        }
         let feeds = std::mem::take(&mut self.groups).into_iter().flat_map(|group| group.feeds);
         let mut stored = self.holders;
         let mut failures = self.failures;
@@ -289,7 +302,7 @@ impl Receiving {
     }
 
     /// Leaves nothing behind.
-    async fn abort(mut self) {
+    pub(super) async fn abort(mut self) {
         self.end(|upload| async move { upload.abort().await }).await;
         self.admission.end().await;
     }
@@ -318,9 +331,27 @@ impl Receiving {
 }
 
 impl Group {
-    fn new(offset: u64, feeds: Vec<Feed>) -> Self {
+    fn new(offset: u64, feeds: Vec<Feed>, before: Option<Print>) -> Self {
         let blocks = feeds.iter().any(|feed| feed.takes_blocks);
-        Self { offset, cutter: blocks.then(|| Cutter::new(MAX_BLOCK, offset)), feeds }
+        Self { offset, before, cutter: blocks.then(|| Cutter::new(MAX_BLOCK, offset)), feeds }
+    }
+
+    /// Leaves out the nodes that kept something else than what came before the offset.
+    async fn leave_out_others(&mut self, failures: &mut Vec<NodeFailure>) {
+        let Some(print) = self.before.take() else { return };
+        let came = print.finish().await;
+        for feed in std::mem::take(&mut self.feeds) {
+            if came.is_some() && feed.kept == came {
+                self.feeds.push(feed);
+                continue;
+            }
+            let text = "what it kept of an earlier upload was not the content of the key";
+            let (members, ended) = feed.end(|upload| upload.abort()).await;
+            fail_all(members.iter(), &NodeError::Damaged(text.to_owned()), failures);
+            if let Err(error) = ended {
+                tracing::warn!("ending an upload that went wrong: {error}");
+            }
+        }
     }
 
     /// Takes the next bytes of the content, which are none of those that its nodes have.

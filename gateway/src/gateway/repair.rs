@@ -69,19 +69,24 @@ impl Gateway {
         key: &Key,
         pace: &Pace,
     ) -> Result<Vec<Uuid>, GatewayError> {
+        let mut bad = false;
         let copied = async {
             let source = from.get(Target::Cluster, key, receiving.offset()).await?;
             let mut source = source.ok_or(GatewayError::Gone)?;
             receiving.announce(source.length()).await;
             while let Some(bytes) = source.next().await {
-                let bytes = bytes?;
+                // An error after the last byte is about all that came.
+                let bytes = bytes.inspect_err(|_| bad = source.is_all())?;
                 pace.pass(bytes.len()).await;
                 receiving.push(bytes).await;
             }
             Ok::<(), GatewayError>(())
         };
         if let Err(error) = copied.await {
-            receiving.suspend().await;
+            match bad {
+                true => receiving.abort().await,
+                false => receiving.suspend().await,
+            }
             return Err(error);
         }
         Ok(receiving.finish(true).await?.map(|stored| stored.nodes).unwrap_or_default())

@@ -43,6 +43,12 @@ impl Gateway {
         }
     }
 
+    /// Looks again at a copy that turned out to be bad; nobody has to wait for that.
+    pub(super) fn condemn_soon(&self, member: &Member, key: &Key) {
+        let (gateway, member, key) = (self.clone(), member.clone(), key.clone());
+        tokio::spawn(async move { gateway.condemn(&member, &key).await });
+    }
+
     /// Looks again at a copy whose bytes were not the key's. If they still are not, it is set aside, taken out of the
     /// location log, and comes into the repair queue; unless no other node has a copy.
     pub(super) async fn condemn(&self, member: &Member, key: &Key) {

@@ -34,6 +34,8 @@ struct Shelf {
     coming: u64,
     /// The most bytes that all of that may have together.
     room: Option<u64>,
+    /// Whether it says that it checks what it gives.
+    verifies: bool,
     /// Until when each hold lasts, by its number.
     holds: HashMap<Key, HashMap<u64, Instant>>,
     last_hold: u64,
@@ -56,6 +58,11 @@ impl MemoryNode {
     /// Changes how many bytes fit; `None` is as many as there is memory.
     pub fn set_room(&self, bytes: Option<u64>) {
         self.shelf().room = bytes;
+    }
+
+    /// Has it say, or not, that it checks what it gives.
+    pub fn set_verifies(&self, verifies: bool) {
+        self.shelf().verifies = verifies;
     }
 
     /// Returns the keys whose content it has, in order.
@@ -130,7 +137,7 @@ impl Node for MemoryNode {
         let Some(content) = self.content(key) else { return Ok(None) };
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
         let size = content.len() as u64;
-        Ok(Some(Content { size, stream: stream_of(content.slice(from..)), verified: false }))
+        Ok(Some(Content { size, stream: stream_of(content.slice(from..)), verified: self.shelf().verifies }))
     }
 
     async fn put(&self, key: &Key, _file: &AssociatedFile) -> Result<Incoming, NodeError> {

@@ -33,14 +33,12 @@ impl Subject {
         Self { key: Key::parse(text.as_bytes()).unwrap(), ..self }
     }
 
-    /// Returns the bytes with the last one changed; those of an empty content with one more.
+    /// Returns other bytes from the first to the last; those of an empty content with one more.
     pub(crate) fn wrong(&self) -> Bytes {
-        let mut bytes = self.bytes.to_vec();
-        match bytes.last_mut() {
-            Some(last) => *last ^= 1,
-            None => bytes.push(0),
+        match self.bytes.is_empty() {
+            true => Bytes::from_static(b"x"),
+            false => self.bytes.iter().map(|byte| !byte).collect::<Vec<_>>().into(),
         }
-        bytes.into()
     }
 }
 

@@ -160,7 +160,7 @@ impl Body {
     ///
     /// What came so far may have been checked by the node that gave it. If this one checks nothing, its bytes are read from
     /// the start, for a checker: the hash is that of the whole content.
-    async fn rest_from(&self, source: &Member) -> Result<Option<(ByteStream, Option<Checker>)>, NodeError> {
+    async fn rest_from(&mut self, source: &Member) -> Result<Option<(ByteStream, Option<Checker>)>, NodeError> {
         let Some(content) = source.node.get(&self.key, self.position).await? else { return Ok(None) };
         if content.size != self.size {
             return Ok(None);

@@ -5,13 +5,14 @@
 //! comes after it, at the end. Their bytes may be those of another upload, which sent something else.
 
 use annex_protocol::key::Key;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use tokio::time::timeout;
 
 use super::digest::{Checker, Print, Printed};
 use super::start::{Started, fail_all};
-use crate::node::NodeError;
+use crate::node::deadline::answered;
+use crate::node::{ByteStream, NodeError, Patience};
 
 /// Where an upload goes on.
 pub(super) struct Resumed {
@@ -32,11 +33,11 @@ pub(super) struct Resumed {
 pub(super) async fn resume(key: &Key, started: Vec<Started>, failures: &mut Vec<String>) -> Resumed {
     let mut resumed = Resumed { started: Vec::new(), checker: Checker::new(key), offset: 0, prints: Vec::new() };
     let compared = started.len() > 1 && resumed.checker.looks_at_bytes();
-    let too_much = |started: &Started| key.content_size().is_some_and(|size| started.kept() > size);
-    let read = started.into_iter().map(|started| async {
+    let most = key.content_size().unwrap_or(u64::MAX);
+    let read = started.into_iter().map(|started| async move {
         let print = match started.kept() {
             0 => Ok(None),
-            _ if too_much(&started) => Err(wrong("it kept more than the size of the key")),
+            kept if kept > most => Err(wrong("it kept more than the size of the key")),
             _ if compared => print_of(&started).await.map(Some),
             _ => Ok(None),
         };
@@ -89,37 +90,49 @@ impl Resumed {
             self.checker.skip(offset);
             return Ok(());
         }
-        let (checker, prints) = (&mut self.checker, &mut self.prints);
-        read_back(first, async |bytes| {
-            checker.take(bytes.clone()).await;
-            for (_, print) in prints.iter_mut() {
+        let mut kept = ReadBack::start(first).await?;
+        while let Some(bytes) = kept.next().await? {
+            self.checker.take(bytes.clone()).await;
+            for (_, print) in &mut self.prints {
                 print.take(bytes.clone()).await;
             }
-        })
-        .await
+        }
+        Ok(())
     }
 }
 
 async fn print_of(started: &Started) -> Result<Printed, NodeError> {
-    let mut print = Print::new();
-    read_back(started, async |bytes| print.take(bytes).await).await?;
+    let (mut print, mut kept) = (Print::new(), ReadBack::start(started).await?);
+    while let Some(bytes) = kept.next().await? {
+        print.take(bytes).await;
+    }
     print.finish().await.ok_or_else(|| NodeError::Failed("it was not hashed".to_owned()))
 }
 
-/// Reads what a node kept.
-async fn read_back(started: &Started, mut take: impl AsyncFnMut(bytes::Bytes)) -> Result<(), NodeError> {
-    let patience = started.members().first().map(|member| member.patience).unwrap_or_default();
-    let silent = |_elapsed| NodeError::Unreachable(format!("nothing came for {} s", patience.progress.as_secs()));
-    let mut kept = timeout(patience.answer, started.upload().kept()).await.map_err(silent)??;
-    let mut missing = started.kept();
-    while missing > 0 {
-        let next = timeout(patience.progress, kept.next()).await.map_err(silent)?;
-        let mut bytes = next.ok_or_else(|| wrong("not all that it kept came back"))??;
-        bytes.truncate(usize::try_from(missing).unwrap_or(usize::MAX));
-        missing -= bytes.len() as u64;
-        take(bytes).await;
+/// What a node kept, on its way back.
+struct ReadBack {
+    stream: ByteStream,
+    missing: u64,
+    patience: Patience,
+}
+
+impl ReadBack {
+    async fn start(started: &Started) -> Result<Self, NodeError> {
+        let patience = started.members().first().map(|member| member.patience).unwrap_or_default();
+        let stream = answered(patience.answer, started.upload().kept()).await?;
+        Ok(Self { stream, missing: started.kept(), patience })
     }
-    Ok(())
+
+    async fn next(&mut self) -> Result<Option<Bytes>, NodeError> {
+        if self.missing == 0 {
+            return Ok(None);
+        }
+        let next = answered(self.patience.progress, async { Ok(self.stream.next().await.transpose()?) }).await?;
+        let mut bytes = next.ok_or_else(|| wrong("not all that it kept came back"))?;
+        bytes.truncate(usize::try_from(self.missing).unwrap_or(usize::MAX));
+        self.missing -= bytes.len() as u64;
+        Ok(Some(bytes))
+    }
 }
 
 fn wrong(text: &str) -> NodeError {

@@ -15,6 +15,8 @@ pub mod external;
 pub mod faulty;
 mod foreign;
 pub mod keep;
+pub mod kind;
+mod kinds;
 mod lazy;
 pub mod measured;
 #[cfg(any(test, feature = "test-nodes"))]
@@ -34,6 +36,7 @@ mod turns;
 mod window;
 
 pub use error::{NodeError, NodeErrorKind};
+pub use kinds::{NodeSpec, Section};
 pub use lazy::{Lazy, Opener};
 pub use patience::Patience;
 pub use peer::Peer;

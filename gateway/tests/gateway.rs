@@ -8,11 +8,25 @@ mod client;
 mod clock;
 #[path = "gateway/copies.rs"]
 mod copies;
+#[path = "gateway/ending.rs"]
+mod ending;
 #[path = "gateway/ground.rs"]
 mod ground;
 #[path = "gateway/house.rs"]
 mod house;
+#[path = "gateway/judge.rs"]
+mod judge;
+#[path = "gateway/ledger.rs"]
+mod ledger;
 #[path = "gateway/locks.rs"]
 mod locks;
+#[path = "gateway/op.rs"]
+mod op;
+#[path = "gateway/run.rs"]
+mod run;
+#[path = "gateway/stories.rs"]
+mod stories;
+#[path = "gateway/upkeep.rs"]
+mod upkeep;
 #[path = "gateway/uploads.rs"]
 mod uploads;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use annex_gateway::site::config::{NodeSpec, P2pSpec, PasswordSource};
+use annex_gateway::node::NodeSpec;
+use annex_gateway::node::kind::{Access, Beside};
 use annex_protocol::prefer::size;
 use annex_protocol::uuid::Uuid;
 use clap::{Args, Subcommand, ValueEnum};
@@ -163,13 +164,10 @@ impl OfNode {
     fn open(&self, uuid: &Uuid) -> Result<Connections, Failure> {
         let mut spec = NodeSpec::parse(&self.spec).map_err(Failure::usage)?.absolute(&std::env::current_dir()?);
         if let (Some(user), Some(file)) = (&self.user, &self.password_file) {
-            let NodeSpec::P2p { server: P2pSpec::Http(http), .. } = &mut spec else {
-                return Err(Failure::usage("--user is for annex+http"));
-            };
-            http.user = Some(user.clone());
-            http.password = Some(PasswordSource::File(file.clone()));
+            let access = Access { user: Some(user.clone()), password_file: Some(file.clone()), ..Access::default() };
+            let given = spec.with(Beside { access, ..Beside::default() });
+            spec = given.map_err(|_refused| Failure::usage("--user is for annex+http"))?;
         }
-        let cut = !matches!(spec, NodeSpec::P2p { .. });
         let (stores, uuid) = (Stores::default(), uuid.clone());
         let connect = move || stores.outside(&spec, &uuid);
         if connect().is_none() {
@@ -178,7 +176,7 @@ impl OfNode {
                 self.spec
             )));
         }
-        Ok(Connections { count: self.connections, connect: Box::new(connect), cut })
+        Ok(Connections { count: self.connections, connect: Box::new(connect) })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use annex_gateway::node::NodeSpec;
 use annex_gateway::site::Site;
 
 use super::output::Lines;
@@ -26,7 +27,7 @@ impl Init {
             .into_iter()
             .map(|(name, spec)| {
                 // A path that was typed here is meant from here, not from inside the site.
-                let spec = annex_gateway::site::config::NodeSpec::parse(&spec).map_err(Failure::usage)?;
+                let spec = NodeSpec::parse(&spec).map_err(Failure::usage)?;
                 Ok((name, spec.absolute(&std::env::current_dir()?).to_string()))
             })
             .collect::<Result<Vec<_>, Failure>>()?;

@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use annex_gateway::node::keep::directory::KeepDirectory;
+use annex_gateway::node::kind::keep_at::KeepAt;
 use annex_gateway::site::Site;
 use annex_protocol::keep::{BlockHash, BlockRequest};
 use clap::{Args, Subcommand};
 use keep_store::entries::{KeepStore, Options};
 use keep_store::store::dir::Create;
 
-use crate::assemble::KeepPlace;
+use crate::assemble::keep_of_node;
 use crate::error::Failure;
 
 mod content;
@@ -73,10 +76,10 @@ impl Store {
         Ok(self.place()?.open(Create::Never, Options::default()).await?)
     }
 
-    fn place(&self) -> Result<KeepPlace, Failure> {
+    fn place(&self) -> Result<Arc<dyn KeepAt>, Failure> {
         match &self.site {
-            Some(site) => KeepPlace::of_node(&Site::open(site)?, &self.store.to_string_lossy()),
-            None => Ok(KeepPlace::Directory(self.store.clone())),
+            Some(site) => keep_of_node(&Site::open(site)?, &self.store.to_string_lossy()),
+            None => Ok(Arc::new(KeepDirectory(self.store.clone()))),
         }
     }
 }

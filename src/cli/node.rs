@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use annex_gateway::site::config::{NodeSpec, Secret};
+use annex_gateway::node::NodeSpec;
+use annex_gateway::node::kind::secret::Secret;
 use annex_gateway::site::{RepoName, Site};
 use annex_protocol::uuid::Uuid;
 use clap::Subcommand;
@@ -169,7 +170,7 @@ impl Add {
         if site.config().nodes.contains_key(name) {
             return Err(Failure::failed(format!("there is a node {name} already")));
         }
-        let complete = spec.clone().with_secrets(secrets.clone()).map_err(Failure::usage)?;
+        let complete = spec.with_secrets(secrets.clone()).map_err(Failure::usage)?;
         crate::assemble::make_store(&site, &complete).await?;
         site.add_node(name, &spec, self.repo.as_ref(), self.uuid.as_ref(), &secrets)?;
         let site = site.reload()?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use annex_gateway::branch::{Branch, BranchError};
 use annex_gateway::gateway::{ErrorKind, HasKind, Identity};
 use annex_gateway::git::{Git, GitError};
-use annex_gateway::site::config::NodeSpec;
+use annex_gateway::node::NodeSpec;
 use annex_gateway::site::{RepoName, Site, SiteError};
 use annex_protocol::log::{ClusterNodes, Description, FieldLog, Preferred, Proxied, ProxiedRemotes};
 use annex_protocol::uuid::Uuid;

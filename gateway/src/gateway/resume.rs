@@ -4,18 +4,16 @@
 //! others have already is not sent to them again, so it is compared: with what the first one has, at once, and with what
 //! comes after it, at the end. Their bytes may be those of another upload, which sent something else.
 
-use std::time::Duration;
-
 use annex_protocol::key::Key;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use tokio::time::timeout;
 
 use super::NodeFailure;
 use super::digest::{Checker, Print, Printed};
 use super::start::{Started, fail_all};
-use crate::node::{ByteStream, NodeError};
+use crate::node::deadline::answered;
+use crate::node::{ByteStream, NodeError, Patience};
 
 /// Where an upload goes on.
 pub(super) struct Resumed {
@@ -36,11 +34,11 @@ pub(super) struct Resumed {
 pub(super) async fn resume(key: &Key, started: Vec<Started>, failures: &mut Vec<NodeFailure>) -> Resumed {
     let mut resumed = Resumed { started: Vec::new(), checker: Checker::new(key), offset: 0, prints: Vec::new() };
     let compared = started.len() > 1 && resumed.checker.looks_at_bytes();
-    let too_much = |started: &Started| key.content_size().is_some_and(|size| started.kept() > size);
-    let read = started.into_iter().map(|started| async {
+    let most = key.content_size().unwrap_or(u64::MAX);
+    let read = started.into_iter().map(|started| async move {
         let print = match started.kept() {
             0 => Ok(None),
-            _ if too_much(&started) => Err(wrong("it kept more than the size of the key")),
+            kept if kept > most => Err(wrong("it kept more than the size of the key")),
             _ if compared => print_of(&started).await.map(Some),
             _ => Ok(None),
         };
@@ -93,7 +91,7 @@ impl Resumed {
             self.checker.skip(offset);
             return Ok(());
         }
-        let mut kept = Kept::of(first).await?;
+        let mut kept = ReadBack::start(first).await?;
         while let Some(bytes) = kept.next().await? {
             self.checker.take(bytes.clone()).await;
             for (_, print) in &mut self.prints {
@@ -105,46 +103,37 @@ impl Resumed {
 }
 
 async fn print_of(started: &Started) -> Result<Printed, NodeError> {
-    let (mut print, mut kept) = (Print::new(), Kept::of(started).await?);
+    let (mut print, mut kept) = (Print::new(), ReadBack::start(started).await?);
     while let Some(bytes) = kept.next().await? {
         print.take(bytes).await;
     }
     print.finish().await.ok_or_else(|| NodeError::Failed("it was not hashed".to_owned()))
 }
 
-/// What a node kept, read back.
-struct Kept {
+/// What a node kept, on its way back.
+struct ReadBack {
     stream: ByteStream,
-    /// How many bytes have to come.
     missing: u64,
-    /// How long the next ones may take.
-    limit: Duration,
+    patience: Patience,
 }
 
-impl Kept {
-    async fn of(started: &Started) -> Result<Self, NodeError> {
+impl ReadBack {
+    async fn start(started: &Started) -> Result<Self, NodeError> {
         let patience = started.members().first().map(|member| member.patience).unwrap_or_default();
-        let limit = patience.progress;
-        let kept = timeout(patience.answer, started.upload().kept()).await;
-        let stream = kept.map_err(|_elapsed| nothing_came(limit))??;
-        Ok(Self { stream, missing: started.kept(), limit })
+        let stream = answered(patience.answer, started.upload().kept()).await?;
+        Ok(Self { stream, missing: started.kept(), patience })
     }
 
-    /// Returns the next bytes; `None` after the last ones that the node said it has.
     async fn next(&mut self) -> Result<Option<Bytes>, NodeError> {
         if self.missing == 0 {
             return Ok(None);
         }
-        let next = timeout(self.limit, self.stream.next()).await.map_err(|_elapsed| nothing_came(self.limit))?;
-        let mut bytes = next.ok_or_else(|| wrong("not all that it kept came back"))??;
+        let next = answered(self.patience.progress, async { Ok(self.stream.next().await.transpose()?) }).await?;
+        let mut bytes = next.ok_or_else(|| wrong("not all that it kept came back"))?;
         bytes.truncate(usize::try_from(self.missing).unwrap_or(usize::MAX));
         self.missing -= bytes.len() as u64;
         Ok(Some(bytes))
     }
-}
-
-fn nothing_came(limit: Duration) -> NodeError {
-    NodeError::Unreachable(format!("nothing came for {} s", limit.as_secs()))
 }
 
 fn wrong(text: &str) -> NodeError {

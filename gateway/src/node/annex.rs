@@ -35,6 +35,7 @@ use super::patience::Patience;
 use super::port::{Capacity, Content, Hold, Incoming, Node, Onward, Pieces, Space};
 use crate::branch::{Branch, BranchError};
 
+pub mod kind;
 mod lock;
 mod objects;
 mod settings;

@@ -21,6 +21,8 @@ use super::error::NodeError;
 use super::only_ours::hold_if;
 use super::port::{ByteStream, Capacity, Content, Hold, Incoming, Node, Onward, Pieces, Upload};
 
+pub mod kind;
+
 /// The content of one repository on an Arvados cluster.
 pub struct ArvadosNode(Place);
 

@@ -30,6 +30,7 @@ use super::only_ours::hold_if;
 use super::patience::Patience;
 use super::port::{Capacity, Content, Hold, Incoming, Node, Onward, Pieces, Space};
 
+pub mod kind;
 mod layout;
 mod upload;
 

@@ -34,6 +34,7 @@ use crate::spool::Spool;
 mod ask;
 mod download;
 mod host;
+pub mod kind;
 mod layout;
 mod pool;
 mod process;

@@ -15,6 +15,11 @@ use super::error::NodeError;
 use super::only_ours::hold_if;
 use super::port::{ByteStream, Capacity, Content, Hold, Incoming, Node, Onward, Pieces, Space, Upload};
 
+pub mod bucket;
+pub mod directory;
+mod open;
+pub mod servers;
+
 /// The content of one repository in a Keep store.
 ///
 /// Each repository has its own entries, under the node's UUID in that repository; equal blocks are shared.

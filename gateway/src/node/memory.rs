@@ -65,6 +65,11 @@ impl MemoryNode {
         self.shelf().verifies = verifies;
     }
 
+    /// Tells whether it says that it checks what it gives.
+    pub fn verifies(&self) -> bool {
+        self.shelf().verifies
+    }
+
     /// Returns the keys whose content it has, in order.
     pub fn keys(&self) -> BTreeSet<Key> {
         self.shelf().content.keys().cloned().collect()

@@ -22,6 +22,7 @@ use super::turns::{Follower, Turn, Turns};
 mod connection;
 mod download;
 mod hold;
+pub mod kind;
 mod pool;
 mod program;
 mod upload;

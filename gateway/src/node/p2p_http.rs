@@ -31,6 +31,7 @@ mod body;
 mod client;
 mod encode;
 mod hold;
+pub mod kind;
 mod upload;
 
 use client::Client;

@@ -20,12 +20,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
-use keep_store::s3::{Bucket, S3Error};
+use keep_store::s3::Bucket;
 
 use super::error::NodeError;
 use super::only_ours::hold_if;
 use super::port::{ByteStream, Capacity, Content, Hold, Incoming, Node, Onward, Pieces};
 
+pub mod kind;
 mod layout;
 mod upload;
 
@@ -122,14 +123,4 @@ fn rest(bucket: Bucket, parts: Vec<(String, u64)>) -> BoxStream<'static, io::Res
         }
     });
     opened.try_flatten().boxed()
-}
-
-impl From<S3Error> for NodeError {
-    fn from(error: S3Error) -> Self {
-        match error {
-            S3Error::Unreachable(text) => Self::Unreachable(text),
-            S3Error::Full(text) => Self::Full(text),
-            S3Error::Failed(text) => Self::Failed(text),
-        }
-    }
 }

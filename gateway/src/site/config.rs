@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use annex_protocol::uuid::Uuid;
 use serde::Deserialize;
 
+use crate::node::kind::secret::Secret;
+use crate::node::kind::{Access, Beside, Reserve};
+use crate::node::{NodeSpec, Section};
+
 use super::user::Role;
 use super::{RepoName, SiteError};
 
@@ -14,12 +18,6 @@ mod initial;
 mod keep;
 mod limits;
 mod listen;
-mod node_external;
-mod node_keep;
-mod node_local;
-mod node_p2p;
-mod node_s3;
-mod query;
 mod upkeep;
 
 pub(super) use edit::{edit, edited};
@@ -27,11 +25,6 @@ pub(super) use initial::initial;
 pub use keep::{Keep, KeepVolume};
 pub use limits::{Limits, UserLimits};
 pub use listen::{Address, Http, Ssh, Tls};
-pub use node_external::{External, Secret};
-pub use node_keep::{ArvadosSpec, KeepHttpSpec, KeepServersSpec};
-pub use node_local::{AnnexSpec, DirectorySpec};
-pub use node_p2p::{HttpSpec, P2pSpec, PasswordSource, SshSpec};
-pub use node_s3::{KeepS3Spec, S3Spec};
 pub use upkeep::{Repair, Scrub, Surplus};
 
 /// The configuration's file name in the site directory.
@@ -97,34 +90,6 @@ pub struct NodeConfig {
     pub keep: KeepVolume,
 }
 
-/// Where a node keeps content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NodeSpec {
-    /// A Keep store in a directory; a relative one stands in the site directory.
-    Keep(PathBuf),
-    /// A Keep store in a bucket.
-    KeepS3(KeepS3Spec),
-    /// Keep services, with an index of this site.
-    KeepHttp(KeepHttpSpec),
-    /// An Arvados cluster.
-    Arvados(ArvadosSpec),
-    /// A git-annex repository on this machine.
-    Annex(AnnexSpec),
-    /// A directory in the layout of git-annex's directory special remote.
-    Directory(DirectorySpec),
-    /// A git-annex repository, or another gateway, that is reached by the P2P protocol.
-    P2p {
-        /// How it is reached.
-        server: P2pSpec,
-        /// The gateway that it is reached through, if that is not the node itself.
-        gateway: Option<Uuid>,
-    },
-    /// A program that is an external special remote.
-    External(External),
-    /// A bucket in the layout of git-annex's S3 special remote.
-    S3(S3Spec),
-}
-
 /// What happens to a key that no node wants by its preferred content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -182,8 +147,10 @@ struct RawNode {
     password_file: Option<PathBuf>,
     password_env: Option<String>,
     ca_file: Option<PathBuf>,
-    #[serde(flatten)]
-    external: node_external::RawExternal,
+    #[serde(default)]
+    secrets: BTreeMap<String, String>,
+    processes: Option<usize>,
+    deadline_seconds: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -242,17 +209,19 @@ impl Config {
 impl RawNode {
     fn check(self) -> Result<NodeConfig, String> {
         let repo = self.repo.map(|name| RepoName::parse(name.as_bytes()).map_err(|error| error.to_string()));
-        let Self { user, password_file, password_env, ca_file, .. } = self;
-        let access = node_p2p::RawAccess { user, password_file, password_env, ca_file };
-        let gateway = self.gateway.as_deref().map(node_p2p::gateway).transpose()?;
         let uuid = self.uuid.map(|text| Uuid::parse(text.as_bytes()).ok_or(format!("uuid: \"{text}\" is no UUID")));
         let served = self.keep.is_some();
-        let store = self.external.complete(NodeSpec::parse(&self.store)?.with(access, gateway)?)?;
+        let gateway = self.gateway.as_deref().map(gateway).transpose()?;
+        let Self { user, password_file, password_env, ca_file, processes, deadline_seconds, .. } = self;
+        let access = Access { user, password_file, password_env, ca_file };
+        let secrets = self.secrets.into_iter().map(|(name, text)| Ok((name, Secret::parse(&text)?)));
+        let secrets = secrets.collect::<Result<_, String>>()?;
+        let beside = Beside { secrets, processes, deadline_seconds, access, gateway };
+        let store = NodeSpec::parse(&self.store)?.with(beside)?;
         let node = NodeConfig {
             id: self.id,
-            // Copies on nodes over a network, where reading may cost money, are scrubbed only if the configuration asks
-            // for it.
-            scrub: self.scrub.unwrap_or(!is_far(&store)),
+            // What is read over a network, or from somebody who sends a bill, is read only if that is asked for.
+            scrub: self.scrub.unwrap_or(store.is_local()),
             store,
             repo: repo.transpose()?,
             uuid: uuid.transpose()?,
@@ -263,152 +232,30 @@ impl RawNode {
             max_size: limits::bytes("maxsize", self.maxsize)?,
             keep: self.keep.unwrap_or_default().check()?,
         };
-        if served && !matches!(node.store, NodeSpec::Keep(_) | NodeSpec::KeepS3(_)) {
-            return Err("only Keep stores are served to Keep's clients: leave keep out".to_owned());
-        }
-        if node.known_seconds.is_some() && !is_far(&node.store) {
-            return Err("known_seconds is for nodes over a network or behind a program: this one is asked as quickly"
-                .to_owned());
-        }
-        match node.store {
-            NodeSpec::Keep(_) | NodeSpec::Directory(_) => {}
-            _ if node.reserve.is_none() => {}
-            NodeSpec::Annex(_) => return Err("reserve: annex.diskreserve of the repository says that".to_owned()),
-            _ => return Err("reserve is for nodes on this machine's disks: keep:, directory:".to_owned()),
-        }
-        if matches!(node.store, NodeSpec::External(_)) && node.repo.is_none() {
-            return Err("a special remote knows no repositories, so it can serve only one: set repo".to_owned());
-        }
-        if node.uuid.is_some() && node.repo.is_none() {
-            return Err("a node with a UUID of its own belongs to one repository: set repo".to_owned());
-        }
-        if matches!(node.store, NodeSpec::Annex(_)) && node.uuid.is_none() {
-            return Err("a git-annex repository is known by its own UUID: set uuid to its annex.uuid".to_owned());
-        }
-        // Its files do not say which repository they belong to: two repositories would take each other's content for
-        // their own.
-        if matches!(node.store, NodeSpec::Directory(_)) && node.repo.is_none() {
-            return Err("a directory special remote belongs to one repository: set repo".to_owned());
-        }
-        if matches!(node.store, NodeSpec::S3(_)) && node.repo.is_none() {
-            return Err("an S3 special remote belongs to one repository: set repo".to_owned());
-        }
-        if node.uuid.is_none() && matches!(node.store, NodeSpec::P2p { .. }) {
-            return Err("a git-annex repository as a node has a UUID of its own: set uuid and repo".to_owned());
-        }
+        node.store.check(Section {
+            keep: served,
+            known_seconds: node.known_seconds.is_some(),
+            reserve: node.reserve.is_some(),
+            repo: node.repo.is_some(),
+            uuid: node.uuid.is_some(),
+        })?;
         Ok(node)
     }
 }
 
 impl NodeConfig {
-    /// Returns the bytes that stay free besides what the store keeps free by itself: a Keep store does all of it.
+    /// Returns the bytes that stay free besides what the store keeps free by itself.
     pub fn reserve_beside_store(&self) -> u64 {
-        match self.store {
-            NodeSpec::Keep(_) => 0,
-            _ => self.reserve.unwrap_or_default(),
+        match self.store.kind().reserve {
+            Reserve::ByItself => 0,
+            Reserve::ByGateway | Reserve::Refused(_) => self.reserve.unwrap_or_default(),
         }
     }
 }
 
-/// Tells whether a node is reached over a network, or by a program that may do so.
-fn is_far(store: &NodeSpec) -> bool {
-    !matches!(store, NodeSpec::Keep(_) | NodeSpec::Annex(_) | NodeSpec::Directory(_))
-}
-
-impl NodeSpec {
-    /// Tells whether content is on this machine's disks, so that its room can be looked at.
-    pub fn is_local(&self) -> bool {
-        matches!(self, Self::Keep(_) | Self::Annex(_) | Self::Directory(_))
-    }
-
-    /// Parses a node spec: `keep:PATH` or just a path, `keep+s3://BUCKET/PREFIX?…`, `keep+http(s)://HOST,…?…`,
-    /// `arvados://HOST?…`, `annex:PATH`, `directory:PATH?chunk=SIZE`, `external:TYPE?…`, `s3://BUCKET/PREFIX?…`, `ssh://HOST/PATH`, `command:PROGRAM ARGS`, `annex+http(s)://…`.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if let Some(server) = P2pSpec::parse(text) {
-            return Ok(Self::P2p { server: server?, gateway: None });
-        }
-        let path = match text.split_once(':') {
-            Some(("keep", path)) => path,
-            Some(("annex", path)) => return AnnexSpec::parse(path).map(Self::Annex),
-            Some(("directory", text)) => return DirectorySpec::parse(text).map(Self::Directory),
-            Some(("external", rest)) => return External::parse(rest).map(Self::External),
-            Some(("keep+s3", rest)) => return KeepS3Spec::parse(rest.trim_start_matches('/')).map(Self::KeepS3),
-            Some((kind @ ("keep+http" | "keep+https"), rest)) => {
-                let scheme = kind.trim_start_matches("keep+");
-                return KeepHttpSpec::parse(scheme, rest.trim_start_matches('/')).map(Self::KeepHttp);
-            }
-            Some(("arvados", rest)) => return ArvadosSpec::parse(rest.trim_start_matches('/')).map(Self::Arvados),
-            Some(("s3", rest)) => return S3Spec::parse(rest.trim_start_matches('/')).map(Self::S3),
-            Some((kind, _)) if !kind.contains('/') => {
-                return Err(format!(
-                    "this version has no nodes of kind \"{kind}\"; it has keep:PATH, keep+s3://, keep+http(s)://, \
-                     arvados://, annex:PATH, directory:PATH, external:TYPE, s3://, ssh://, command: and annex+http(s)://"
-                ));
-            }
-            _ => text,
-        };
-        if path.is_empty() {
-            return Err(format!("\"{text}\" names no directory"));
-        }
-        Ok(Self::Keep(path.into()))
-    }
-
-    /// Adds what the node's section says besides.
-    fn with(self, access: node_p2p::RawAccess, gateway: Option<Uuid>) -> Result<Self, String> {
-        match self {
-            Self::P2p { server, .. } => Ok(Self::P2p { server: server.with(access)?, gateway }),
-            other if access.is_none() && gateway.is_none() => Ok(other),
-            _ => Err("gateway, user, password_file, password_env and ca_file are for nodes reached by P2P".to_owned()),
-        }
-    }
-
-    /// Adds the secrets that stand beside a spec, if its kind asks for any.
-    pub fn with_secrets(self, secrets: BTreeMap<String, Secret>) -> Result<Self, String> {
-        match self {
-            Self::S3(spec) => spec.with(secrets).map(Self::S3),
-            Self::KeepS3(spec) => spec.with(secrets).map(Self::KeepS3),
-            Self::KeepHttp(KeepHttpSpec { addresses, index, servers }) => {
-                Ok(Self::KeepHttp(KeepHttpSpec { servers: servers.with(secrets)?, addresses, index }))
-            }
-            Self::Arvados(spec) => {
-                Ok(Self::Arvados(ArvadosSpec { servers: spec.servers.clone().with(secrets)?, ..spec }))
-            }
-            Self::External(external) => Ok(Self::External(External { secrets, ..external })),
-            other if secrets.is_empty() => Ok(other),
-            _ => Err("secrets are for nodes external:TYPE, on S3 and on Keep servers".to_owned()),
-        }
-    }
-
-    /// Returns the spec with a relative path made absolute by `base`.
-    pub fn absolute(&self, base: &Path) -> Self {
-        match self {
-            Self::Keep(path) => Self::Keep(base.join(path)),
-            Self::KeepS3(spec) => Self::KeepS3(spec.absolute(base)),
-            Self::KeepHttp(spec) => Self::KeepHttp(spec.absolute(base)),
-            Self::Arvados(spec) => Self::Arvados(spec.absolute(base)),
-            Self::Annex(spec) => Self::Annex(spec.absolute(base)),
-            Self::Directory(spec) => Self::Directory(spec.absolute(base)),
-            Self::P2p { server, gateway } => Self::P2p { server: server.absolute(base), gateway: gateway.clone() },
-            Self::External(external) => Self::External(external.absolute(base)),
-            Self::S3(spec) => Self::S3(spec.absolute(base)),
-        }
-    }
-}
-
-impl std::fmt::Display for NodeSpec {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Keep(path) => write!(f, "keep:{}", path.display()),
-            Self::KeepS3(spec) => spec.fmt(f),
-            Self::KeepHttp(spec) => spec.fmt(f),
-            Self::Arvados(spec) => spec.fmt(f),
-            Self::Annex(spec) => spec.fmt(f),
-            Self::Directory(spec) => spec.fmt(f),
-            Self::P2p { server, .. } => server.fmt(f),
-            Self::External(external) => write!(f, "external:{external}"),
-            Self::S3(spec) => spec.fmt(f),
-        }
-    }
+/// Reads the UUID of a gateway.
+fn gateway(text: &str) -> Result<Uuid, String> {
+    Uuid::parse(text.as_bytes()).ok_or_else(|| format!("gateway: \"{text}\" is no UUID"))
 }
 
 /// Reads the address of a database; what is wrong is not repeated, since it may hold a password.
@@ -448,8 +295,8 @@ mod tests {
     fn the_initial_text_is_a_configuration() {
         let nodes = [("a".to_owned(), "keep:nodes/a".to_owned()), ("b".to_owned(), "/disk \"2\"/keep".to_owned())];
         let config = Config::parse(&initial(&nodes).unwrap()).unwrap();
-        assert_eq!(config.nodes["a"].store, NodeSpec::Keep("nodes/a".into()));
-        assert_eq!(config.nodes["b"].store, NodeSpec::Keep("/disk \"2\"/keep".into()));
+        assert_eq!(config.nodes["a"].store, NodeSpec::parse("keep:nodes/a").unwrap());
+        assert_eq!(config.nodes["b"].store, NodeSpec::parse("keep:/disk \"2\"/keep").unwrap());
         assert_eq!(config.unwanted, Unwanted::Numcopies);
     }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use annex_protocol::uuid::Uuid;
 use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, value};
 
-use super::config::{self, NodeSpec, Secret, check_node_name};
+use super::config::{self, check_node_name};
 use super::{RepoName, Site, SiteError};
+use crate::node::NodeSpec;
+use crate::node::kind::secret::Secret;
 
 impl Site {
     /// Adds a node to the configuration. The site that is open stays as it was: see [`Site::reload`].

@@ -29,7 +29,7 @@ async fn stored(house: &House) {
 async fn bad_bytes_that_were_copied_are_not_gone_on_with() {
     let house = House::new(2, 1, &[]);
     stored(&house).await;
-    assert!(house.damage(SUBJECT, 0));
+    assert!(house.damage(SUBJECT, 0, false));
     let error = repair(&house).await.unwrap_err();
     assert!(error.contains("not the content of the key"), "{error}");
     house.mend(SUBJECT, 0);

@@ -170,7 +170,9 @@ impl House {
 
     /// Gives a node an empty place, which is well; the gateway so far has it in its old place.
     pub(crate) fn replace(&mut self, node: usize) {
+        let verifies = self.nodes[node].memory.verifies();
         self.nodes[node] = Place::empty(node);
+        self.nodes[node].memory.set_verifies(verifies);
         self.restart();
     }
 
@@ -219,13 +221,17 @@ impl House {
         self.nodes[node].memory.change(&self.subjects[subject].key, None);
     }
 
-    /// Changes a content on a node behind the gateway's back; false if it is not there.
-    pub(crate) fn damage(&self, subject: usize, node: usize) -> bool {
-        let there = self.copy(subject, node).is_some();
-        if there {
-            let Subject { key, .. } = &self.subjects[subject];
-            self.nodes[node].memory.change(key, Some(self.subjects[subject].wrong()));
-        }
+    /// Changes a content on a node behind the gateway's back, or cuts it `short`; one that checks what it gives finds that
+    /// out by itself, and has nothing then. False if nothing is there then.
+    pub(crate) fn damage(&self, subject: usize, node: usize, short: bool) -> bool {
+        let (Subject { key, bytes }, memory) = (&self.subjects[subject], &self.nodes[node].memory);
+        let wrong = match short {
+            true => bytes.slice(..bytes.len() / 8 * 7),
+            false => self.subjects[subject].wrong(),
+        };
+        let damaged = (self.copy(subject, node).is_some() && !memory.verifies()).then_some(wrong);
+        let there = damaged.is_some();
+        memory.change(key, damaged);
         there
     }
 

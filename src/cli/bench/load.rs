@@ -19,8 +19,6 @@ use super::report::Outcome;
 pub(super) struct Connections {
     pub(super) count: u32,
     pub(super) connect: Box<dyn Fn() -> Option<Arc<dyn Node>> + Send + Sync>,
-    /// Uploads are cut into blocks: only stores of blocks look at that, and their MD5 takes time.
-    pub(super) cut: bool,
 }
 
 /// Runs operations, one after the other.
@@ -135,7 +133,8 @@ impl Load {
         }
         let mut upload = pieces.upload;
         upload.announce(size).await?;
-        let mut cutter = self.connections.cut.then(|| Cutter::new(MAX_BLOCK, 0));
+        // Only stores of blocks look at where content is cut, and the MD5 of blocks takes time.
+        let mut cutter = pieces.takes_blocks.then(|| Cutter::new(MAX_BLOCK, 0));
         for offset in (0..size).step_by(CHUNK) {
             let chunk = self.contents.chunk(number, offset);
             let pieces = match &mut cutter {

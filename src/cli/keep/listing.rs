@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::TryStreamExt;
+use keep_store::entries::Options;
 use keep_store::store::State;
 use serde_json::json;
 
@@ -154,7 +155,9 @@ impl Status {
 
 impl Reindex {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let store = self.store.place()?.open_for_reindex().await?;
+        let store = self.store.place()?.open_for_reindex(Options::default()).await?;
+        let text = "Keep servers do not tell what they hold, so this index cannot be rebuilt from them";
+        let store = store.ok_or_else(|| Failure::usage(text))?;
         let done = store.reindex(self.accept_unsigned).await?;
         let mut lines = Lines::new();
         if self.json {

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use annex_gateway::gateway::{Refilled, Stage};
+use annex_gateway::node::NodeSpec;
 use annex_gateway::site::Site;
-use annex_gateway::site::config::NodeSpec;
 use keep_store::base::task::{Shutdown, blocking};
 
 use super::{Lines, SiteOption, Tally, probe};
@@ -49,7 +49,7 @@ impl Replace {
         }
         let new = site.with_node_at(name, &to)?;
         if let Some(node) = new.config().nodes.get(name) {
-            make_store(&new, &node.store.absolute(new.root())).await?;
+            make_store(&new, &node.store).await?;
         }
         let hub = |site: Site| Hub::new(site, Box::new(Stores::default()), Shutdown::default());
         let old = from.as_ref().map_or(Ok(site.clone()), |from| site.with_node_at(name, from))?;

@@ -7,11 +7,13 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use annex_protocol::shell::{Action, AnnexCommand, Directory};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use crate::node::peer::Peer;
 use crate::wire::Wire;
 
 /// How the program is started.
@@ -46,6 +48,14 @@ impl Program {
         }
         words.extend(["-T".into(), "--".into(), host.into(), OsString::from_vec(line)]);
         Self { words }
+    }
+
+    /// Returns the command line that makes git-annex-shell speak the P2P protocol for a repository.
+    pub fn line_of_git_annex_shell(peer: &Peer, path: &[u8]) -> Vec<u8> {
+        let action = Action::P2pStdio { client: peer.client.clone() };
+        let mut command = AnnexCommand::new(action, Directory::new(path));
+        command.uuid = Some(peer.uuid.clone());
+        command.to_line()
     }
 
     /// Starts it.

@@ -31,7 +31,7 @@ pub struct Server {
 }
 
 /// Where a password is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Password {
     /// The first line of a file.
     File(PathBuf),

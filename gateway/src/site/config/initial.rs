@@ -1,6 +1,7 @@
 //! The configuration of a new site.
 
-use super::{NodeSpec, check_node_name};
+use super::check_node_name;
+use crate::node::NodeSpec;
 use crate::site::SiteError;
 
 /// Returns the text of a new site's configuration, with every setting explained in place.

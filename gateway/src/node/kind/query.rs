@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 /// Reads settings, in their order; the error says which one cannot be read.
-pub(super) fn settings(query: &str) -> impl Iterator<Item = Result<(&str, String), String>> {
+pub(in crate::node) fn settings(query: &str) -> impl Iterator<Item = Result<(&str, String), String>> {
     query.split('&').filter(|part| !part.is_empty()).map(|part| {
         let (name, value) = part.split_once('=').ok_or(format!("\"{part}\" should be NAME=VALUE"))?;
         Ok((name, decoded(value).ok_or(format!("\"{part}\" is not written as in a URL"))?))
@@ -11,12 +11,15 @@ pub(super) fn settings(query: &str) -> impl Iterator<Item = Result<(&str, String
 }
 
 /// Writes settings as they are read, with the `?` before the first.
-pub(super) fn write<'a>(f: &mut fmt::Formatter<'_>, settings: impl Iterator<Item = (&'a str, &'a str)>) -> fmt::Result {
+pub(in crate::node) fn write<'a>(
+    f: &mut fmt::Formatter<'_>,
+    settings: impl Iterator<Item = (&'a str, &'a str)>,
+) -> fmt::Result {
     more(f, '?', settings)
 }
 
 /// Writes settings with `first` before the first.
-pub(super) fn more<'a>(
+pub(in crate::node) fn more<'a>(
     f: &mut fmt::Formatter<'_>,
     first: char,
     settings: impl Iterator<Item = (&'a str, &'a str)>,

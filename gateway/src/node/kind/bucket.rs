@@ -1,4 +1,4 @@
-//! Nodes in buckets on S3 servers: `s3://BUCKET[/PREFIX]?NAME=VALUE&…`, and Keep stores there: `keep+s3://…`.
+//! Buckets on S3 servers, `s3://BUCKET[/PREFIX]?NAME=VALUE&…`, as several kinds of nodes name them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,11 +6,17 @@ use std::path::{Path, PathBuf};
 
 use annex_protocol::prefer::size;
 
-use super::{Secret, query};
+use keep_store::base::task::blocking;
+use keep_store::s3::{Bucket, Credentials, Deadlines, Place, S3Error};
 
-/// A bucket in the layout of git-annex's S3 special remote.
+use super::query;
+use super::secret::Secret;
+use crate::node::error::NodeError;
+use crate::node::patience::Patience;
+
+/// A bucket, or what is in it under a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct S3Spec {
+pub struct BucketSpec {
     /// The bucket's name.
     pub bucket: String,
     /// What the names of its objects begin with, as git-annex's `fileprefix` says.
@@ -35,31 +41,23 @@ pub struct S3Spec {
     pub credentials: Option<Secret>,
 }
 
-/// A Keep store in a bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeepS3Spec {
-    /// Where the bucket is, and who asks. Nothing is cut into chunks here.
-    pub place: S3Spec,
-    /// How many first digits of a block's name are the folder that it is in: keepstore's PrefixLength.
-    pub digits: usize,
-    /// The directory of its index, if not the usual one in the site; a relative one stands in the site directory.
-    pub index: Option<PathBuf>,
-}
-
 /// The name of the secret with the credentials, as git-annex calls it.
 const CREDENTIALS: &str = "s3creds";
 
 /// Variables that everybody keeps S3 credentials in.
 const USUAL: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 
-impl S3Spec {
+impl BucketSpec {
     /// Parses what follows `s3://`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::node) fn parse(text: &str) -> Result<Self, String> {
         Self::parse_with(text, |_, _| Ok(false))
     }
 
     /// Parses the same where there are more settings: `more` tells whether one is such.
-    fn parse_with(text: &str, mut more: impl FnMut(&str, &str) -> Result<bool, String>) -> Result<Self, String> {
+    pub(in crate::node) fn parse_with(
+        text: &str,
+        mut more: impl FnMut(&str, &str) -> Result<bool, String>,
+    ) -> Result<Self, String> {
         let (place, settings) = text.split_once('?').unwrap_or((text, ""));
         let (bucket, folder) = place.split_once('/').unwrap_or((place, ""));
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
@@ -125,16 +123,44 @@ impl S3Spec {
         Ok(spec)
     }
 
-    /// Adds the secrets that stand beside the spec.
-    pub(super) fn with(self, mut secrets: BTreeMap<String, Secret>) -> Result<Self, String> {
-        let credentials = secrets.remove(CREDENTIALS);
+    /// Takes the secrets that stand beside the spec.
+    pub(in crate::node) fn take_secrets(&mut self, secrets: &mut BTreeMap<String, Secret>) -> Result<(), String> {
+        self.credentials = secrets.remove(CREDENTIALS);
         match secrets.keys().next() {
             Some(name) => Err(format!("secrets: an S3 node has the secret {CREDENTIALS}, not {name}")),
-            None => Ok(Self { credentials, ..self }),
+            None => Ok(()),
         }
     }
 
-    pub(super) fn absolute(&self, base: &Path) -> Self {
+    /// Makes the client of the bucket. Files that are named in the configuration are read now.
+    pub(in crate::node) async fn client(&self, patience: Patience) -> Result<Bucket, NodeError> {
+        let (secret, ca_file) = (self.secret(), self.ca_file.clone());
+        let read = move || {
+            let credentials = secret.map(|secret| {
+                let text =
+                    secret.read().map_err(|error| format!("S3 credentials (secrets = {{ s3creds = … }}): {error}"))?;
+                Credentials::parse(&text).map_err(str::to_owned)
+            });
+            let certificates =
+                ca_file.map(|path| std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display())));
+            Ok((credentials.transpose()?, certificates.transpose()?))
+        };
+        let (credentials, certificates) = blocking(read).await.map_err(NodeError::Unreachable)?;
+        let place = Place {
+            bucket: self.bucket.clone(),
+            prefix: self.prefix.clone(),
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            path_style: self.path_style,
+            storage_class: self.storage_class.clone(),
+            certificates,
+        };
+        let Patience { connect, answer, progress } = patience;
+        Ok(Bucket::new(place, credentials.as_ref(), Deadlines { connect, answer, progress })?)
+    }
+
+    /// Returns the same with relative file names made absolute by `base`.
+    pub(in crate::node) fn in_folder(&self, base: &Path) -> Self {
         let ca_file = self.ca_file.as_ref().map(|path| base.join(path));
         Self { ca_file, credentials: self.credentials.as_ref().map(|secret| secret.absolute(base)), ..self.clone() }
     }
@@ -143,37 +169,6 @@ impl S3Spec {
     pub fn secret(&self) -> Option<Secret> {
         let usual = || Secret::Environment(USUAL.map(str::to_owned).into());
         (!self.anonymous).then(|| self.credentials.clone().unwrap_or_else(usual))
-    }
-}
-
-impl KeepS3Spec {
-    /// Parses what follows `keep+s3://`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let (mut digits, mut index) = (0, None);
-        let place = S3Spec::parse_with(text, |name, value| {
-            match name {
-                "prefixlength" => {
-                    digits = value.parse().ok().filter(|digits| *digits <= 16).ok_or("prefixlength: 0 to 16")?;
-                }
-                "index" => index = Some(value.into()),
-                "chunk" | "partsize" => {
-                    return Err(format!("{name}: a Keep store cuts content into blocks of its own"));
-                }
-                _ => return Ok(false),
-            }
-            Ok(true)
-        })?;
-        Ok(Self { place, digits, index })
-    }
-
-    /// Adds the secrets that stand beside the spec.
-    pub(super) fn with(self, secrets: BTreeMap<String, Secret>) -> Result<Self, String> {
-        Ok(Self { place: self.place.with(secrets)?, ..self })
-    }
-
-    pub(super) fn absolute(&self, base: &Path) -> Self {
-        let index = self.index.as_ref().map(|index| base.join(index));
-        Self { place: self.place.absolute(base), digits: self.digits, index }
     }
 }
 
@@ -198,19 +193,7 @@ fn endpoint(url: &str) -> Result<String, String> {
     }
 }
 
-impl fmt::Display for KeepS3Spec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.place.to_string();
-        write!(f, "keep+{place}")?;
-        let digits = (self.digits > 0).then(|| self.digits.to_string());
-        let index = self.index.as_ref().map(|path| path.display().to_string());
-        let settings = [("prefixlength", digits), ("index", index)];
-        let settings = settings.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-        query::more(f, if place.contains('?') { '&' } else { '?' }, settings)
-    }
-}
-
-impl fmt::Display for S3Spec {
+impl fmt::Display for BucketSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}", self.bucket)?;
         let folder = self.prefix.strip_suffix('/').filter(|folder| {
@@ -237,66 +220,12 @@ impl fmt::Display for S3Spec {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use crate::site::config::{Config, NodeSpec, Secret};
-
-    fn config(lines: &str) -> Result<Config, String> {
-        Config::parse(&format!("[nodes.a]\nid = \"59a5eba9-ef36-4fc5-b11d-effc1bd2effc\"\n{lines}\n"))
-    }
-
-    #[test]
-    fn specs_are_read_as_they_are_written() {
-        for text in [
-            "s3://bucket",
-            "s3://bucket/a/b?endpoint=http://localhost:5000&chunk=1048576&partsize=10485760",
-            "s3://bucket?region=eu-west-1&requeststyle=path&fileprefix=photos-&storageclass=STANDARD_IA",
-            "keep+s3://bucket/folder?region=x&prefixlength=3&index=/var/index",
-            "keep+s3://bucket?prefixlength=3",
-            "s3://bucket?endpoint=https://s3.example.org&requeststyle=virtual&ca_file=ca.pem&signature=anonymous",
-        ] {
-            let spec = NodeSpec::parse(text).unwrap();
-            assert_eq!(spec.to_string(), text);
-            assert_eq!(NodeSpec::parse(&spec.to_string()).unwrap(), spec);
+impl From<S3Error> for NodeError {
+    fn from(error: S3Error) -> Self {
+        match error {
+            S3Error::Unreachable(text) => Self::Unreachable(text),
+            S3Error::Full(text) => Self::Full(text),
+            S3Error::Failed(text) => Self::Failed(text),
         }
-        assert_eq!(
-            NodeSpec::parse("s3://b?fileprefix=a%2Fb/&chunk=1MiB").unwrap().to_string(),
-            "s3://b/a/b?chunk=1048576"
-        );
-        assert_eq!(NodeSpec::parse("s3://b/?encryption=none&chunk=0&signature=v4").unwrap().to_string(), "s3://b");
-    }
-
-    #[test]
-    fn what_cannot_be_is_refused_with_the_reason() {
-        let refused = |text: &str| NodeSpec::parse(text).unwrap_err();
-        assert!(refused("s3://b?encryption=shared").contains("encryption=none"));
-        assert!(refused("s3://b?exporttree=yes").contains("not trees"));
-        assert!(refused("s3://b?chunk=many").contains("chunk=10MiB"));
-        assert!(refused("keep+s3://b?chunk=1MiB").contains("blocks of its own"));
-        assert!(refused("keep+s3://b?prefixlength=x").contains("prefixlength"));
-        assert!(refused("s3://b?prefixlength=3").contains("prefixlength"));
-        assert!(refused("s3://b?color=red").contains("color"));
-        assert!(refused("s3://?region=x").contains("no name of a bucket"));
-        assert!(refused("s3://b/a?fileprefix=c").contains("not in both"));
-        assert!(refused("s3://b?endpoint=localhost").contains("http(s)://"));
-        let error = refused("s3://b?endpoint=http://user:hunter2@host");
-        assert!(error.contains("without a user") && !error.contains("hunter2"));
-        assert!(config("store = \"s3://b\"").unwrap_err().contains("set repo"));
-        let error = config("store = \"s3://b\"\nrepo = \"data\"\nsecrets = { password = \"file:x\" }").unwrap_err();
-        assert!(error.contains("s3creds"));
-        config("store = \"s3://b\"\nrepo = \"data\"\nprocesses = 3").unwrap_err();
-    }
-
-    #[test]
-    fn credentials_stand_in_a_file_or_in_variables() {
-        let node = |lines: &str| match config(lines).unwrap().nodes["a"].store.absolute("/site".as_ref()) {
-            NodeSpec::S3(spec) => spec.secret(),
-            _ => panic!("another kind"),
-        };
-        let file = node("store = \"s3://b\"\nrepo = \"data\"\nsecrets = { s3creds = \"file:aws\" }");
-        assert_eq!(file, Some(Secret::File("/site/aws".into())));
-        let usual = Secret::Environment(vec!["AWS_ACCESS_KEY_ID".to_owned(), "AWS_SECRET_ACCESS_KEY".to_owned()]);
-        assert_eq!(node("store = \"s3://b\"\nrepo = \"data\""), Some(usual));
-        assert_eq!(node("store = \"s3://b?signature=anonymous\"\nrepo = \"data\""), None);
     }
 }

@@ -8,6 +8,8 @@ use annex_gateway::site::Config;
 mod external;
 #[path = "kinds/local.rs"]
 mod local;
+#[path = "kinds/memory.rs"]
+mod memory;
 #[path = "kinds/p2p.rs"]
 mod p2p;
 #[path = "kinds/s3.rs"]

@@ -17,13 +17,10 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
 
 use annex_protocol::key::Key;
-use annex_protocol::log::{Clock, LocationLog, Status, record_locations};
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
@@ -33,16 +30,19 @@ use keep_store::base::disk::{self, Part};
 use super::error::NodeError;
 use super::patience::Patience;
 use super::port::{Capacity, Content, Hold, Incoming, Node, Onward, Pieces, Space};
-use crate::branch::{Branch, BranchError};
 
+mod frozen;
 pub mod kind;
 mod lock;
 mod objects;
+mod obstacle;
+mod repository;
 mod settings;
 mod unlocked;
 mod upload;
 
-use settings::Settings;
+use obstacle::Obstacle;
+use repository::Repository;
 
 /// A git-annex repository on this machine.
 pub struct AnnexNode {
@@ -50,31 +50,6 @@ pub struct AnnexNode {
     /// The same repository by way of git-annex itself.
     git_annex: Option<Arc<dyn Node>>,
 }
-
-/// Why something was not done natively.
-enum Trouble {
-    /// Only git-annex itself can do it right; why, and what to do where there is none.
-    GitAnnex(String),
-    /// It failed.
-    Failed(NodeError),
-}
-
-struct Repository {
-    path: PathBuf,
-    uuid: Uuid,
-    /// What its configuration said when it was opened.
-    settings: Settings,
-    branch: Branch,
-    clock: SharedClock,
-    /// Content and end of the holds that were given back, as far as their time is not over.
-    over: Mutex<BTreeSet<(PathBuf, Clock)>>,
-    /// A commit of the journal is on its way.
-    committing: AtomicBool,
-    deadlines: Patience,
-}
-
-/// How long records gather in the journal before they are committed.
-const GATHER: Duration = Duration::from_secs(1);
 
 impl AnnexNode {
     /// Opens the repository at `path`, whose `annex.uuid` must be `uuid`. What is written there gets its time from `clock`.
@@ -93,11 +68,11 @@ impl AnnexNode {
     ) -> Result<Arc<dyn Node>, NodeError> {
         match Self::open_natively(path, uuid, deadlines, clock).await {
             Ok(repository) => Ok(Arc::new(Self { repository, git_annex: Some(git_annex) })),
-            Err(Trouble::GitAnnex(why)) => {
+            Err(Obstacle::GitAnnex(why)) => {
                 tracing::info!("git-annex itself is used: {why}");
                 Ok(git_annex)
             }
-            Err(Trouble::Failed(error)) => Err(error),
+            Err(Obstacle::Failed(error)) => Err(error),
         }
     }
 
@@ -106,14 +81,10 @@ impl AnnexNode {
         uuid: &Uuid,
         deadlines: Patience,
         clock: &SharedClock,
-    ) -> Result<Arc<Repository>, Trouble> {
+    ) -> Result<Arc<Repository>, Obstacle> {
         let (path, uuid, clock) = (path.to_path_buf(), uuid.clone(), Arc::clone(clock));
         let work = move || {
-            let (git, settings) = Settings::read(&path, &uuid)?;
-            let branch = Branch::open(git, Arc::clone(&clock))?;
-            let committing = AtomicBool::new(false);
-            let over = Mutex::default();
-            let repository = Repository { path, uuid, settings, branch, clock, over, committing, deadlines };
+            let repository = Repository::open(&path, &uuid, deadlines, clock)?;
             repository.clean();
             Ok(Arc::new(repository))
         };
@@ -122,57 +93,18 @@ impl AnnexNode {
 
     async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Arc<Repository>) -> Result<T, Trouble> + Send + 'static,
-    ) -> Result<T, Trouble> {
+        work: impl FnOnce(&Arc<Repository>) -> Result<T, Obstacle> + Send + 'static,
+    ) -> Result<T, Obstacle> {
         let repository = Arc::clone(&self.repository);
         disk::within(self.repository.deadlines.answer, move || work(&repository)).await
     }
 
     /// Returns the way by git-annex itself, if that is what is needed and there is one.
-    fn git_annex<T>(&self, outcome: Result<T, Trouble>) -> Result<Result<T, &dyn Node>, NodeError> {
+    fn git_annex<T>(&self, outcome: Result<T, Obstacle>) -> Result<Result<T, &dyn Node>, NodeError> {
         match (outcome, &self.git_annex) {
             (Ok(done), _) => Ok(Ok(done)),
-            (Err(Trouble::GitAnnex(_)), Some(node)) => Ok(Err(&**node)),
-            (Err(trouble), _) => Err(trouble.into()),
-        }
-    }
-}
-
-impl Repository {
-    fn annex(&self) -> PathBuf {
-        self.branch.git().dir().join("annex")
-    }
-
-    /// Reads the settings again: whoever changes them expects them to hold from then on. Blocks.
-    fn current(&self) -> Result<Settings, Trouble> {
-        Ok(Settings::read(&self.path, &self.uuid)?.1)
-    }
-
-    /// Records in the repository's own location log whether it has a key. Blocks.
-    fn record(&self, key: &Key, status: Status) -> Result<(), NodeError> {
-        self.branch.change(&[key.branch_path(".log")], |_, content| {
-            // What was never recorded as present needs no record that it is missing.
-            if status != Status::Present && !LocationLog::parse(content).present().any(|uuid| uuid == self.uuid) {
-                return None;
-            }
-            record_locations(content, [(&self.uuid, status)], self.branch.now())
-        })?;
-        Ok(())
-    }
-
-    /// Commits the journal after a while. Whoever is killed before leaves it to git-annex or to the next commit.
-    fn commit_soon(self: &Arc<Self>) {
-        if self.settings.always_commit && !self.committing.swap(true, Ordering::AcqRel) {
-            let repository = Arc::clone(self);
-            tokio::spawn(async move {
-                tokio::time::sleep(GATHER).await;
-                repository.committing.store(false, Ordering::Release);
-                let branch = repository.branch.clone();
-                let commit = move || branch.commit().map_err(NodeError::from);
-                if let Err(error) = disk::within(repository.deadlines.answer, commit).await {
-                    tracing::warn!("{}: committing the git-annex branch: {error}", repository.path.display());
-                }
-            });
+            (Err(Obstacle::GitAnnex(_)), Some(node)) => Ok(Err(&**node)),
+            (Err(obstacle), _) => Err(obstacle.into()),
         }
     }
 }
@@ -267,40 +199,5 @@ impl Node for AnnexNode {
     /// It is a repository on this machine, and leads nowhere.
     fn onward(&self, _gateways: &BTreeSet<Uuid>) -> Onward {
         Onward::AsIs
-    }
-}
-
-impl From<BranchError> for NodeError {
-    fn from(error: BranchError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<NodeError> for Trouble {
-    fn from(error: NodeError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<BranchError> for Trouble {
-    fn from(error: BranchError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl From<Trouble> for NodeError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::GitAnnex(why) => {
-                Self::Unsupported(format!("{why}; install git-annex on this machine, or use a node ssh://HOST/PATH"))
-            }
-            Trouble::Failed(error) => error,
-        }
     }
 }

@@ -24,10 +24,10 @@ use super::port::{ByteStream, Capacity, Content, Hold, Incoming, Node, Onward, P
 pub mod kind;
 
 /// The content of one repository on an Arvados cluster.
-pub struct ArvadosNode(Place);
+pub struct ArvadosNode(Holdings);
 
 #[derive(Clone)]
-struct Place {
+struct Holdings {
     store: KeepStore,
     collections: Arc<Collections>,
     owner: Uuid,
@@ -36,7 +36,7 @@ struct Place {
 impl ArvadosNode {
     /// Makes the node with this UUID of a store that records nothing by itself, and of the collections that do.
     pub fn new(store: KeepStore, collections: Arc<Collections>, owner: Uuid) -> Self {
-        Self(Place { store, collections, owner })
+        Self(Holdings { store, collections, owner })
     }
 }
 
@@ -54,10 +54,10 @@ impl Node for ArvadosNode {
     }
 
     async fn put(&self, key: &Key, _file: &AssociatedFile) -> Result<Incoming, NodeError> {
-        let (place, name) = (self.0.clone(), key.file_name());
-        let upload = place.store.write(place.owner.as_bytes(), &name).await?;
+        let (holdings, name) = (self.0.clone(), key.file_name());
+        let upload = holdings.store.write(holdings.owner.as_bytes(), &name).await?;
         let kept = upload.offset();
-        let upload = Box::new(ArvadosUpload { upload, place, name });
+        let upload = Box::new(ArvadosUpload { upload, holdings, name });
         Ok(Incoming::Pieces(Pieces { upload, kept, takes_blocks: true }))
     }
 
@@ -89,7 +89,7 @@ impl Node for ArvadosNode {
 
 struct ArvadosUpload {
     upload: keep_store::entries::Upload,
-    place: Place,
+    holdings: Holdings,
     name: Vec<u8>,
 }
 
@@ -112,7 +112,7 @@ impl Upload for ArvadosUpload {
     }
 
     async fn commit(self: Box<Self>) -> Result<Vec<Uuid>, NodeError> {
-        let Self { upload, place: Place { store, collections, owner }, name } = *self;
+        let Self { upload, holdings: Holdings { store, collections, owner }, name } = *self;
         let entry = upload.commit().await?;
         // Until this is done, all of the content is an upload to go on with.
         collections.record(&name, extents_of_entry(&entry)).await?;

@@ -5,9 +5,11 @@
 //! | file | what |
 //! | --- | --- |
 //! | `process` | a running program: its lines, its end |
+//! | `breakdown`, `times` | how a program fails, and when waiting for it ends |
 //! | `ask` | one request from its first line to its answer, with an end to every wait |
+//! | `remote` | what all of these share |
 //! | `host` | answers to what the program asks |
-//! | `state` | what it wants remembered |
+//! | `remembered` | what it wants remembered |
 //! | `pool` | starting, sharing and replacing programs |
 //! | `layout` | the requests that a key needs |
 //! | `upload`, `download` | content through a temporary file |
@@ -16,7 +18,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use annex_protocol::external::Response;
 use annex_protocol::key::Key;
@@ -32,23 +33,23 @@ use super::probe_key::probe_key;
 use crate::spool::Spool;
 
 mod ask;
+mod breakdown;
 mod download;
 mod host;
 pub mod kind;
 mod layout;
 mod pool;
 mod process;
-mod state;
+mod remembered;
+mod remote;
+mod times;
 mod upload;
 
-use ask::Watch;
-use layout::{Ask, Layout};
-use state::{Kind, State};
-
-/// Returns a secret by its name: for GETCONFIG its first line, for GETCREDS user and password on two lines.
-///
-/// Asked each time, off the runtime; the error says what could not be read.
-pub type Secrets = Arc<dyn Fn(&str) -> Result<Option<String>, String> + Send + Sync>;
+pub use host::Secrets;
+use layout::Layout;
+use remembered::{About, Remembered};
+use remote::{Remote, failed, unusable};
+pub use times::Times;
 
 /// What an external special remote is made of.
 pub struct Options {
@@ -74,118 +75,41 @@ pub struct Options {
     pub times: Times,
 }
 
-/// When waiting for a program ends.
-#[derive(Debug, Clone, Copy)]
-pub struct Times {
-    /// For a new program's first line.
-    pub start: Duration,
-    /// For an answer.
-    pub answer: Duration,
-    /// Between two signs of progress of a transfer that shows some.
-    pub progress: Duration,
-    /// Bytes a second that a transfer which shows no progress has to move, after the time for an answer.
-    pub slowest: u64,
-}
-
 /// An external special remote. Cloning is cheap.
 #[derive(Clone)]
-pub struct ExternalNode(Arc<Inner>);
-
-struct Inner {
-    pool: Arc<pool::Pool>,
-    state: State,
-    spool: Spool,
-    layout: Layout,
-    uuid: Uuid,
-}
-
-/// Why a program did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    /// It ended, or does not speak the protocol; a new one may do better.
-    #[error("{0}")]
-    Broken(String),
-    /// It does nothing.
-    #[error("{0}")]
-    Hung(String),
-    /// Nobody wants the answer any more.
-    #[error("the request was cancelled")]
-    Cancelled,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Self {
-            start: Duration::from_secs(20),
-            answer: Duration::from_secs(60),
-            progress: Duration::from_secs(60),
-            slowest: 1 << 20,
-        }
-    }
-}
-
-impl Times {
-    /// Returns these times with this as the longest silence.
-    #[must_use]
-    pub fn with_silence(self, silence: Duration) -> Self {
-        Self { start: self.start.min(silence), answer: silence, progress: silence, ..self }
-    }
-}
+pub struct ExternalNode(Arc<Remote>);
 
 impl ExternalNode {
     /// Makes the node; its program is started when it is first asked.
     pub async fn open(options: Options) -> Result<Self, NodeError> {
         let Options { name, kind, program, uuid, settings, secrets, dir, spool, processes, times } = options;
         let layout = Layout::of(&settings);
-        let (state, git_dir) = blocking(move || {
-            let state = State::open(&dir)?;
+        let (remembered, git_dir) = blocking(move || {
+            let remembered = Remembered::open(&dir)?;
             let git_dir = dir.join("git");
             match std::fs::create_dir(&git_dir) {
                 Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                     Err(NodeError::Unreachable(format!("{}: {error}", git_dir.display())))
                 }
-                _ => Ok((state, git_dir)),
+                _ => Ok((remembered, git_dir)),
             }
         })
         .await?;
         let uuid_of_node = uuid.clone();
-        let host = host::Host { name, kind, uuid, settings, secrets, state: state.clone(), dir: git_dir };
+        let host = host::Host { name, kind, uuid, settings, secrets, remembered: remembered.clone(), dir: git_dir };
         let pool = Arc::new(pool::Pool::new(host, program, processes, times));
-        Ok(Self(Arc::new(Inner { pool, state, spool, layout, uuid: uuid_of_node })))
-    }
-}
-
-impl Inner {
-    async fn ask(&self, ask: Ask) -> Result<Response, NodeError> {
-        self.pool.run(ask, Watch::default()).await
-    }
-
-    /// Asks the program whether it has a key, whatever came back when it was last retrieved.
-    async fn has(&self, key: &Key) -> Result<bool, NodeError> {
-        let Some(ask) = self.layout.check_present(key) else { return Ok(false) };
-        match self.ask(ask).await? {
-            Response::CheckPresentSuccess { .. } => Ok(true),
-            Response::CheckPresentFailure { .. } => Ok(false),
-            Response::CheckPresentUnknown { message, .. } => Err(failed("CHECKPRESENT", message.as_bytes())),
-            other => Err(unusable("CHECKPRESENT", &other)),
-        }
-    }
-
-    /// Remembers that a key's content came back wrong: it counts as gone until it is stored again.
-    async fn condemn(&self, key: &Key, reason: &str) -> Result<(), NodeError> {
-        tracing::error!("node {}: {key}: {reason}; it counts as gone", self.pool.host.name);
-        self.state.set(Kind::Bad, key.as_bytes(), reason).await
+        Ok(Self(Arc::new(Remote { pool, remembered, spool, layout, uuid: uuid_of_node })))
     }
 }
 
 #[async_trait]
 impl Node for ExternalNode {
     async fn present(&self, key: &Key) -> Result<bool, NodeError> {
-        Ok(self.0.state.get(Kind::Bad, key.as_bytes()).await?.is_none() && self.0.has(key).await?)
+        Ok(self.0.remembered.get(About::Bad, key.as_bytes()).await?.is_none() && self.0.has(key).await?)
     }
 
     async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
-        if self.0.state.get(Kind::Bad, key.as_bytes()).await?.is_some() {
+        if self.0.remembered.get(About::Bad, key.as_bytes()).await?.is_some() {
             return Ok(None);
         }
         download::get(&self.0, key, offset).await
@@ -198,7 +122,7 @@ impl Node for ExternalNode {
     async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
         let Some(ask) = self.0.layout.remove(key) else { return Ok(Vec::new()) };
         match self.0.ask(ask).await? {
-            Response::RemoveSuccess { .. } => self.0.state.unset(Kind::Bad, key.as_bytes()).await?,
+            Response::RemoveSuccess { .. } => self.0.remembered.unset(About::Bad, key.as_bytes()).await?,
             Response::RemoveFailure { message, .. } => return Err(failed("REMOVE", message.as_bytes())),
             other => return Err(unusable("REMOVE", &other)),
         }
@@ -221,23 +145,5 @@ impl Node for ExternalNode {
 
     fn onward(&self, _gateways: &BTreeSet<Uuid>) -> Onward {
         Onward::AsIs
-    }
-}
-
-/// What a program says of its failure. Nothing is decided by its words: programs of all kinds write them.
-fn failed(request: &str, message: &[u8]) -> NodeError {
-    match message {
-        [] => NodeError::Failed(format!("{request} failed with no reason given")),
-        text => NodeError::Failed(format!("{request}: {}", String::from_utf8_lossy(text))),
-    }
-}
-
-/// An answer that the protocol allows, and this host has no use for.
-fn unusable(request: &str, response: &Response) -> NodeError {
-    match response {
-        Response::UnsupportedRequest => NodeError::Unsupported(format!("the program does not support {request}")),
-        other => {
-            NodeError::Unsupported(format!("{request}: this host does not support the program's answer: {other:?}"))
-        }
     }
 }

@@ -22,6 +22,8 @@ const KINDS: &[&Kind] = &[
     &s3::kind::KIND,
     &p2p::kind::KIND,
     &p2p_http::kind::KIND,
+    #[cfg(any(test, feature = "test-nodes"))]
+    &super::memory::kind::KIND,
 ];
 
 /// Where a node keeps content. Cloning is cheap.

@@ -29,23 +29,23 @@ use busy::{Busy, Moving};
 /// The accounts of all nodes of a site. Cloning shares them.
 #[derive(Clone)]
 pub struct Meters {
-    requests: Family<Asked, Counter>,
-    errors: Family<Asked, Counter>,
-    bytes: Family<Moved, Counter>,
-    seconds: Family<Asked, Histogram, fn() -> Histogram>,
+    requests: Family<OperationOf, Counter>,
+    errors: Family<OperationOf, Counter>,
+    bytes: Family<DirectionOf, Counter>,
+    seconds: Family<OperationOf, Histogram, fn() -> Histogram>,
     last: Arc<Mutex<HashMap<String, LastError>>>,
     busy: Arc<Mutex<HashMap<String, Arc<Busy>>>>,
     clock: SharedClock,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct OperationOf {
     node: String,
     operation: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Moved {
+struct DirectionOf {
     node: String,
     direction: &'static str,
 }
@@ -79,12 +79,12 @@ const IN: &str = "in";
 const OUT: &str = "out";
 
 /// Upper bounds of the latency histogram, in seconds.
-const SECONDS: [f64; 9] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0];
+const LATENCY_BOUNDS: [f64; 9] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0];
 
 impl Default for Meters {
     fn default() -> Self {
         let (requests, errors, bytes) = (Family::default(), Family::default(), Family::default());
-        let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
+        let seconds = Family::new_with_constructor((|| Histogram::new(LATENCY_BOUNDS)) as fn() -> Histogram);
         Self {
             requests,
             errors,
@@ -106,9 +106,10 @@ impl Meters {
 
     /// Returns what a node was asked so far.
     pub fn account(&self, node: &str) -> Account {
-        let asked = |family: &Family<Asked, Counter>| {
-            let of =
-                |operation| family.get(&Asked { node: node.to_owned(), operation }).map_or(0, |counter| counter.get());
+        let asked = |family: &Family<OperationOf, Counter>| {
+            let of = |operation| {
+                family.get(&OperationOf { node: node.to_owned(), operation }).map_or(0, |counter| counter.get())
+            };
             OPERATIONS.into_iter().map(of).sum()
         };
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,11 +143,11 @@ impl Meters {
     }
 
     fn moved(&self, node: &str, direction: &'static str) -> Counter {
-        self.bytes.get_or_create_owned(&Moved { node: node.to_owned(), direction })
+        self.bytes.get_or_create_owned(&DirectionOf { node: node.to_owned(), direction })
     }
 
     fn failed(&self, node: &str, operation: &'static str, text: String) {
-        self.errors.get_or_create(&Asked { node: node.to_owned(), operation }).inc();
+        self.errors.get_or_create(&OperationOf { node: node.to_owned(), operation }).inc();
         let at = self.clock.unix_seconds();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.insert(node.to_owned(), LastError { text, at });
@@ -189,7 +190,7 @@ impl Meter {
         operation: &'static str,
         work: impl Future<Output = Result<T, NodeError>>,
     ) -> Result<T, NodeError> {
-        let asked = Asked { node: self.0.name.clone(), operation };
+        let asked = OperationOf { node: self.0.name.clone(), operation };
         self.0.meters.requests.get_or_create(&asked).inc();
         let started = Instant::now();
         let done = work.await;
@@ -262,7 +263,7 @@ impl Node for Measured {
         self.meter.count("lock", self.node.lock(key)).await
     }
 
-    /// Asked by the site itself, and not counted.
+    /// OperationOf by the site itself, and not counted.
     async fn capacity(&self) -> Result<Capacity, NodeError> {
         self.node.capacity().await
     }

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 use super::error::NodeError;
 use super::port::{ByteStream, Capacity, Content, Hold, Incoming, Node, Onward, Pieces, Space, Upload};
 
+pub mod kind;
+
 /// Content in memory. Cloning shares it.
 #[derive(Clone, Default)]
 pub struct MemoryNode(Arc<Mutex<Shelf>>);

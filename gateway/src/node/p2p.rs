@@ -19,6 +19,7 @@ use super::port::{Capacity, Content, Hold, Incoming, Node, Onward, Pieces};
 use super::probe_key::probe_key;
 use super::turns::{Follower, Turn, Turns};
 
+mod client;
 mod connection;
 mod download;
 mod hold;
@@ -27,10 +28,11 @@ mod pool;
 mod program;
 mod upload;
 
+use client::Client;
 use connection::{Lost, unexpected};
 use hold::P2pHold;
 pub use pool::Bounds;
-use pool::{Lease, Pool, Use};
+use pool::{Pool, Purpose};
 pub use program::Program;
 use upload::P2pUpload;
 
@@ -39,46 +41,27 @@ use upload::P2pUpload;
 /// Removal and locking are the server's own business: content that somebody else has locked there is not removed.
 #[derive(Clone)]
 pub struct P2pNode {
-    pool: Arc<Pool>,
-    peer: Arc<Peer>,
+    client: Client,
     uploads: Arc<Turns>,
 }
 
 impl P2pNode {
     /// Makes the node; nothing is connected yet.
     pub fn new(program: Program, peer: Peer, patience: Patience, bounds: Bounds) -> Self {
-        Self { pool: Arc::new(Pool::new(program, patience, bounds)), peer: Arc::new(peer), uploads: Arc::default() }
-    }
-
-    async fn ask(&self, use_for: Use, request: &Message) -> Result<(Lease, Message), NodeError> {
-        Ok(self.pool.ask(use_for, &self.peer, request).await?)
-    }
-
-    /// Asks what is answered with yes or no; a yes may name others.
-    async fn ask_whether(&self, request: &Message, name: &str) -> Result<Option<Vec<Uuid>>, Lost> {
-        let (lease, answer) = self.pool.ask(Use::Request, &self.peer, request).await?;
-        let outcome = match answer {
-            Message::Success => Ok(Some(Vec::new())),
-            Message::SuccessPlus(others) => Ok(Some(others)),
-            Message::Failure | Message::FailurePlus(_) => Ok(None),
-            Message::Error(text) => Err(error_of_peer(&text).into()),
-            // Whatever it is, the two sides do not understand each other: the connection is dropped.
-            other => return Err(unexpected(name, &other).into()),
-        };
-        lease.give_back();
-        outcome
+        let client = Client { pool: Arc::new(Pool::new(program, patience, bounds)), peer: Arc::new(peer) };
+        Self { client, uploads: Arc::default() }
     }
 }
 
 #[async_trait]
 impl Node for P2pNode {
     async fn present(&self, key: &Key) -> Result<bool, NodeError> {
-        Ok(self.ask_whether(&Message::CheckPresent(key.clone()), "CHECKPRESENT").await?.is_some())
+        self.client.present(key).await
     }
 
     async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
         let request = Message::Get { offset, file: AssociatedFile::default(), key: key.clone() };
-        let (mut lease, answer) = self.ask(Use::Request, &request).await?;
+        let (mut lease, answer) = self.client.ask(Purpose::Request, &request).await?;
         let length = match answer {
             Message::Data(length) => length,
             Message::Error(text) => {
@@ -110,9 +93,9 @@ impl Node for P2pNode {
 
     async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<Incoming, NodeError> {
         let started = match self.uploads.take(key) {
-            Turn::First(turn) => Pieces::fresh(P2pUpload::start(self, key, file, turn).await?),
+            Turn::First(turn) => Pieces::fresh(P2pUpload::start(&self.client, key, file, turn).await?),
             Turn::After(first) => {
-                let (node, key, patience) = (Arc::new(self.clone()), key.clone(), self.pool.patience().answer);
+                let (node, key, patience) = (Arc::new(self.clone()), key.clone(), self.client.pool.patience().answer);
                 Pieces::fresh(Follower { node, key, first, patience })
             }
         };
@@ -120,7 +103,7 @@ impl Node for P2pNode {
     }
 
     async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
-        match self.ask_whether(&Message::Remove(key.clone()), "REMOVE").await {
+        match self.client.ask_whether(&Message::Remove(key.clone()), "REMOVE").await {
             Ok(Some(others)) => Ok(others),
             Ok(None) => Err(NodeError::Locked("it did not remove the content, which may be locked there".to_owned())),
             // git-annex ends the connection in place of an answer.
@@ -137,7 +120,7 @@ impl Node for P2pNode {
     }
 
     async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
-        let hold = P2pHold::take(self, key).await?;
+        let hold = P2pHold::take(&self.client, key).await?;
         Ok(hold.map(|hold| Box::new(hold) as Box<dyn Hold>))
     }
 
@@ -146,7 +129,12 @@ impl Node for P2pNode {
     }
 
     fn onward(&self, gateways: &BTreeSet<Uuid>) -> Onward {
-        let past = self.peer.past(gateways).map(|peer| Self { peer: Arc::new(peer), ..self.clone() });
-        past.map_or(Onward::LeadsBack, |node| Onward::By(Arc::new(node)))
+        match self.client.peer.past(gateways) {
+            Some(peer) => {
+                let client = Client { pool: Arc::clone(&self.client.pool), peer: Arc::new(peer) };
+                Onward::By(Arc::new(Self { client, uploads: Arc::clone(&self.uploads) }))
+            }
+            None => Onward::LeadsBack,
+        }
     }
 }

@@ -16,7 +16,6 @@ use futures_util::{StreamExt, stream};
 use keep_store::base::http_client;
 use reqwest::{Method, Response};
 use serde::Deserialize;
-use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::error::NodeError;
@@ -32,34 +31,19 @@ mod client;
 mod encode;
 mod hold;
 pub mod kind;
+mod repository;
 mod upload;
 
-use client::Client;
 pub use client::{Password, Server};
 use hold::HttpHold;
+use repository::{DATA_LENGTH, Repository, uuids};
 use upload::HttpUpload;
-
-/// How many bytes of content are meant to be in a body.
-const DATA_LENGTH: &str = "X-git-annex-data-length";
 
 /// A repository behind a P2P server on HTTP. Cloning is cheap.
 #[derive(Clone)]
 pub struct HttpNode {
-    shared: Arc<Shared>,
-    peer: Arc<Peer>,
-}
-
-struct Shared {
-    server: Server,
-    patience: Patience,
-    /// Made when it is first needed, and again as long as that fails.
-    client: OnceCell<Client>,
-    uploads: Turns,
-}
-
-#[derive(Deserialize)]
-struct Present {
-    present: bool,
+    repository: Repository,
+    uploads: Arc<Turns>,
 }
 
 #[derive(Deserialize)]
@@ -72,27 +56,21 @@ struct Removed {
 impl HttpNode {
     /// Makes the node; nothing is read or connected yet.
     pub fn new(server: Server, peer: Peer, patience: Patience) -> Self {
-        let shared = Shared { server, patience, client: OnceCell::new(), uploads: Turns::default() };
-        Self { shared: Arc::new(shared), peer: Arc::new(peer) }
-    }
-
-    async fn client(&self) -> Result<&Client, NodeError> {
-        let Shared { server, patience, client, .. } = &*self.shared;
-        client.get_or_try_init(|| Client::new(server, *patience)).await
+        Self { repository: Repository::new(server, peer, patience), uploads: Arc::default() }
     }
 }
 
 #[async_trait]
 impl Node for HttpNode {
     async fn present(&self, key: &Key) -> Result<bool, NodeError> {
-        let answer: Present = self.client().await?.ask(&self.peer, "checkpresent", key).await?;
-        Ok(answer.present)
+        self.repository.present(key).await
     }
 
     async fn get(&self, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
-        let client = self.client().await?;
+        let client = self.repository.client().await?;
         let call = format!("key/{}", percent_encode(encode_value(key.as_bytes()).as_bytes()));
-        let response = client.send(Method::GET, &self.peer, &call, &[("offset", offset.to_string())]).await?;
+        let response =
+            client.send(Method::GET, &self.repository.peer, &call, &[("offset", offset.to_string())]).await?;
         let expected = key.content_size();
         if let Some(response) = response {
             let length = announced(&response)?;
@@ -118,10 +96,10 @@ impl Node for HttpNode {
     }
 
     async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<Incoming, NodeError> {
-        let started = match self.shared.uploads.take(key) {
-            Turn::First(turn) => Pieces::fresh(HttpUpload::start(self, key, file, turn).await?),
+        let started = match self.uploads.take(key) {
+            Turn::First(turn) => Pieces::fresh(HttpUpload::start(&self.repository, key, file, turn).await?),
             Turn::After(first) => {
-                let (node, key, patience) = (Arc::new(self.clone()), key.clone(), self.shared.patience.answer);
+                let (node, key, patience) = (Arc::new(self.clone()), key.clone(), self.repository.patience().answer);
                 Pieces::fresh(Follower { node, key, first, patience })
             }
         };
@@ -130,7 +108,7 @@ impl Node for HttpNode {
 
     async fn remove(&self, key: &Key) -> Result<Vec<Uuid>, NodeError> {
         let kept = || NodeError::Locked("it did not remove the content, which may be locked there".to_owned());
-        match self.client().await?.ask::<Removed>(&self.peer, "remove", key).await {
+        match self.repository.client().await?.ask::<Removed>(&self.repository.peer, "remove", key).await {
             Ok(answer) if answer.removed => Ok(uuids(&answer.plusuuids)),
             Ok(_) => Err(kept()),
             Err(NodeError::Failed(text)) if gives_no_reason(&text) => Err(kept()),
@@ -144,7 +122,7 @@ impl Node for HttpNode {
     }
 
     async fn lock(&self, key: &Key) -> Result<Option<Box<dyn Hold>>, NodeError> {
-        let hold = HttpHold::take(self, key).await?;
+        let hold = HttpHold::take(&self.repository, key).await?;
         Ok(hold.map(|hold| Box::new(hold) as Box<dyn Hold>))
     }
 
@@ -153,14 +131,11 @@ impl Node for HttpNode {
     }
 
     fn onward(&self, gateways: &BTreeSet<Uuid>) -> Onward {
-        let past = self.peer.past(gateways).map(|peer| Self { peer: Arc::new(peer), ..self.clone() });
-        past.map_or(Onward::LeadsBack, |node| Onward::By(Arc::new(node)))
+        match self.repository.past(gateways) {
+            Some(repository) => Onward::By(Arc::new(Self { repository, uploads: Arc::clone(&self.uploads) })),
+            None => Onward::LeadsBack,
+        }
     }
-}
-
-/// Reads the UUIDs of an answer, and leaves out what is not a UUID.
-fn uuids(named: &[String]) -> Vec<Uuid> {
-    named.iter().filter_map(|uuid| Uuid::parse(uuid.as_bytes())).collect()
 }
 
 fn announced(response: &Response) -> Result<u64, NodeError> {

@@ -26,32 +26,25 @@ use super::error::NodeError;
 use super::only_ours::hold_if;
 use super::port::{ByteStream, Capacity, Content, Hold, Incoming, Node, Onward, Pieces};
 
+mod cut;
 pub mod kind;
 mod layout;
 mod upload;
 
-/// An S3 special remote's bucket. Its content belongs to one repository.
-pub struct S3Node(Cut);
+use cut::CutBucket;
 
-/// A bucket, and how new content is cut for it.
-#[derive(Clone)]
-struct Cut {
-    bucket: Bucket,
-    /// New content is cut into chunks of this many bytes.
-    chunk: Option<u64>,
-    /// Objects that are larger are uploaded in parts of this many bytes.
-    part: u64,
-}
+/// An S3 special remote's bucket. Its content belongs to one repository.
+pub struct S3Node(CutBucket);
 
 /// Bytes in a part, where nothing else is said.
-pub const PART: u64 = 8 << 20;
+pub const PART_BYTES: u64 = 8 << 20;
 
 impl S3Node {
     /// Makes the node of a bucket; new content is stored in chunks of `chunk` bytes, or whole, and in parts of `part` bytes.
     ///
     /// A part has 5 to 64 MiB, as servers ask for; up to three of them are in memory for an upload.
     pub fn new(bucket: Bucket, chunk: Option<u64>, part: u64) -> Self {
-        Self(Cut { bucket, chunk, part: upload::legal(part) })
+        Self(CutBucket { bucket, chunk, part: upload::legal(part) })
     }
 }
 

@@ -12,12 +12,12 @@ use super::error::NodeError;
 #[derive(Debug, Default)]
 pub(crate) struct Silence(Mutex<Option<Instant>>);
 
-/// A silent node is waited for this part of the time, though no less than [`LEAST`].
-const PART: u32 = 20;
-const LEAST: Duration = Duration::from_secs(1);
+/// A silent node is waited for this part of the time, though no less than [`SHORTEST`].
+const SHORTER: u32 = 20;
+const SHORTEST: Duration = Duration::from_secs(1);
 
-/// After this multiple of that time a node gets its full time again: it may only be slow.
-const AGAIN: u32 = 10;
+/// A node that is slow but not dead has all of its time again after so many times that long.
+const FORGIVEN_AFTER: u32 = 10;
 
 impl Silence {
     /// Waits for a node's answer for as long as `patience`, or less if it was silent before. An answer ends the silence.
@@ -51,7 +51,7 @@ impl Silence {
 
     /// Tells whether whoever is waited for so long gave no answer lately.
     pub(crate) fn lasts(&self, patience: Duration) -> bool {
-        self.lock().is_some_and(|since| since.elapsed() < patience * AGAIN)
+        self.lock().is_some_and(|since| since.elapsed() < patience * FORGIVEN_AFTER)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -60,7 +60,7 @@ impl Silence {
 }
 
 fn short(patience: Duration) -> Duration {
-    (patience / PART).max(LEAST).min(patience)
+    (patience / SHORTER).max(SHORTEST).min(patience)
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
         silence.broken_by(minute, late).await.unwrap_err();
         assert_eq!(waited().await, 3, "who cannot even be connected to in time is silent, too");
         let began = Instant::now();
-        tokio::time::sleep(minute * AGAIN).await;
+        tokio::time::sleep(minute * FORGIVEN_AFTER).await;
         assert!(!silence.lasts(minute));
         assert_eq!([waited().await, waited().await], [60, 3], "it may only be slow");
         assert!(silence.lasts(minute));

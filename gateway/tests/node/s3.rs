@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use annex_gateway::node::s3::{PART, S3Node};
+use annex_gateway::node::s3::{PART_BYTES, S3Node};
 use annex_gateway::node::{Node, NodeError};
 use annex_protocol::key::Key;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use crate::contract::{self, bytes, get, key_of, put, send, start};
 use crate::moto::{self, Moto};
 
 fn node(moto: &Moto, prefix: &str, chunk: Option<u64>) -> Arc<dyn Node> {
-    Arc::new(S3Node::new(moto.open(prefix), chunk, PART))
+    Arc::new(S3Node::new(moto.open(prefix), chunk, PART_BYTES))
 }
 
 /// How many uploads in parts are neither complete nor aborted.
@@ -148,7 +148,7 @@ async fn chunks_of_a_key_without_a_size_are_neither_content_nor_its_absence() {
 async fn a_bucket_that_is_not_there_proves_nothing() {
     let moto = Moto::bucket().await;
     let gone = moto::open(moto.endpoint, "no-such-bucket", "", Duration::from_secs(20));
-    let node: Arc<dyn Node> = Arc::new(S3Node::new(gone, None, PART));
+    let node: Arc<dyn Node> = Arc::new(S3Node::new(gone, None, PART_BYTES));
     let key = key_of(b"content");
     for error in [
         node.present(&key).await.unwrap_err(),
@@ -168,7 +168,7 @@ async fn a_server_that_is_dead_or_hangs_is_an_error_in_time_that_names_the_bucke
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for address in [hanging.local_addr().unwrap(), dead] {
         let bucket = moto::open(&format!("http://{address}"), "b", "p/", Duration::from_secs(2));
-        let node: Arc<dyn Node> = Arc::new(S3Node::new(bucket, None, PART));
+        let node: Arc<dyn Node> = Arc::new(S3Node::new(bucket, None, PART_BYTES));
         let key = key_of(b"content");
         for what in 0..4 {
             let start = Instant::now();

@@ -15,14 +15,15 @@ use async_trait::async_trait;
 use keep_store::base::clock::Clock;
 use keep_store::base::disk::{self, FileLock, Mode};
 
-use super::objects::modify;
-use super::{Repository, Trouble};
+use super::frozen::modify;
+use super::obstacle::Obstacle;
+use super::repository::Repository;
 use crate::lock_time::LOCKED_SECONDS;
 use crate::node::error::NodeError;
 use crate::node::port::Hold;
 
 /// When to look again for a lock that is about to be free.
-const AGAIN: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(20)];
 
 /// A content, and how its repository locks it.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +83,7 @@ impl<'a> Lockable<'a> {
     /// Takes the lock as [`Lockable::exclusive`] does, and looks again before it says that somebody else holds the content: a
     /// process that is being started has its parent's locks until it runs its program.
     fn exclusive_soon(self) -> Result<Option<Removal<'a>>, NodeError> {
-        for pause in AGAIN {
+        for pause in PAUSES {
             if let Some(removal) = self.exclusive()? {
                 return Ok(Some(removal));
             }
@@ -160,7 +161,7 @@ pub(super) struct Held {
 
 impl Held {
     /// Locks a key's content against removal by anybody; `None` if it is not there.
-    pub(super) fn take(repository: Arc<Repository>, key: &Key) -> Result<Option<Self>, Trouble> {
+    pub(super) fn take(repository: Arc<Repository>, key: &Key) -> Result<Option<Self>, Obstacle> {
         let files = repository.current()?.lock_files;
         let Some((content, _)) = repository.find(key)? else { return Ok(None) };
         let lockable = Lockable { content: &content, files };

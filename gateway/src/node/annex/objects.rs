@@ -1,21 +1,18 @@
 //! Content in a git-annex repository: found, put in place, removed. All of it blocks.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
-use std::os::unix::ffi::OsStrExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use annex_protocol::key::Key;
 use annex_protocol::log::Status;
 use keep_store::base::disk;
 
+use super::frozen::{RACES, modify, name};
 use super::lock::Lockable;
-use super::{Repository, Trouble};
+use super::obstacle::Obstacle;
+use super::repository::Repository;
 use crate::node::error::NodeError;
-
-/// How often a change is tried again when git-annex changes the same directories meanwhile.
-const RACES: usize = 20;
 
 impl Repository {
     /// Returns where a key's content may be, the usual place first.
@@ -29,7 +26,7 @@ impl Repository {
     /// Finds a key's content and its size.
     ///
     /// A file that has not the size that its key names is not the key's content: git-annex's fsck moves such files away.
-    pub(super) fn find(&self, key: &Key) -> Result<Option<(PathBuf, u64)>, Trouble> {
+    pub(super) fn find(&self, key: &Key) -> Result<Option<(PathBuf, u64)>, Obstacle> {
         for path in self.places(key) {
             let found = disk::look(&path).map_err(NodeError::at(&path))?;
             let right = |size| key.content_size().is_none_or(|wanted| wanted == size);
@@ -82,7 +79,7 @@ impl Repository {
     }
 
     /// Moves content that is not its key's where git-annex's fsck would, and records that it is gone.
-    pub(super) fn condemn(&self, key: &Key) -> Result<(), Trouble> {
+    pub(super) fn condemn(&self, key: &Key) -> Result<(), Obstacle> {
         let settings = self.current()?;
         self.refuse_unlocked(key, true)?;
         for path in self.places(key) {
@@ -105,7 +102,7 @@ impl Repository {
     }
 
     /// Removes a key's content, unless it is locked, and records that it is gone.
-    pub(super) fn remove(&self, key: &Key) -> Result<(), Trouble> {
+    pub(super) fn remove(&self, key: &Key) -> Result<(), Obstacle> {
         let settings = self.current()?;
         self.refuse_unlocked(key, true)?;
         for path in self.places(key) {
@@ -140,30 +137,4 @@ impl Repository {
         disk::remove_empty(&self.annex().join("objects"), folder);
         Ok(())
     }
-}
-
-/// Changes what is in the folder of a content, which nobody may write to before and after.
-///
-/// git-annex may freeze the folder again just before the change, for its own ends.
-pub(super) fn modify<T>(folder: &Path, mut change: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let mut tries = RACES;
-    loop {
-        tries -= 1;
-        disk::thaw(folder)?;
-        let done = change();
-        match disk::freeze(folder) {
-            // A removal ended meanwhile, and took the folder away.
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        match done {
-            Err(error) if error.kind() == ErrorKind::PermissionDenied && tries > 0 => {}
-            done => return done,
-        }
-    }
-}
-
-/// Returns a key's file name.
-pub(super) fn name(key: &Key) -> PathBuf {
-    OsStr::from_bytes(&key.file_name()).into()
 }

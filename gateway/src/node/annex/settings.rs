@@ -5,7 +5,7 @@ use std::path::Path;
 use annex_protocol::prefer::size;
 use annex_protocol::uuid::Uuid;
 
-use super::Trouble;
+use super::obstacle::Obstacle;
 use crate::git::Git;
 use crate::node::error::NodeError;
 
@@ -48,7 +48,7 @@ const RESERVE: u64 = 100_000_000;
 
 impl Settings {
     /// Reads the settings of the repository at `path`, which must have the UUID `uuid`.
-    pub(super) fn read(path: &Path, uuid: &Uuid) -> Result<(Git, Self), Trouble> {
+    pub(super) fn read(path: &Path, uuid: &Uuid) -> Result<(Git, Self), Obstacle> {
         let shown = path.display();
         let git = Git::open(path).map_err(|error| NodeError::Unreachable(error.to_string()))?;
         let Some(own) = git.config("annex.uuid") else {
@@ -59,7 +59,7 @@ impl Settings {
             let text = format!("{shown} has the UUID {own}, and the configuration says {uuid}");
             return Err(NodeError::Unreachable(text).into());
         }
-        let refuse = |why: &str| Trouble::GitAnnex(format!("{shown}: {why}, so only git-annex itself may work in it"));
+        let refuse = |why: &str| Obstacle::GitAnnex(format!("{shown}: {why}, so only git-annex itself may work in it"));
         let version = git.config("annex.version").unwrap_or_default();
         let lock_files = match version.as_str() {
             "8" | "9" => false,

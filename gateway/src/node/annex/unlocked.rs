@@ -10,7 +10,9 @@ use std::time::Duration;
 use annex_protocol::key::Key;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BranchError, Repository, Trouble};
+use super::obstacle::Obstacle;
+use super::repository::Repository;
+use crate::branch::BranchError;
 use crate::node::error::NodeError;
 
 /// How long git-annex's database may be locked.
@@ -21,7 +23,7 @@ impl Repository {
     ///
     /// Looked for where git-annex looks, its database, and in the index: git-annex puts into its database what others
     /// did to the index only when it next needs it.
-    pub(super) fn refuse_unlocked(&self, key: &Key, traces: bool) -> Result<(), Trouble> {
+    pub(super) fn refuse_unlocked(&self, key: &Key, traces: bool) -> Result<(), Obstacle> {
         let Some(tree) = self.branch.git().work_tree() else { return Ok(()) };
         let database = self.annex().join("keysdb/db");
         let failed = |error| NodeError::Failed(format!("{}: {error}", database.display()));
@@ -39,7 +41,7 @@ impl Repository {
             }
             None => return Ok(()),
         };
-        Err(Trouble::GitAnnex(format!(
+        Err(Obstacle::GitAnnex(format!(
             "{}: {file} of the work tree has this content, so only git-annex itself may store or remove it",
             self.path.display()
         )))

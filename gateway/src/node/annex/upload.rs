@@ -15,9 +15,10 @@ use keep_store::base::clock::SystemClock;
 use keep_store::base::disk::{self, Appender, FileLock, Mode, Part};
 use keep_store::base::stream::Piece;
 
-use super::objects::name;
+use super::frozen::name;
+use super::obstacle::Obstacle;
+use super::repository::Repository;
 use super::settings::Settings;
-use super::{Repository, Trouble};
 use crate::node::error::NodeError;
 use crate::node::port::{ByteStream, Upload};
 
@@ -77,7 +78,7 @@ impl Repository {
 
 impl Receiving {
     /// Starts an upload where an earlier one left off, ours or git-annex's. Blocks.
-    pub(super) fn open(repository: Arc<Repository>, key: Key) -> Result<Self, Trouble> {
+    pub(super) fn open(repository: Arc<Repository>, key: Key) -> Result<Self, Obstacle> {
         let settings = repository.current()?;
         if settings.secure_hashes_only && !is_secure(key.backend()) {
             let text = "the repository takes secure hashes only (annex.securehashesonly)";
@@ -194,7 +195,7 @@ impl Upload for Receiving {
         let repository = Arc::clone(&self.repository);
         self.end(|upload| {
             // The work tree may have got an unlocked file meanwhile. What came stays for git-annex to go on with.
-            if let Err(Trouble::GitAnnex(why)) = upload.repository.refuse_unlocked(&upload.key, false) {
+            if let Err(Obstacle::GitAnnex(why)) = upload.repository.refuse_unlocked(&upload.key, false) {
                 return Err(NodeError::Busy(format!("{why}; it came there during the upload: send it again")));
             }
             upload.repository.place(&upload.key, &upload.file)?;

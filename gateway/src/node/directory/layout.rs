@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use annex_protocol::key::Key;
 use keep_store::base::disk::{self, FileLock, Part};
 
-use super::Place;
+use super::root::Directory;
 use crate::node::chunks::{Chunking, unknown_count};
 use crate::node::error::NodeError;
 
@@ -29,7 +29,7 @@ const DAMAGED: &str = "damaged";
 /// How often a change is tried again when somebody else removes or makes its directories meanwhile.
 const RACES: usize = 20;
 
-impl Place {
+impl Directory {
     /// Finds a key's content, whole or in chunks of any size; all of it or `None`.
     ///
     /// A file that has not the size that its key names is not the key's content.

@@ -20,8 +20,8 @@ use keep_store::base::disk::{self, Appender, FileLock, Mode, Part};
 use keep_store::base::stream::Piece;
 use md5::{Digest as _, Md5};
 
-use super::Place;
 use super::layout::name;
+use super::root::Directory;
 use crate::node::chunks::Chunking;
 use crate::node::error::NodeError;
 use crate::node::port::{ByteStream, Upload};
@@ -34,7 +34,7 @@ const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// An upload on its way.
 pub(super) struct Staged {
-    place: Arc<Place>,
+    directory: Arc<Directory>,
     key: Key,
     chunking: Chunking,
     folder: PathBuf,
@@ -50,22 +50,22 @@ pub(super) struct Staged {
 
 impl Staged {
     /// Starts an upload where an earlier one left off. Blocks.
-    pub(super) fn open(place: Arc<Place>, key: Key) -> Result<Self, NodeError> {
-        place.still_there()?;
-        let chunking = Chunking::new(&key, place.chunk);
+    pub(super) fn open(directory: Arc<Directory>, key: Key) -> Result<Self, NodeError> {
+        directory.still_there()?;
+        let chunking = Chunking::new(&key, directory.chunk);
         let digest: String = Md5::digest(key.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
-        let usual = place.root.join("tmp").join(format!("{PREFIX}{digest}-{}", chunking.size().unwrap_or(0)));
-        let (folder, lock) = match take(&place.root, &usual)? {
+        let usual = directory.root.join("tmp").join(format!("{PREFIX}{digest}-{}", chunking.size().unwrap_or(0)));
+        let (folder, lock) = match take(&directory.root, &usual)? {
             Some(lock) => (usual.clone(), lock),
             None => {
-                let other = place.root.join("tmp").join(format!("{PREFIX}{}", uuid::Uuid::new_v4().simple()));
-                let lock = take(&place.root, &other)?;
+                let other = directory.root.join("tmp").join(format!("{PREFIX}{}", uuid::Uuid::new_v4().simple()));
+                let lock = take(&directory.root, &other)?;
                 (other, lock.ok_or_else(|| NodeError::Busy("an upload's folder is in use".to_owned()))?)
             }
         };
         let fleeting = folder != usual;
         let (kept, position, current) = (0, 0, None);
-        let mut upload = Self { place, key, chunking, folder, fleeting, _lock: lock, kept, position, current };
+        let mut upload = Self { directory, key, chunking, folder, fleeting, _lock: lock, kept, position, current };
         upload.kept = upload.measure()?;
         upload.position = upload.kept;
         Ok(upload)
@@ -116,8 +116,8 @@ impl Staged {
             });
             opened.map_err(NodeError::at(&path))
         };
-        let file = disk::within(self.place.deadlines.answer, open).await?;
-        Ok(Appender::new(file, self.place.deadlines.progress))
+        let file = disk::within(self.directory.deadlines.answer, open).await?;
+        Ok(Appender::new(file, self.directory.deadlines.progress))
     }
 
     async fn write(&mut self, mut bytes: Bytes) -> Result<(), NodeError> {
@@ -142,11 +142,11 @@ impl Staged {
     async fn close(&mut self, durable: bool) -> Result<(), NodeError> {
         let Some(current) = self.current.take() else { return Ok(()) };
         let closed = current.finish(move |file| if durable { file.sync_all() } else { Ok(()) }).await;
-        closed.map_err(NodeError::at(&self.place.root))
+        closed.map_err(NodeError::at(&self.directory.root))
     }
 
     async fn discard(self) -> Result<(), NodeError> {
-        let (limit, folder) = (self.place.deadlines.answer, self.folder.clone());
+        let (limit, folder) = (self.directory.deadlines.answer, self.folder.clone());
         let work = move || {
             // The lock goes last: who waits for it must find the folder gone.
             let removed = fs::remove_dir_all(&folder).map_err(NodeError::at(&folder));
@@ -170,7 +170,7 @@ impl Upload for Staged {
             parts.push(Part { path: self.file(number), file: None, from: 0, size });
             left -= size;
         }
-        Ok(disk::stream(parts, self.place.deadlines.progress))
+        Ok(disk::stream(parts, self.directory.deadlines.progress))
     }
 
     async fn restart(&mut self) -> Result<(), NodeError> {
@@ -201,15 +201,15 @@ impl Upload for Staged {
         }
         self.close(true).await?;
         for number in 1..=self.chunking.count(self.position) {
-            let (place, key) = (Arc::clone(&self.place), self.chunking.key(number));
+            let (directory, key) = (Arc::clone(&self.directory), self.chunking.key(number));
             let (staged, file) = (self.part_folder(number), self.file(number));
             let work = move || {
                 // Chunks of an upload that broke off were not synced.
                 File::open(&file).and_then(|opened| opened.sync_all()).map_err(NodeError::at(&file))?;
                 disk::sync_folder(&staged).map_err(NodeError::at(&staged))?;
-                place.place(&staged, &key)
+                directory.place(&staged, &key)
             };
-            disk::within(self.place.deadlines.answer, work).await?;
+            disk::within(self.directory.deadlines.answer, work).await?;
         }
         // The content is there; what is left in `tmp` is cleared away some day if not now.
         if let Err(error) = self.discard().await {

@@ -19,7 +19,7 @@ use tokio_util::io::ReaderStream;
 use tokio_util::sync::DropGuard;
 
 use super::ask::Watch;
-use super::{Inner, failed, unusable};
+use super::remote::{Remote, failed, unusable};
 use crate::node::error::NodeError;
 use crate::node::port::{ByteStream, Content};
 use crate::node::spooling::{file_name, kept_name};
@@ -27,7 +27,7 @@ use crate::spool::SpoolFile;
 
 /// A RETRIEVE under way; dropped, it is given up.
 struct Retrieval {
-    node: Arc<Inner>,
+    node: Arc<Remote>,
     key: Key,
     landing: Arc<Landing>,
     /// The program found a part of the file that an earlier one left.
@@ -69,7 +69,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// Retrieves a key. A file that is complete before its first byte is sent is checked against the key's hash first; of
 /// one that is sent as it grows the last bytes are held back until it is known to be right.
-pub(super) async fn get(node: &Arc<Inner>, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
+pub(super) async fn get(node: &Arc<Remote>, key: &Key, offset: u64) -> Result<Option<Content>, NodeError> {
     if node.layout.check_present(key).is_none() {
         return Ok(None);
     }
@@ -110,7 +110,7 @@ pub(super) async fn get(node: &Arc<Inner>, key: &Key, offset: u64) -> Result<Opt
 }
 
 impl Retrieval {
-    async fn start(node: &Arc<Inner>, key: &Key, resume: Resume) -> Result<Option<Self>, NodeError> {
+    async fn start(node: &Arc<Remote>, key: &Key, resume: Resume) -> Result<Option<Self>, NodeError> {
         let (spool, size) = (node.spool.clone(), key.content_size().unwrap_or_default());
         let (name, file_name) = (kept_name("get", &node.uuid, key), file_name(key));
         let placed = blocking(move || {

@@ -17,7 +17,7 @@ pub(super) enum Layout {
 
 /// A request, and what has to be said before it.
 #[derive(Debug, Clone)]
-pub(super) struct Ask {
+pub(super) struct NamedRequest {
     pub(super) request: Request,
     /// The name that EXPORT gives the next request.
     pub(super) name: Option<Text>,
@@ -29,32 +29,32 @@ impl Layout {
     }
 
     /// All are `None` for a key that the protocol cannot carry: no such store can have it.
-    pub(super) fn check_present(self, key: &Key) -> Option<Ask> {
+    pub(super) fn check_present(self, key: &Key) -> Option<NamedRequest> {
         let (key, name) = self.key(key)?;
         let request = match name {
             None => Request::CheckPresent { key },
             Some(_) => Request::CheckPresentExport { key },
         };
-        Some(Ask { request, name })
+        Some(NamedRequest { request, name })
     }
 
-    pub(super) fn remove(self, key: &Key) -> Option<Ask> {
+    pub(super) fn remove(self, key: &Key) -> Option<NamedRequest> {
         let (key, name) = self.key(key)?;
         let request = match name {
             None => Request::Remove { key },
             Some(_) => Request::RemoveExport { key },
         };
-        Some(Ask { request, name })
+        Some(NamedRequest { request, name })
     }
 
-    pub(super) fn transfer(self, direction: Direction, key: &Key, file: &Path) -> Option<Ask> {
+    pub(super) fn transfer(self, direction: Direction, key: &Key, file: &Path) -> Option<NamedRequest> {
         let (key, name) = self.key(key)?;
         let file = Text::new(file.as_os_str().as_encoded_bytes())?;
         let request = match name {
             None => Request::Transfer { direction, key, file },
             Some(_) => Request::TransferExport { direction, key, file },
         };
-        Some(Ask { request, name })
+        Some(NamedRequest { request, name })
     }
 
     fn key(self, key: &Key) -> Option<(WireKey, Option<Text>)> {

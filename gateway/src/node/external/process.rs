@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Trouble;
+use super::breakdown::Breakdown;
 
 /// A program that runs. Dropped, its input is closed, and it is killed if it does not end then.
 pub(super) struct Process {
@@ -57,10 +57,10 @@ pub(super) struct Channel {
 type Line = Result<ProgramMessage, String>;
 
 /// The first job number.
-const FIRST: u64 = 1;
+const FIRST_JOB: u64 = 1;
 
 /// Lines that wait for a job. One that is not read holds up the program, not our memory.
-const QUEUE: usize = 16;
+const WAITING_LINES: usize = 16;
 
 /// The longest line that a program may send.
 const LONGEST_LINE: usize = 256 << 10;
@@ -70,7 +70,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 impl Process {
     /// Starts a program in a directory, and opens a first conversation.
-    pub(super) fn start(node: &str, program: &OsStr, dir: &Path) -> Result<Channel, Trouble> {
+    pub(super) fn start(node: &str, program: &OsStr, dir: &Path) -> Result<Channel, Breakdown> {
         let mut command = Command::new(program);
         command.current_dir(dir).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A group of its own, so that what a script started ends with it. When the gateway ends, the program reads the
@@ -81,21 +81,21 @@ impl Process {
                 std::io::ErrorKind::NotFound => "there is no such program in PATH".to_owned(),
                 _ => error.to_string(),
             };
-            Trouble::Broken(format!("starting {}: {reason}", program.display()))
+            Breakdown::Broken(format!("starting {}: {reason}", program.display()))
         })?;
-        let lost = || Trouble::Broken("the program has no pipes".to_owned());
+        let lost = || Breakdown::Broken("the program has no pipes".to_owned());
         let input = child.stdin.take().ok_or_else(lost)?;
         let output = child.stdout.take().ok_or_else(lost)?;
         let errors = child.stderr.take().ok_or_else(lost)?;
         let (kill, close) = (CancellationToken::new(), CancellationToken::new());
-        let (send, lines) = mpsc::channel(QUEUE);
-        let jobs = Jobs { open: HashMap::from([(FIRST, send)]), ..Jobs::default() };
+        let (send, lines) = mpsc::channel(WAITING_LINES);
+        let jobs = Jobs { open: HashMap::from([(FIRST_JOB, send)]), ..Jobs::default() };
         let shared = Arc::new(Shared { jobs: Mutex::new(jobs), kill });
         tokio::spawn(relay(node.to_owned(), errors));
         tokio::spawn(Arc::clone(&shared).run(child, output, close.clone()));
         let (input, idle_since) = (tokio::sync::Mutex::new(input), Mutex::new(Instant::now()));
         let process = Arc::new(Self { shared, input, close, idle_since });
-        Ok(Channel { process, number: FIRST, lines, busy: false })
+        Ok(Channel { process, number: FIRST_JOB, lines, busy: false })
     }
 
     /// From now on lines carry job numbers.
@@ -121,13 +121,13 @@ impl Process {
     }
 
     /// Opens a conversation.
-    pub(super) fn open(self: &Arc<Self>) -> Result<Channel, Trouble> {
+    pub(super) fn open(self: &Arc<Self>) -> Result<Channel, Breakdown> {
         let mut jobs = self.shared.jobs();
         if let Some(reason) = &jobs.ended {
-            return Err(Trouble::Broken(reason.clone()));
+            return Err(Breakdown::Broken(reason.clone()));
         }
-        let (send, lines) = mpsc::channel(QUEUE);
-        let mut number = jobs.abandoned + FIRST;
+        let (send, lines) = mpsc::channel(WAITING_LINES);
+        let mut number = jobs.abandoned + FIRST_JOB;
         while jobs.open.contains_key(&number) {
             number += 1;
         }
@@ -150,7 +150,7 @@ impl Drop for Process {
 
 impl Channel {
     /// Sends a message. To be bounded in time by the caller, who has to kill the program when it broke that off.
-    pub(super) async fn send(&self, message: &HostMessage) -> Result<(), Trouble> {
+    pub(super) async fn send(&self, message: &HostMessage) -> Result<(), Breakdown> {
         let mut line = Vec::new();
         if self.process.is_tagged() {
             Job(self.number).write_to(&mut line);
@@ -173,16 +173,16 @@ impl Channel {
     }
 
     /// Returns the program's next message for this conversation.
-    pub(super) async fn receive(&mut self) -> Result<ProgramMessage, Trouble> {
+    pub(super) async fn receive(&mut self) -> Result<ProgramMessage, Breakdown> {
         match self.lines.recv().await {
-            Some(message) => message.map_err(Trouble::Broken),
+            Some(message) => message.map_err(Breakdown::Broken),
             None => Err(self.reason()),
         }
     }
 
-    fn reason(&self) -> Trouble {
+    fn reason(&self) -> Breakdown {
         let reason = self.process.shared.jobs().ended.clone();
-        Trouble::Broken(reason.unwrap_or_else(|| "the program ended".to_owned()))
+        Breakdown::Broken(reason.unwrap_or_else(|| "the program ended".to_owned()))
     }
 }
 

@@ -8,19 +8,19 @@ use annex_protocol::key::Key;
 use async_trait::async_trait;
 
 use super::ask::Watch;
-use super::state::Kind;
-use super::{Inner, failed, unusable};
+use super::remembered::About;
+use super::remote::{Remote, failed, unusable};
 use crate::node::error::NodeError;
 use crate::node::port::FileUpload;
 
 /// STORE of a complete file.
 pub(super) struct Storing {
-    node: Arc<Inner>,
+    node: Arc<Remote>,
     key: Key,
 }
 
 impl Storing {
-    pub(super) fn new(node: &Arc<Inner>, key: &Key) -> Result<Self, NodeError> {
+    pub(super) fn new(node: &Arc<Remote>, key: &Key) -> Result<Self, NodeError> {
         // The name of the file does not matter for that.
         match node.layout.check_present(key) {
             Some(_) => Ok(Self { node: Arc::clone(node), key: key.clone() }),
@@ -48,6 +48,6 @@ impl FileUpload for Storing {
                 "the program said that it stored the content, and then that the content is not there".to_owned(),
             ));
         }
-        self.node.state.unset(Kind::Bad, self.key.as_bytes()).await
+        self.node.remembered.unset(About::Bad, self.key.as_bytes()).await
     }
 }

@@ -34,10 +34,10 @@ struct Rate {
 }
 
 /// After this long a rate says nothing any more, and the node is tried again.
-const FRESH: Duration = Duration::from_secs(60);
+const RATE_LASTS: Duration = Duration::from_secs(60);
 
-/// Smaller transfers measure how long a node takes to answer, not how fast it is.
-const ENOUGH: u64 = 256 << 10;
+/// What is smaller tells how long a node takes to answer, not how fast it is.
+const MEASURABLE: u64 = 256 << 10;
 
 /// How much a new measurement counts, against all before.
 const WEIGHT: f64 = 0.3;
@@ -59,17 +59,17 @@ impl Busy {
 
     pub(super) fn load(&self) -> Load {
         let rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = rate.filter(|rate| rate.at.elapsed() < FRESH);
+        let fresh = rate.filter(|rate| rate.at.elapsed() < RATE_LASTS);
         Load { transfers: self.transfers.load(Ordering::Relaxed), rate: fresh.map(|rate| rate.bytes_per_second) }
     }
 
     fn measured(&self, bytes: u64, waited: Duration) {
-        if bytes < ENOUGH {
+        if bytes < MEASURABLE {
             return;
         }
         let new = bytes as f64 / waited.as_secs_f64().max(1e-6);
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = rate.filter(|rate| rate.at.elapsed() < FRESH).map_or(new, |rate| rate.bytes_per_second);
+        let before = rate.filter(|rate| rate.at.elapsed() < RATE_LASTS).map_or(new, |rate| rate.bytes_per_second);
         *rate = Some(Rate { bytes_per_second: before + WEIGHT * (new - before), at: Instant::now() });
     }
 }
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn what_was_dropped_early_says_nothing_of_speed() {
         let busy = Arc::new(Busy::default());
-        busy.measured(ENOUGH - 1, Duration::from_secs(100));
+        busy.measured(MEASURABLE - 1, Duration::from_secs(100));
         assert_eq!(busy.load().rate, None);
         busy.measured(1_000_000, Duration::from_secs(1));
         busy.measured(2_000_000, Duration::from_secs(1));

@@ -6,9 +6,9 @@ use annex_protocol::key::Key;
 use annex_protocol::p2p::Message;
 use async_trait::async_trait;
 
-use super::P2pNode;
+use super::client::Client;
 use super::connection::unexpected;
-use super::pool::{Lease, Use};
+use super::pool::{Lease, Purpose};
 use crate::node::error::NodeError;
 use crate::node::port::Hold;
 use crate::node::relock::lock_again;
@@ -18,17 +18,17 @@ use crate::node::relock::lock_again;
 /// The server keeps it while the connection stands, and for [`LOCKED`](crate::lock_time::LOCKED) from the lock's start when
 /// that breaks.
 pub(super) struct P2pHold {
-    node: P2pNode,
+    client: Client,
     key: Key,
     lease: Lease,
 }
 
 impl P2pHold {
     /// Locks a key; `None` if it is not there, or just being removed.
-    pub(super) async fn take(node: &P2pNode, key: &Key) -> Result<Option<Self>, NodeError> {
-        let (lease, answer) = node.ask(Use::Lock, &Message::LockContent(key.clone())).await?;
+    pub(super) async fn take(client: &Client, key: &Key) -> Result<Option<Self>, NodeError> {
+        let (lease, answer) = client.ask(Purpose::Lock, &Message::LockContent(key.clone())).await?;
         match answer {
-            Message::Success => Ok(Some(Self { node: node.clone(), key: key.clone(), lease })),
+            Message::Success => Ok(Some(Self { client: client.clone(), key: key.clone(), lease })),
             Message::Failure => {
                 lease.give_back();
                 Ok(None)
@@ -51,8 +51,8 @@ impl P2pHold {
 impl Hold for P2pHold {
     /// Locks once more, and only then gives the earlier lock back: the time counts from the start of a lock.
     async fn renew(&mut self) -> Result<(), NodeError> {
-        let (node, key) = (&self.node, &self.key);
-        let fresh = lock_again(|| Self::take(node, key)).await?;
+        let (client, key) = (&self.client, &self.key);
+        let fresh = lock_again(|| Self::take(client, key)).await?;
         let earlier = std::mem::replace(&mut self.lease, fresh.lease);
         if let Err(error) = Self::unlock(earlier, &self.key).await {
             tracing::debug!("giving back a lock that another has taken the place of: {error}");

@@ -60,7 +60,7 @@ pub(super) struct Lease {
 
 /// For what a connection is taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
+pub(super) enum Purpose {
     Request,
     Lock,
 }
@@ -82,11 +82,11 @@ impl Pool {
     /// must do no harm when it is done twice.
     pub(super) async fn ask(
         self: &Arc<Self>,
-        use_for: Use,
+        purpose: Purpose,
         peer: &Arc<Peer>,
         request: &Message,
     ) -> Result<(Lease, Message), Lost> {
-        let turn = self.turn(use_for).await?;
+        let turn = self.turn(purpose).await?;
         if let Some(mut connection) = self.take_idle(peer) {
             match connection.ask(request).await {
                 Ok(answer) => return Ok((self.lease(connection, peer, turn), answer)),
@@ -103,10 +103,10 @@ impl Pool {
         Lease { connection, pool: Arc::clone(self), peer: Arc::clone(peer), _turn: turn }
     }
 
-    async fn turn(&self, use_for: Use) -> Result<OwnedSemaphorePermit, NodeError> {
-        let (turns, most, what) = match use_for {
-            Use::Request => (&self.requests, self.bounds.requests, "requests"),
-            Use::Lock => (&self.locks, self.bounds.locks, "locks"),
+    async fn turn(&self, purpose: Purpose) -> Result<OwnedSemaphorePermit, NodeError> {
+        let (turns, most, what) = match purpose {
+            Purpose::Request => (&self.requests, self.bounds.requests, "requests"),
+            Purpose::Lock => (&self.locks, self.bounds.locks, "locks"),
         };
         match timeout(self.patience.answer, Arc::clone(turns).acquire_owned()).await {
             Ok(Ok(turn)) => Ok(turn),

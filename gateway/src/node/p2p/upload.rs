@@ -12,17 +12,17 @@ use futures_util::{StreamExt, stream};
 use keep_store::base::stream::Piece;
 use tokio::sync::watch;
 
-use super::P2pNode;
+use super::client::Client;
 use super::connection::{Lost, unexpected};
-use super::pool::{Lease, Use};
+use super::pool::{Lease, Purpose};
 use crate::node::error::NodeError;
 use crate::node::foreign::error_of_peer;
-use crate::node::port::{ByteStream, Node, Upload};
+use crate::node::port::{ByteStream, Upload};
 use crate::node::window::Window;
 
 /// An upload on one connection.
 pub(super) struct P2pUpload {
-    node: P2pNode,
+    client: Client,
     key: Key,
     /// Uploads of the same content follow this one until it ends.
     _turn: watch::Sender<()>,
@@ -37,16 +37,16 @@ pub(super) struct P2pUpload {
 
 impl P2pUpload {
     pub(super) async fn start(
-        node: &P2pNode,
+        client: &Client,
         key: &Key,
         file: &AssociatedFile,
         turn: watch::Sender<()>,
     ) -> Result<Self, NodeError> {
         let request = Message::Put { file: file.clone(), key: key.clone() };
-        let (lease, answer) = node.ask(Use::Request, &request).await?;
-        let (node, key) = (node.clone(), key.clone());
+        let (lease, answer) = client.ask(Purpose::Request, &request).await?;
+        let (client, key) = (client.clone(), key.clone());
         let new = |lease, offset, others| Self {
-            node,
+            client,
             key,
             _turn: turn,
             lease,
@@ -156,7 +156,7 @@ impl Upload for P2pUpload {
             },
             Err(Lost { error, hung: true, .. }) => Err(error),
             // The answer may have been lost, and not the content.
-            Err(Lost { error, .. }) => match self.node.present(&self.key).await {
+            Err(Lost { error, .. }) => match self.client.present(&self.key).await {
                 Ok(true) => Ok(Vec::new()),
                 _ => Err(error),
             },

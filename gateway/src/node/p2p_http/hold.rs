@@ -9,8 +9,8 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 
-use super::HttpNode;
 use super::body::Streamed;
+use super::repository::Repository;
 use crate::node::error::NodeError;
 use crate::node::port::Hold;
 use crate::node::relock::lock_again;
@@ -20,7 +20,7 @@ use crate::node::relock::lock_again;
 /// The server keeps it while the request runs, and for [`LOCKED`](crate::lock_time::LOCKED) from the lock's start when
 /// that breaks.
 pub(super) struct HttpHold {
-    node: HttpNode,
+    repository: Repository,
     key: Key,
     request: Streamed,
 }
@@ -33,21 +33,21 @@ struct Locked {
 
 impl HttpHold {
     /// Locks a key; `None` if it is not there, or just being removed.
-    pub(super) async fn take(node: &HttpNode, key: &Key) -> Result<Option<Self>, NodeError> {
-        let client = node.client().await?;
-        let answer: Locked = client.ask(&node.peer, "lockcontent", key).await?;
+    pub(super) async fn take(repository: &Repository, key: &Key) -> Result<Option<Self>, NodeError> {
+        let client = repository.client().await?;
+        let answer: Locked = client.ask(&repository.peer, "lockcontent", key).await?;
         let (true, Some(lockid)) = (answer.locked, answer.lockid) else { return Ok(None) };
         // The server has written the value as a URL's value already.
-        let request = client.request(Method::POST, &node.peer, "keeplocked", &[("lockid", lockid)]);
+        let request = client.request(Method::POST, &repository.peer, "keeplocked", &[("lockid", lockid)]);
         let request = request.header(CONTENT_TYPE, "application/json;charset=utf-8");
         let request = Streamed::start(request.header("Keep-Alive", "timeout=1200"));
-        let hold = Self { node: node.clone(), key: key.clone(), request };
+        let hold = Self { repository: repository.clone(), key: key.clone(), request };
         hold.say(b"{\"unlock\":false}\n").await?;
         Ok(Some(hold))
     }
 
     async fn say(&self, line: &'static [u8]) -> Result<(), NodeError> {
-        let patience = self.node.client().await?.patience;
+        let patience = self.repository.client().await?.patience;
         match self.request.send(Bytes::from_static(line), patience.answer).await? {
             true => Ok(()),
             false => Err(NodeError::Unreachable("the lock there was lost".to_owned())),
@@ -56,7 +56,7 @@ impl HttpHold {
 
     async fn unlock(self) -> Result<(), NodeError> {
         self.say(b"{\"unlock\":true}\n").await?;
-        let patience = self.node.client().await?.patience;
+        let patience = self.repository.client().await?.patience;
         self.request.end(patience.answer).await?;
         Ok(())
     }
@@ -66,8 +66,8 @@ impl HttpHold {
 impl Hold for HttpHold {
     /// Locks once more, and only then gives the earlier lock back: the time counts from the start of a lock.
     async fn renew(&mut self) -> Result<(), NodeError> {
-        let (node, key) = (&self.node, &self.key);
-        let fresh = lock_again(|| Self::take(node, key)).await?;
+        let (repository, key) = (&self.repository, &self.key);
+        let fresh = lock_again(|| Self::take(repository, key)).await?;
         let earlier = std::mem::replace(self, fresh);
         if earlier.request.is_over() {
             tracing::debug!("a lock was lost before another took its place");

@@ -16,14 +16,14 @@ use tokio::sync::watch;
 
 use super::body::Streamed;
 use super::client::Client;
-use super::{DATA_LENGTH, HttpNode, uuids};
+use super::repository::{DATA_LENGTH, Repository, uuids};
 use crate::node::error::NodeError;
-use crate::node::port::{ByteStream, Node, Upload};
+use crate::node::port::{ByteStream, Upload};
 use crate::node::window::Window;
 
 /// An upload in one request.
 pub(super) struct HttpUpload {
-    node: HttpNode,
+    repository: Repository,
     key: Key,
     file: AssociatedFile,
     /// Uploads of the same content follow this one until it ends.
@@ -53,25 +53,25 @@ struct Stored {
 
 impl HttpUpload {
     pub(super) async fn start(
-        node: &HttpNode,
+        repository: &Repository,
         key: &Key,
         file: &AssociatedFile,
         turn: watch::Sender<()>,
     ) -> Result<Self, NodeError> {
-        let client = node.client().await?;
+        let client = repository.client().await?;
         // Version 0 has no way to ask; what version it is, any question tells.
         let from_start = Offset { offset: Some(0), alreadyhave: false, plusuuids: Vec::new() };
         let answer: Offset = match client.version() {
             0 => from_start,
-            _ => match client.ask(&node.peer, "putoffset", key).await {
+            _ => match client.ask(&repository.peer, "putoffset", key).await {
                 Err(_) if client.version() == 0 => from_start,
                 answer => answer?,
             },
         };
-        let (node, key, offset) = (node.clone(), key.clone(), answer.offset.unwrap_or_default());
+        let (repository, key, offset) = (repository.clone(), key.clone(), answer.offset.unwrap_or_default());
         let (there, others) = (answer.alreadyhave, answer.plusuuids);
         let file = file.clone();
-        Ok(Self { node, key, file, _turn: turn, there, window: Window::new(offset), request: None, others })
+        Ok(Self { repository, key, file, _turn: turn, there, window: Window::new(offset), request: None, others })
     }
 
     /// Returns the request under way, and begins it unless that was done.
@@ -80,7 +80,7 @@ impl HttpUpload {
             let key = ("key", encode_value(self.key.as_bytes()));
             let mut query = vec![key, ("offset", self.window.offset().to_string())];
             query.extend(self.file.decode().map(|file| ("associatedfile", encode_value(&file))));
-            let request = client.request(Method::POST, &self.node.peer, "put", &query);
+            let request = client.request(Method::POST, &self.repository.peer, "put", &query);
             let length = self.window.length().to_string();
             let request = request.header(DATA_LENGTH, length).header(CONTENT_TYPE, "application/octet-stream");
             Streamed::start(request)
@@ -90,7 +90,7 @@ impl HttpUpload {
     /// Ends the request where it is. The server keeps what it has.
     async fn leave(mut self) -> Result<(), NodeError> {
         if let Some(request) = self.request.take() {
-            let patience = self.node.client().await?.patience;
+            let patience = self.repository.client().await?.patience;
             request.end(patience.check(self.window.size())).await?;
         }
         Ok(())
@@ -118,8 +118,8 @@ impl Upload for HttpUpload {
         if self.there || bytes.is_empty() && self.window.held().is_none() {
             return Ok(());
         }
-        let node = self.node.clone();
-        let client = node.client().await?;
+        let repository = self.repository.clone();
+        let client = repository.client().await?;
         if !self.request(client).send(bytes, client.patience.progress).await?
             && let Some(request) = self.request.take()
         {
@@ -137,8 +137,8 @@ impl Upload for HttpUpload {
         let held = self.window.last()?;
         let size = self.window.size();
         if !self.there {
-            let node = self.node.clone();
-            let client = node.client().await?;
+            let repository = self.repository.clone();
+            let client = repository.client().await?;
             let end = async {
                 // Whether it took the last byte, its answer tells.
                 let _ = self.request(client).send(held, client.patience.progress).await?;
@@ -149,7 +149,7 @@ impl Upload for HttpUpload {
             self.others = match end.await {
                 Ok(others) => others,
                 // The answer may have been lost, and not the content.
-                Err(NodeError::Unreachable(text)) => match node.present(&self.key).await {
+                Err(NodeError::Unreachable(text)) => match repository.present(&self.key).await {
                     Ok(true) => Vec::new(),
                     _ => return Err(NodeError::Unreachable(text)),
                 },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{PART, S3Node};
+use super::{PART_BYTES, S3Node};
 use crate::node::error::NodeError;
 use crate::node::kind::bucket::BucketSpec;
 use crate::node::kind::{Beside, Kind, Opening, Reserve, Spec};
@@ -51,6 +51,6 @@ struct S3Opener(BucketSpec, Patience);
 impl Opener for S3Opener {
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError> {
         let bucket = self.0.client(self.1).await?;
-        Ok(Arc::new(S3Node::new(bucket, self.0.chunk, self.0.part.unwrap_or(PART))))
+        Ok(Arc::new(S3Node::new(bucket, self.0.chunk, self.0.part.unwrap_or(PART_BYTES))))
     }
 }

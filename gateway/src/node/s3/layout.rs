@@ -2,8 +2,8 @@
 
 use annex_protocol::key::Key;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use keep_store::s3::Bucket;
 
-use super::Bucket;
 use crate::node::chunks::{Chunking, unknown_count};
 use crate::node::error::NodeError;
 
@@ -11,10 +11,10 @@ use crate::node::error::NodeError;
 pub(super) struct Found(Vec<(String, u64)>);
 
 /// Requests for chunks at once.
-pub(super) const AT_ONCE: usize = 8;
+pub(super) const REQUESTS_AT_ONCE: usize = 8;
 
 /// The most sizes of chunks that keys of one size may have in one bucket.
-const SIZES: usize = 1000;
+const MOST_CHUNK_SIZES: usize = 1000;
 
 impl Found {
     pub(super) fn size(&self) -> u64 {
@@ -82,7 +82,7 @@ pub(super) async fn remove(bucket: &Bucket, key: &Key) -> Result<(), NodeError> 
             let chunk = chunking.key(number);
             async move { Ok::<_, NodeError>(bucket.delete(&text(&chunk)?).await?) }
         });
-        chunks.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        chunks.buffer_unordered(REQUESTS_AT_ONCE).try_collect::<()>().await?;
     }
     Ok(())
 }
@@ -97,7 +97,7 @@ async fn chunks(bucket: &Bucket, chunking: &Chunking, size: u64) -> Result<Optio
     // Most often there is none of them.
     let Some(first) = look(1).await? else { return Ok(None) };
     let mut found = vec![first];
-    let mut others = stream::iter(2..=chunking.count(size)).map(look).buffered(AT_ONCE);
+    let mut others = stream::iter(2..=chunking.count(size)).map(look).buffered(REQUESTS_AT_ONCE);
     while let Some(chunk) = others.try_next().await? {
         let Some(chunk) = chunk else { return Ok(None) };
         found.push(chunk);
@@ -113,7 +113,7 @@ async fn chunk_sizes(bucket: &Bucket, key: &Key) -> Result<Vec<u64>, NodeError> 
     let fields = fields.and_then(|fields| std::str::from_utf8(fields).ok()).filter(|_| key.chunk().is_none());
     let Some(prefix) = fields.map(|fields| format!("{fields}-S")) else { return Ok(Vec::new()) };
     let (mut sizes, mut after) = (Vec::new(), String::new());
-    for _ in 0..SIZES {
+    for _ in 0..MOST_CHUNK_SIZES {
         let Some((name, _)) = bucket.page(&prefix, &after, 1).await?.pop() else { return Ok(sizes) };
         let size =
             name.strip_prefix(&prefix).and_then(|rest| rest.split_once("-C")).and_then(|(size, _)| size.parse().ok());

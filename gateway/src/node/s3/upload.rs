@@ -12,13 +12,14 @@ use keep_store::base::stream::{MAX_BLOCK, Piece};
 use keep_store::s3::{Multipart, Part, S3Error};
 use tokio::task::JoinSet;
 
-use super::{Cut, layout};
+use super::cut::CutBucket;
+use super::layout;
 use crate::node::chunks::Chunking;
 use crate::node::error::NodeError;
 use crate::node::port::{ByteStream, Upload};
 
 /// Parts on their way at once, besides the one that is being filled.
-const UNDER_WAY: usize = 2;
+const PARTS_AT_ONCE: usize = 2;
 
 /// Returns the nearest size that a part may have.
 pub(super) fn legal(part: u64) -> u64 {
@@ -30,7 +31,7 @@ pub(super) fn legal(part: u64) -> u64 {
 /// Each chunk (or the whole content) is an object. One that is larger than a part, and every chunk of several, is
 /// uploaded in parts and stays invisible until the commit; one that fits a part and is alone is written at the commit.
 pub(super) struct Staged {
-    cut: Cut,
+    cut: CutBucket,
     key: Key,
     chunking: Chunking,
     /// Bytes that came.
@@ -51,7 +52,7 @@ struct Object {
 }
 
 impl Staged {
-    pub(super) fn open(cut: Cut, key: &Key) -> Result<Self, NodeError> {
+    pub(super) fn open(cut: CutBucket, key: &Key) -> Result<Self, NodeError> {
         let chunking = Chunking::new(key, cut.chunk);
         if layout::whole(&cut.bucket, key).is_none() {
             return Err(NodeError::Unsupported(format!(
@@ -93,7 +94,7 @@ impl Staged {
 
     /// Sends off what is gathered as the next part of object `number`; waits while too many are under way.
     async fn send(&mut self, number: u64) -> Result<(), NodeError> {
-        while self.running.len() >= UNDER_WAY {
+        while self.running.len() >= PARTS_AT_ONCE {
             self.one_arrived().await?;
         }
         let upload = match self.objects.get(&number) {
@@ -146,7 +147,7 @@ impl Staged {
             let upload = Arc::into_inner(object.upload).ok_or_else(lost)?;
             Ok::<_, NodeError>(upload.complete(object.parts.into_values().collect()).await?)
         });
-        completed.buffer_unordered(layout::AT_ONCE).try_collect::<()>().await?;
+        completed.buffer_unordered(layout::REQUESTS_AT_ONCE).try_collect::<()>().await?;
         // Servers are known to say that parts make an object, and to fail afterwards.
         match layout::find(&self.cut.bucket, &self.key).await? {
             Some(found) if found.size() == self.position => Ok(()),
@@ -166,7 +167,7 @@ impl Staged {
         let uploads =
             std::mem::take(&mut self.objects).into_values().filter_map(|object| Arc::into_inner(object.upload));
         let aborted = stream::iter(uploads).map(|upload| async move { Ok::<_, NodeError>(upload.abort().await?) });
-        aborted.buffer_unordered(layout::AT_ONCE).try_collect().await
+        aborted.buffer_unordered(layout::REQUESTS_AT_ONCE).try_collect().await
     }
 }
 

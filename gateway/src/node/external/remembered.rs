@@ -15,11 +15,11 @@ use crate::node::error::NodeError;
 
 /// The memory of a node. Cloning is cheap.
 #[derive(Clone)]
-pub(super) struct State(Arc<Mutex<Connection>>);
+pub(super) struct Remembered(Arc<Mutex<Connection>>);
 
 /// What a value belongs to.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum About {
     /// A setting, by its name: SETCONFIG.
     Setting,
     /// Credentials, by their name: SETCREDS. Two lines, user and password.
@@ -42,7 +42,7 @@ const TABLES: &str = "
 
 const BUSY: Duration = Duration::from_secs(60);
 
-impl Kind {
+impl About {
     fn word(self) -> &'static str {
         match self {
             Self::Setting => "setting",
@@ -55,7 +55,7 @@ impl Kind {
     }
 }
 
-impl State {
+impl Remembered {
     /// Opens the memory in `dir`, which is made if it is not there. Blocks.
     pub(super) fn open(dir: &Path) -> Result<Self, NodeError> {
         let path = dir.join("state.db");
@@ -74,7 +74,7 @@ impl State {
         Ok(Self(Arc::new(Mutex::new(opened.map_err(|error| fail(&error))?))))
     }
 
-    pub(super) async fn get(&self, kind: Kind, name: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, NodeError> {
+    pub(super) async fn get(&self, kind: About, name: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, NodeError> {
         let name = name.as_ref().to_vec();
         let select = "SELECT value FROM item WHERE kind = ?1 AND name = ?2";
         self.run(move |connection| {
@@ -85,7 +85,7 @@ impl State {
 
     pub(super) async fn set(
         &self,
-        kind: Kind,
+        kind: About,
         name: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> Result<(), NodeError> {
@@ -96,7 +96,7 @@ impl State {
             .await
     }
 
-    pub(super) async fn unset(&self, kind: Kind, name: impl AsRef<[u8]>) -> Result<(), NodeError> {
+    pub(super) async fn unset(&self, kind: About, name: impl AsRef<[u8]>) -> Result<(), NodeError> {
         let name = name.as_ref().to_vec();
         let delete = "DELETE FROM item WHERE kind = ?1 AND name = ?2";
         self.run(move |connection| connection.prepare_cached(delete)?.execute((kind.word(), name)).map(drop)).await
@@ -143,21 +143,21 @@ mod tests {
     #[tokio::test]
     async fn what_is_remembered_is_there_for_the_next_process_and_for_nobody_else() {
         let dir = tempfile::tempdir().unwrap();
-        let state = State::open(&dir.path().join("state")).unwrap();
-        state.set(Kind::Creds, "aws", "user\nsecret").await.unwrap();
-        state.set(Kind::Key, "WORM--a", "one").await.unwrap();
-        state.set(Kind::Key, "WORM--a", "two").await.unwrap();
+        let state = Remembered::open(&dir.path().join("state")).unwrap();
+        state.set(About::Creds, "aws", "user\nsecret").await.unwrap();
+        state.set(About::Key, "WORM--a", "one").await.unwrap();
+        state.set(About::Key, "WORM--a", "two").await.unwrap();
         for url in ["http://a", "http://b", "ftp://c"] {
             state.set_url(b"WORM--a", url.as_bytes(), true).await.unwrap();
         }
         state.set_url(b"WORM--a", b"http://a", false).await.unwrap();
-        let again = State::open(&dir.path().join("state")).unwrap();
-        assert_eq!(again.get(Kind::Creds, "aws").await.unwrap().unwrap(), b"user\nsecret");
-        assert_eq!(again.get(Kind::Key, "WORM--a").await.unwrap().unwrap(), b"two");
-        assert!(again.get(Kind::Setting, "WORM--a").await.unwrap().is_none());
+        let again = Remembered::open(&dir.path().join("state")).unwrap();
+        assert_eq!(again.get(About::Creds, "aws").await.unwrap().unwrap(), b"user\nsecret");
+        assert_eq!(again.get(About::Key, "WORM--a").await.unwrap().unwrap(), b"two");
+        assert!(again.get(About::Setting, "WORM--a").await.unwrap().is_none());
         assert_eq!(again.urls(b"WORM--a", b"http").await.unwrap(), [b"http://b"]);
-        again.unset(Kind::Key, "WORM--a").await.unwrap();
-        assert!(state.get(Kind::Key, "WORM--a").await.unwrap().is_none());
+        again.unset(About::Key, "WORM--a").await.unwrap();
+        assert!(state.get(About::Key, "WORM--a").await.unwrap().is_none());
         for entry in std::fs::read_dir(dir.path().join("state")).unwrap() {
             assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o077, 0);
         }

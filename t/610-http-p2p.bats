@@ -88,7 +88,7 @@ removed() {
     api "$GATEWAY/v4/checkpresent" "key=$KEY"
     expect 200 '{"present":false}'
     put v4 "$GATEWAY" file "$KEY"
-    expect 500
+    expect 403
     assert_output "holds no content of its own"
     api "$GATEWAY/v4/lockcontent" "key=$KEY"
     expect 200 '{"locked":false}'
@@ -431,20 +431,54 @@ END
     assert_on "$KEY" file a
 }
 
-@test "a node that fails is 500 with a line that names it" {
+@test "a node that is out of reach is 503 with a line that names it, and a time to come again" {
     put v4 "$A" file "$KEY"
     mv "$SITE/nodes/a" "$SITE/nodes/gone"
     stop_daemon
     start_daemon
     for call in checkpresent remove lockcontent; do
-        api "$A/v4/$call" "key=$KEY"
-        expect 500
+        api "$A/v4/$call" "key=$KEY" -D headers
+        expect 503
+        grep -qi '^retry-after: [1-9]' headers
         assert_equal "$(wc -l <<<"$output")" 1
-        assert_output "node a"
+        assert_output "node a: not reachable"
     done
     code=$(curl -sS "${WHO[@]}" -o got -w '%{http_code}' "$HTTP/git-annex/$A/v4/key/$KEY?$CLIENT")
-    assert_equal "$code" 500
-    grep -q "node a" got
+    assert_equal "$code" 503
+    grep -q "node a: not reachable" got
+    # All nodes of the cluster.
+    rm -r "$SITE/nodes/b" "$SITE/nodes/c"
+    stop_daemon
+    start_daemon
+    random_file new 1000
+    put v4 "$CLUSTER" new "$(sha256_key new)"
+    expect 503
+    for node in a b c; do assert_output "node $node: not reachable"; done
+    grep -q 'operation=put .*outcome="failed" kind="unreachable" reason="node a' "$TMP/daemon.log"
+}
+
+@test "a quota that is used up and a key that is too large have statuses of their own, and git-annex shows the reason" {
+    sed -i 's/^\[limits\]/&\nrepository_quota = "300 kB"\nlargest_key = "200 kB"/' "$SITE/annex-keep.toml"
+    stop_daemon
+    start_daemon
+    put v4 "$CLUSTER" file "$KEY"
+    expect 200
+    random_file new 1000
+    for call in put putoffset; do
+        api "$CLUSTER/v4/$call" "key=$(sha256_key new)" --data-binary @new -H 'X-git-annex-data-length: 1000'
+        expect 507
+        assert_output "over the quota of this repository: its nodes may hold 300 kB, they hold 300 kB"
+    done
+    random_file large 300000
+    put v4 "$CLUSTER" large "$(sha256_key large)"
+    expect 413
+    assert_output "the content is too large: at most 200 kB of a key are stored here"
+    grep -q 'operation=put .*outcome="failed" kind="quota" reason="over the quota' "$TMP/daemon.log"
+    http_clone work
+    cp ../new .
+    git annex add -q new
+    run -1 git annex copy --to origin new
+    assert_output "over the quota of this repository"
 }
 
 @test "content that turns out to be damaged breaks off, and no client takes it for whole" {

@@ -157,6 +157,25 @@ END
     assert_equal "$CODE" 400
 }
 
+@test "content whose nodes are all out of reach is 503 with a time to come again, not 404" {
+    mv "$SITE/nodes" "$TMP/gone"
+    stop_daemon
+    start_daemon
+    for args in "" -I; do
+        get $args
+        assert_equal "$CODE" 503
+        header retry-after | grep -qx '[1-9][0-9]*'
+    done
+    get
+    grep -q "^node [abc]: not reachable" "$TMP/got"
+    stop_daemon
+    mv "$TMP/gone" "$SITE/nodes"
+    start_daemon
+    get
+    assert_equal "$CODE" 200
+    cmp file "$TMP/got"
+}
+
 @test "the file's name and type come along, whatever characters it has" {
     plain=$URL
     disposition() {

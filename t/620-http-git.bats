@@ -103,7 +103,7 @@ has_child() { daemon_children | grep -q "$1"; }
     printf '0000' >"$TMP/plain"
     run status -u rita:rita-secret -H 'Content-Type: application/x-git-upload-pack-request' \
         -H 'Content-Encoding: gzip' --data-binary "@$TMP/plain" "$HTTP/data/git-upload-pack"
-    assert_equal "$output" 500
+    assert_equal "$output" 400
     wait_until 10 no_children
 }
 

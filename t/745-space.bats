@@ -178,6 +178,21 @@ END
     grep -qE '^annex_keep_node_errors_total\{node="b",operation="put"\} [1-9]' "$TMP/metrics"
 }
 
+@test "over HTTP a node without room, and a cluster of such nodes, is 507 with the reason" {
+    for node in a b c; do annex-keep node set "$node" --reserve "900 TB" --site "$SITE"; done
+    start_daemon
+    http_user bob secret --role write
+    random_file file 100K
+    for uuid in "$(site_uuid b)" "$(site_uuid cluster)"; do
+        code=$(curl -sS -u bob:secret -o "$TMP/body" -w '%{http_code}' --data-binary @file \
+            -H "X-git-annex-data-length: 102400" \
+            "$HTTP/git-annex/$uuid/v4/put?key=$(sha256_key file)&clientuuid=c-1&offset=0")
+        assert_equal "$code" 507
+        grep -q "node b: full: 0 bytes are free" "$TMP/body"
+    done
+    grep -q 'operation=put .*outcome="failed" kind="no_room" reason="node ' "$TMP/daemon.log"
+}
+
 @test "sizebalanced placement counts uploads under way" {
     annex-keep user set alice --site "$SITE" --role admin
     git commit -q --allow-empty -m start

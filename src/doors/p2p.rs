@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use annex_gateway::gateway::{Gateway, GatewayError, Target};
-use annex_gateway::wire::Wire;
+use annex_gateway::wire::{Wire, WireError};
 use annex_protocol::key::Key;
 use annex_protocol::p2p::{Expect, Message, Mode, ParseError, Verdict, Version};
 use annex_protocol::uuid::Uuid;
@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use crate::host::access::{Access, Commits, Held};
 use crate::host::hub::COMMIT_AFTER;
 use crate::host::traffic::Scope;
-use annex_gateway::wire::WireError;
 
 mod answer;
 mod get;

@@ -18,6 +18,7 @@ mod certificate;
 mod client;
 mod connection;
 mod host_key;
+mod life;
 mod session;
 mod streams;
 

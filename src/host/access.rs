@@ -89,3 +89,99 @@ impl Commits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use annex_gateway::site::config::Limits;
+    use annex_gateway::site::{RepoName, Site};
+    use annex_gateway::spool::LazySpool;
+    use annex_protocol::p2p::AssociatedFile;
+    use prometheus_client::encoding::text;
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::host::caller::Who;
+    use crate::host::repo::Repo;
+    use crate::host::traffic::Traffic;
+
+    /// Access to a repository without nodes.
+    fn access(dir: &std::path::Path, limit: impl FnOnce(&mut Limits)) -> Access {
+        let site = Site::init(&dir.join("site"), &[]).unwrap();
+        let mut limits = site.config().limits.clone();
+        limit(&mut limits);
+        let name = RepoName::parse(b"data").unwrap();
+        let repo = Repo::create(&site, &name).unwrap();
+        let spool = LazySpool::new(site.root(), 0);
+        let gateway = Gateway::new(site, repo.branch, repo.identity.clone(), Vec::new(), spool);
+        let scope = Scope { traffic: Traffic::new(&limits), who: Who::Anonymous, repo: name, door: "http" };
+        let commits = Commits::ByDoor(Arc::default());
+        Access { gateway, uuid: repo.identity.cluster, target: Target::Cluster, scope, commits }
+    }
+
+    /// Returns how many requests ended in which way, as lines `operation outcome count`.
+    fn ended(access: &Access) -> Vec<String> {
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        access.scope.traffic.counters().register(&mut registry);
+        text::encode(&mut text, &registry).unwrap();
+        let label = |line: &str, name: &str| {
+            let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap();
+            rest.split_once('"').unwrap().0.to_owned()
+        };
+        let lines = text.lines().filter(|line| line.starts_with("requests_total"));
+        let mut lines: Vec<_> = lines
+            .map(|line| {
+                let count = line.rsplit_once(' ').unwrap().1;
+                format!("{} {} {count}", label(line, "operation"), label(line, "outcome"))
+            })
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    fn key() -> Key {
+        Key::parse(b"SHA256-s0--e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855").unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_request_ends_once_with_what_came_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let access = access(dir.path(), |_| {});
+        let (key, file) = (key(), AssociatedFile::default());
+        assert!(!access.present(&key).await.unwrap());
+        assert!(access.get(&key, 0).await.unwrap().is_none());
+        assert!(access.size(&key).await.unwrap().is_none());
+        assert!(access.lock(&key).await.unwrap().is_none());
+        assert!(access.lock_by_name(&key).await.unwrap().is_none());
+        assert!(access.came_another_way(&key).await.unwrap().is_empty());
+        assert_eq!(access.put(&key, &file).await.err().unwrap().kind(), ErrorKind::Denied);
+        assert_eq!(access.offset(&key, &file).await.err().unwrap().kind(), ErrorKind::Denied);
+        assert!(access.remove(&key, None).await.unwrap().failures.is_empty());
+        let wanted = ["checkpresent no 2", "get no 1", "lock no 2", "put failed 2", "put no 1", "remove done 1"];
+        assert_eq!(ended(&access), wanted);
+        assert!(access.scope.traffic.transfers().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_dropped_ends_as_broken_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let access = access(dir.path(), |_| {});
+        let mut request = access.scope.request(Operation::Get, &key());
+        request.turn().await.unwrap();
+        assert_eq!(access.scope.traffic.transfers().len(), 1);
+        drop(request);
+        assert_eq!(ended(&access), ["get failed 1"]);
+        assert!(access.scope.traffic.transfers().is_empty());
+        assert_eq!(access.scope.traffic.running_and_waiting(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn whoever_gets_no_turn_is_told_that_the_server_is_busy() {
+        let dir = tempfile::tempdir().unwrap();
+        let access = access(dir.path(), |limits| (limits.transfers, limits.waiting) = (1, 0));
+        let mut running = access.scope.request(Operation::Get, &key());
+        running.turn().await.unwrap();
+        let refused = access.get(&key(), 0).await.err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::Busy);
+        assert_eq!(ended(&access), ["get failed 1"]);
+    }
+}

@@ -5,12 +5,11 @@ use std::net::IpAddr;
 use russh::keys::{Algorithm, Certificate};
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Error, MethodKind, MethodSet, Pty};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::auth::{self, Finding, Identity};
-use super::connection::Life;
-use super::session::{self, Ask};
+use super::life::Life;
+use super::session::{self, Ask, Opened};
 use crate::error::Failure;
 use crate::host::hub::Hub;
 
@@ -29,14 +28,6 @@ pub(super) struct Client {
     opened: Option<Opened>,
     /// Cancelled when the client closes its session.
     gone: CancellationToken,
-}
-
-/// A session that the client opened, and has not asked anything of yet.
-pub(super) struct Opened {
-    pub(super) channel: Channel<Msg>,
-    pub(super) turn: OwnedSemaphorePermit,
-    pub(super) git_protocol: Option<String>,
-    pub(super) terminal: bool,
 }
 
 impl Client {

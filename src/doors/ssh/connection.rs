@@ -10,26 +10,11 @@ use russh::keys::Algorithm;
 use russh::server::Config;
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::Door;
 use super::client::Client;
+use super::life::Life;
 use super::streams::Severable;
-
-/// What a connection, its client and its sessions know of each other. Cloning is cheap.
-#[derive(Clone)]
-pub(super) struct Life {
-    /// The client proved who it is.
-    pub(super) known: CancellationToken,
-    /// Ends the connection; cancelled too when it has ended.
-    pub(super) cut: CancellationToken,
-    /// Held by the session that is open.
-    pub(super) turn: Arc<Semaphore>,
-    /// Commands that run.
-    pub(super) commands: TaskTracker,
-}
 
 /// A client has this long to prove who it is.
 const LOGIN_TIME: Duration = Duration::from_secs(60);
@@ -56,12 +41,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let shutdown = door.hub.shutdown().clone();
-    let life = Life {
-        known: CancellationToken::new(),
-        cut: CancellationToken::new(),
-        turn: Arc::new(Semaphore::new(1)),
-        commands: TaskTracker::new(),
-    };
+    let life = Life::new();
     let stream = Severable::new(stream, life.cut.clone());
     let config = Arc::new(config(&door));
     let client = Client::new(door.hub, peer.ip(), life.clone());

@@ -4,19 +4,27 @@ use std::time::Duration;
 
 use annex_protocol::shell::Command;
 use keep_store::base::task::blocking;
-use russh::ChannelWriteHalf;
 use russh::server::Msg;
+use russh::{Channel, ChannelWriteHalf};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Identity;
-use super::client::Opened;
 use super::streams::{Answers, input};
 use crate::doors::conversation::{Asked, Programs, Streams, converse};
 use crate::doors::shell::greeting;
 use crate::error::Failure;
 use crate::host::caller::{Caller, Who};
 use crate::host::hub::Hub;
+
+/// A session that the client opened, and has not asked anything of yet.
+pub(super) struct Opened {
+    pub(super) channel: Channel<Msg>,
+    pub(super) turn: OwnedSemaphorePermit,
+    pub(super) git_protocol: Option<String>,
+    pub(super) terminal: bool,
+}
 
 /// What a client asks of its session.
 pub(super) enum Ask {

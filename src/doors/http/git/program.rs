@@ -4,6 +4,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use annex_gateway::gateway::{ErrorKind, HasKind};
 use annex_protocol::shell::GitService;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -48,6 +49,20 @@ enum Broken {
     Program(std::io::Error),
     #[error("this server is ending")]
     Ending,
+    #[error("git {service}: {words}")]
+    Git { service: &'static str, words: String },
+    #[error("the exchange was cut off")]
+    CutOff,
+}
+
+impl HasKind for Broken {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Gone | Self::Stalled | Self::Request(_) => ErrorKind::BrokenOff,
+            Self::Ending => ErrorKind::Busy,
+            Self::Program(_) | Self::Git { .. } | Self::CutOff => ErrorKind::Internal,
+        }
+    }
 }
 
 /// Bytes that are moved at once, and pieces that wait for the client.
@@ -68,12 +83,12 @@ const CLEARING_UP: Duration = Duration::from_secs(3);
 pub(super) async fn run(hub: &Hub, mut run: Run) -> Result<Body, Refused> {
     let stdin = if run.input.is_some() { Stdio::piped() } else { Stdio::null() };
     run.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = run.command.spawn().map_err(|error| Refused::failed(Broken::Program(error)))?;
+    let child = run.command.spawn().map_err(|error| Refused::of(Broken::Program(error)))?;
     let (sender, mut pieces) = mpsc::channel(PIECES);
     let (outcome, ended) = oneshot::channel();
     hub.shutdown().running.spawn(attend(hub.clone(), run, child, sender, outcome));
     let Some(first) = pieces.recv().await else {
-        return ended.await.unwrap_or_else(|_| cut_off()).map(|()| Body::empty()).map_err(Refused::failed);
+        return ended.await.unwrap_or(Err(Broken::CutOff)).map(|()| Body::empty()).map_err(Refused::of);
     };
     let rest = stream::unfold(Some((Some(first), pieces, ended)), |state| async move {
         let (first, mut pieces, ended) = state?;
@@ -81,7 +96,7 @@ pub(super) async fn run(hub: &Hub, mut run: Run) -> Result<Body, Refused> {
             return Some((Ok(piece), Some((None, pieces, ended))));
         }
         // A response that was cut off must not look complete.
-        ended.await.unwrap_or_else(|_| cut_off()).err().map(|problem| (Err(problem), None))
+        ended.await.unwrap_or(Err(Broken::CutOff)).err().map(|problem| (Err(problem), None))
     });
     Ok(Body::from_stream(rest))
 }
@@ -89,11 +104,7 @@ pub(super) async fn run(hub: &Hub, mut run: Run) -> Result<Body, Refused> {
 type Pieces = mpsc::Sender<Bytes>;
 
 /// How an exchange ended.
-type Outcome = Result<(), String>;
-
-fn cut_off() -> Outcome {
-    Err("the connection ended before the answer was complete".to_owned())
-}
+type Outcome = Result<(), Broken>;
 
 /// Stays with the program until it has ended and everything that it says was passed on.
 async fn attend(hub: Hub, run: Run, mut child: Child, pieces: Pieces, outcome: oneshot::Sender<Outcome>) {
@@ -126,14 +137,15 @@ async fn attend(hub: Hub, run: Run, mut child: Child, pieces: Pieces, outcome: o
     let broken = talked.is_err();
     let problem = match (talked, status) {
         (Ok(()), Ok(status)) if status.success() => None,
-        (Ok(()), Ok(status)) => Some(format!("git {}: {}", plain(service), failure(&words, status))),
-        (Ok(()), Err(error)) => Some(Broken::Program(error).to_string()),
-        (Err(broken), _) => Some(broken.to_string()),
+        (Ok(()), Ok(status)) => Some(Broken::Git { service: plain(service), words: failure(&words, status) }),
+        (Ok(()), Err(error)) => Some(Broken::Program(error)),
+        (Err(broken), _) => Some(broken),
     };
-    let reason = problem.as_deref().unwrap_or_default();
+    let reason = problem.as_ref().map(Broken::to_string).unwrap_or_default();
+    let kind = problem.as_ref().map(|problem| problem.kind().as_str()).unwrap_or_default();
     tracing::info!(
         target: "annex_keep::request", user = %who, repository = %name, door = "http", operation = plain(service),
-        bytes = said, outcome = if problem.is_none() { "done" } else { "failed" }, reason
+        bytes = said, outcome = if problem.is_none() { "done" } else { "failed" }, kind, reason
     );
     // What a program said before it failed stands in git's own protocol, whose reader knows what is missing.
     let problem = problem.filter(|_| broken || said == 0);

@@ -162,11 +162,6 @@ impl Receiving {
         self.offset
     }
 
-    /// Returns why nodes that should have the content do not take it.
-    pub(super) fn failures(&self) -> &[String] {
-        &self.failures
-    }
-
     /// Is told, before the first bytes, how many come from the offset on.
     pub async fn announce(&mut self, length: u64) {
         let size = self.offset + length;

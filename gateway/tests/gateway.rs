@@ -20,6 +20,8 @@ mod judge;
 mod ledger;
 #[path = "gateway/locks.rs"]
 mod locks;
+#[path = "gateway/matrix.rs"]
+mod matrix;
 #[path = "gateway/op.rs"]
 mod op;
 #[path = "gateway/run.rs"]

@@ -111,7 +111,7 @@ mod tests {
         limit(&mut limits);
         let name = RepoName::parse(b"data").unwrap();
         let repo = Repo::create(&site, &name).unwrap();
-        let spool = LazySpool::new(site.root(), 0);
+        let spool = LazySpool::new(site.root(), 0, site.clock());
         let gateway = Gateway::new(site, repo.branch, repo.identity.clone(), Vec::new(), spool);
         let scope = Scope { traffic: Traffic::new(&limits), who: Who::Anonymous, repo: name, door: "http" };
         let commits = Commits::ByDoor(Arc::default());

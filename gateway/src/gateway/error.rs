@@ -85,6 +85,9 @@ pub enum GatewayError {
         /// How it stopped.
         cause: String,
     },
+    /// A copy that was to be stored elsewhere ended before all of it came. The node's operator must look at its disks.
+    #[error("not all of the content came")]
+    CameShort,
     /// The content was there, and is not any more. Nobody can act unless somebody has a copy.
     #[error("the content is gone")]
     Gone,
@@ -201,7 +204,7 @@ impl HasKind for GatewayError {
             Self::Quota(_) => ErrorKind::Quota,
             Self::NotTheContent => ErrorKind::Invalid,
             Self::Damaged { .. } => ErrorKind::Damaged,
-            Self::BrokeOff { .. } => ErrorKind::NodeFailed,
+            Self::BrokeOff { .. } | Self::CameShort => ErrorKind::NodeFailed,
             Self::Gone | Self::NoSuchNode(_) | Self::OtherRepository { .. } => ErrorKind::Absent,
             Self::Locked { .. } | Self::LockEnded | Self::TooLate { .. } | Self::TooFewCopies { .. } => {
                 ErrorKind::Conflict

@@ -162,11 +162,6 @@ impl Receiving {
         self.offset
     }
 
-    /// Returns why nodes that should have the content do not take it.
-    pub(super) fn failures(&self) -> &[NodeFailure] {
-        &self.failures
-    }
-
     /// Takes note, before the first bytes, of how many bytes follow the offset.
     pub async fn announce(&mut self, length: u64) {
         let size = self.offset + length;

@@ -9,7 +9,7 @@ use annex_protocol::uuid::Uuid;
 use keep_store::base::task::blocking;
 
 use super::policy::Admission;
-use super::{Gateway, GatewayError, NodeFailure, Receiving, Target};
+use super::{Gateway, GatewayError, NodeFailure, Receiving, Stored, Target};
 use crate::branch::BranchError;
 use crate::pace::Pace;
 use crate::site::repair::Wanting;
@@ -55,20 +55,20 @@ impl Gateway {
         }
         let holders = plan.holders.clone();
         let receiving = self.receive(key, file, plan, Admission::of_stored(key)).await?;
-        let missing = receiving.failures().to_vec();
-        let stored = self.copy(receiving, self, key, pace).await?;
-        let fresh: Vec<Uuid> = stored.into_iter().filter(|uuid| !holders.contains(uuid)).collect();
-        all_or(missing, Repaired::Stored(fresh))
+        let Stored { nodes, left_out } = self.copy(receiving, self, key, pace).await?;
+        let fresh: Vec<Uuid> = nodes.into_iter().filter(|uuid| !holders.contains(uuid)).collect();
+        all_or(left_out, Repaired::Stored(fresh))
     }
 
-    /// Fills an upload from the copies that a gateway's cluster has. Returns the nodes that have the key then.
+    /// Fills an upload from the copies that a gateway's cluster has. Returns the nodes that have the key then, and why others
+    /// have it not.
     pub(super) async fn copy(
         &self,
         mut receiving: Receiving,
         from: &Self,
         key: &Key,
         pace: &Pace,
-    ) -> Result<Vec<Uuid>, GatewayError> {
+    ) -> Result<Stored, GatewayError> {
         let mut bad = false;
         let copied = async {
             let source = from.get(Target::Cluster, key, receiving.offset()).await?;
@@ -89,7 +89,8 @@ impl Gateway {
             }
             return Err(error);
         }
-        Ok(receiving.finish(true).await?.map(|stored| stored.nodes).unwrap_or_default())
+        let stored = receiving.finish(true).await?;
+        stored.ok_or(GatewayError::CameShort)
     }
 
     /// Records that none of the nodes has a key, which all of them have said.

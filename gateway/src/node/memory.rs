@@ -16,6 +16,7 @@ use keep_store::base::stream::Piece;
 use tokio::time::Instant;
 
 use super::error::NodeError;
+use super::only_ours::hold_if;
 use super::port::{ByteStream, Capacity, Content, Hold, Incoming, Node, Onward, Pieces, Space, Upload};
 
 pub mod kind;
@@ -38,6 +39,8 @@ struct Shelf {
     room: Option<u64>,
     /// Whether it says that it checks what it gives.
     verifies: bool,
+    /// Whether it leaves it to others that content stays which is locked.
+    leaves_locks: bool,
     /// Until when each hold lasts, by its number.
     holds: HashMap<Key, HashMap<u64, Instant>>,
     last_hold: u64,
@@ -65,6 +68,11 @@ impl MemoryNode {
     /// Has it say, or not, that it checks what it gives.
     pub fn set_verifies(&self, verifies: bool) {
         self.shelf().verifies = verifies;
+    }
+
+    /// Has it leave it to the gateway, or not, that content stays which is locked.
+    pub fn set_leaves_locks(&self, leaves_locks: bool) {
+        self.shelf().leaves_locks = leaves_locks;
     }
 
     /// Tells whether it says that it checks what it gives.
@@ -173,6 +181,9 @@ impl Node for MemoryNode {
         let mut shelf = self.shelf();
         if !shelf.content.contains_key(key) {
             return Ok(None);
+        }
+        if shelf.leaves_locks {
+            return Ok(hold_if(true));
         }
         shelf.last_hold += 1;
         let number = shelf.last_hold;

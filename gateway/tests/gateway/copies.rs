@@ -38,6 +38,21 @@ async fn bad_bytes_that_were_copied_are_not_gone_on_with() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_repair_that_one_node_breaks_off_has_failed() {
+    for trouble in [Trouble::UploadsFail(40_000), Trouble::UploadsHang(40_000), Trouble::SaysItFailed] {
+        let mut house = House::new(3, 1, &[]);
+        stored(&house).await;
+        house.trouble(2, Some(trouble));
+        let error = repair(&house).await.unwrap_err();
+        assert!(error.contains("node c"), "{error}");
+        assert!(house.has(SUBJECT, 1), "the others have it");
+        house.trouble(2, None);
+        repair(&house).await.unwrap();
+        assert!(house.has(SUBJECT, 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_short_copy_lacks_comes_from_another_one() {
     let house = House::new(2, 1, &[]);
     put(&house.gateway, Target::Cluster, &house.subjects[SUBJECT], Manner::Whole).await.unwrap();

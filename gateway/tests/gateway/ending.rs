@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use annex_protocol::log::LocationLog;
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::house::House;
@@ -49,11 +48,7 @@ fn expect_truth(subject: usize, house: &House) {
         // A bad copy that is the only one stays.
         return;
     }
-    let path = house.subjects[subject].key.branch_path(".log");
-    let log = house.branch.read(&path).unwrap();
-    let log = LocationLog::parse(&log);
-    let logged: BTreeSet<usize> = log.present().filter_map(|uuid| house.node_of(&uuid)).collect();
-    assert_eq!(logged, right, "the location log of content {subject}");
+    assert_eq!(house.logged(subject), right, "the location log of content {subject}");
     let wanting = nodes.filter(|node| !house.unwilling[*node]);
     let lacking: Vec<usize> = wanting.filter(|node| !right.contains(node)).collect();
     assert!(lacking.is_empty(), "content {subject} is on {right:?}, and {lacking:?} want it");

@@ -1,5 +1,6 @@
 //! A repository behind a gateway, whose nodes are in memory and get into trouble when they are told to.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use annex_gateway::node::memory::MemoryNode;
 use annex_gateway::node::{NodeError, Patience};
 use annex_gateway::site::Site;
 use annex_gateway::spool::LazySpool;
+use annex_protocol::log::LocationLog;
 use annex_protocol::uuid::Uuid;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -150,7 +152,7 @@ impl House {
     /// Makes a repository with so many empty nodes, which want everything but those that are `unwilling`.
     pub(crate) fn new(nodes: usize, numcopies: usize, unwilling: &[bool]) -> Self {
         let unwilling: Vec<bool> = (0..nodes).map(|node| unwilling.get(node).copied().unwrap_or(false)).collect();
-        let nothing = |(node, _): (usize, &bool)| format!("1s {} nothing\n", node_uuid(node));
+        let nothing = |(node, _): (usize, &bool)| format!("{} nothing timestamp=1s\n", node_uuid(node));
         let wanted: String = unwilling.iter().enumerate().filter(|(_, unwilling)| **unwilling).map(nothing).collect();
         let logs = [("numcopies.log", format!("1s {numcopies}\n")), ("preferred-content.log", wanted)];
         let ground = Ground::new(|text| text, &logs);
@@ -185,6 +187,11 @@ impl House {
     /// Brings a node into trouble in place of any that it was in, or out of it.
     pub(crate) fn trouble(&mut self, node: usize, trouble: Option<Trouble>) {
         let place = &mut self.nodes[node];
+        // Who checks what it gives finds out that it is wrong.
+        let trouble = trouble.map(|trouble| match trouble {
+            Trouble::ReadsWrong(at) if place.memory.verifies() => Trouble::ReadsFail(at),
+            other => other,
+        });
         place.trouble = trouble;
         place.faulty.heal();
         if let Some(trouble) = trouble {
@@ -214,6 +221,12 @@ impl House {
     /// Tells whether a node has a content as it should be.
     pub(crate) fn has(&self, subject: usize, node: usize) -> bool {
         self.copy(subject, node).is_some_and(|copy| copy == self.subjects[subject].bytes)
+    }
+
+    /// Returns the nodes that have a content by its location log.
+    pub(crate) fn logged(&self, subject: usize) -> BTreeSet<usize> {
+        let log = self.branch.read(&self.subjects[subject].key.branch_path(".log")).unwrap();
+        LocationLog::parse(&log).present().filter_map(|uuid| self.node_of(&uuid)).collect()
     }
 
     /// Takes a content away from a node behind the gateway's back.

@@ -141,6 +141,8 @@ impl Scene<'_> {
         let gone: BTreeSet<usize> = removed.gone.iter().map(|uuid| self.house.node_of(uuid).unwrap()).collect();
         let (asked, told) = (self.nodes(whom).count(), gone.len() + removed.failures.len());
         assert_eq!(asked, told, "each node has lost it or says why not: {:?}", removed.failures);
+        let logged = self.house.logged(subject);
+        assert!(!self.alone || gone.is_disjoint(&logged), "gone from {gone:?}, and the log says {logged:?}");
         for node in self.nodes(whom) {
             let copy = (subject, node);
             let kept =

@@ -168,6 +168,10 @@ impl Ledger {
         for (subject, node) in &self.promised {
             assert!(house.has(*subject, *node), "content {subject} was told to be on node {node}, and is not");
         }
+        for subject in 0..house.subjects.len() {
+            let (promised, logged) = (self.holders(subject), house.logged(subject));
+            assert!(promised.is_subset(&logged), "content {subject} is on {promised:?}, the log says {logged:?}");
+        }
         for (number, Subject { bytes, .. }) in house.subjects.iter().enumerate() {
             for node in 0..house.nodes.len() {
                 let right = house.copy(number, node).is_none_or(|copy| copy == *bytes);

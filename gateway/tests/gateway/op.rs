@@ -108,10 +108,11 @@ fn act() -> impl Strategy<Value = Act> {
         2 => Just(None),
         3 => prop_oneof![Just(600i64), Just(2), Just(1), Just(0), Just(-5)].prop_map(Some),
     ];
+    let from = prop_oneof![Just(0usize), 0..=8usize];
     prop_oneof![
         6 => (subject(), whom(), manner()).prop_map(|(subject, whom, manner)| Act::Put { subject, whom, manner }),
-        4 => (subject(), whom(), 0..=8usize).prop_map(|(subject, whom, from)| Act::Get { subject, whom, from }),
-        1 => (subject(), whom()).prop_map(|(subject, whom)| Act::Present { subject, whom }),
+        4 => (subject(), whom(), from).prop_map(|(subject, whom, from)| Act::Get { subject, whom, from }),
+        2 => (subject(), whom()).prop_map(|(subject, whom)| Act::Present { subject, whom }),
         3 => (subject(), whom(), any::<bool>()).prop_map(|(subject, whom, named)| Act::Lock { subject, whom, named }),
         1 => any::<usize>().prop_map(Act::Renew),
         1 => any::<usize>().prop_map(Act::Unlock),
@@ -159,6 +160,8 @@ pub(crate) struct Story {
     pub(crate) unwilling: Vec<bool>,
     /// The nodes that check what they give.
     pub(crate) verifying: Vec<bool>,
+    /// The nodes that leave it to the gateway to keep what is locked.
+    pub(crate) lockless: Vec<bool>,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -167,8 +170,9 @@ impl Story {
     pub(crate) fn any(steps: usize) -> impl Strategy<Value = Self> {
         let some = |weight| prop::collection::vec(prop::bool::weighted(weight), NODES);
         let steps = prop::collection::vec(step(), 1..=steps);
-        (2..=NODES, 1..=2usize, some(0.15), some(0.3), steps).prop_map(
-            |(nodes, numcopies, unwilling, verifying, steps)| Self { nodes, numcopies, unwilling, verifying, steps },
-        )
+        let kinds = (some(0.15), some(0.3), some(0.5));
+        (2..=NODES, 1..=2usize, kinds, steps).prop_map(|(nodes, numcopies, (unwilling, verifying, lockless), steps)| {
+            Self { nodes, numcopies, unwilling, verifying, lockless, steps }
+        })
     }
 }

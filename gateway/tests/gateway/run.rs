@@ -33,8 +33,9 @@ pub(crate) enum Told {
 /// Runs a story from its beginning to its end.
 pub(crate) async fn run(story: &Story) {
     let mut house = House::new(story.nodes, story.numcopies, &story.unwilling);
-    for (node, verifies) in house.nodes.iter().zip(&story.verifying) {
+    for (node, (verifies, lockless)) in house.nodes.iter().zip(story.verifying.iter().zip(&story.lockless)) {
         node.memory.set_verifies(*verifies);
+        node.memory.set_leaves_locks(*lockless);
     }
     let mut ledger = Ledger::default();
     for step in &story.steps {

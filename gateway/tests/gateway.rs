@@ -16,6 +16,8 @@ mod ground;
 mod house;
 #[path = "gateway/judge.rs"]
 mod judge;
+#[path = "gateway/known.rs"]
+mod known;
 #[path = "gateway/ledger.rs"]
 mod ledger;
 #[path = "gateway/locks.rs"]
@@ -24,6 +26,10 @@ mod locks;
 mod matrix;
 #[path = "gateway/op.rs"]
 mod op;
+#[path = "gateway/room.rs"]
+mod room;
+#[path = "gateway/rules.rs"]
+mod rules;
 #[path = "gateway/run.rs"]
 mod run;
 #[path = "gateway/stories.rs"]

@@ -41,6 +41,7 @@ pub(crate) struct Place {
     pub(crate) faulty: Faulty,
     trouble: Option<Trouble>,
     draining: bool,
+    local: bool,
 }
 
 /// What is wrong with a node, as long as it lasts. Positions are bytes of a content.
@@ -144,18 +145,27 @@ impl Place {
     fn empty(position: usize) -> Self {
         let memory = MemoryNode::default();
         let faulty = Faulty::new(Arc::new(memory.clone()));
-        Self { name: NAMES[position].to_owned(), memory, faulty, trouble: None, draining: false }
+        Self { name: NAMES[position].to_owned(), memory, faulty, trouble: None, draining: false, local: false }
     }
 }
 
 impl House {
     /// Makes a repository with so many empty nodes, which want everything but those that are `unwilling`.
     pub(crate) fn new(nodes: usize, numcopies: usize, unwilling: &[bool]) -> Self {
+        Self::built(nodes, numcopies, unwilling, |text| text)
+    }
+
+    /// Makes a repository with so many empty nodes in a site whose configuration is changed.
+    pub(crate) fn configured(nodes: usize, configure: impl FnOnce(String) -> String) -> Self {
+        Self::built(nodes, 1, &[], configure)
+    }
+
+    fn built(nodes: usize, numcopies: usize, unwilling: &[bool], configure: impl FnOnce(String) -> String) -> Self {
         let unwilling: Vec<bool> = (0..nodes).map(|node| unwilling.get(node).copied().unwrap_or(false)).collect();
         let nothing = |(node, _): (usize, &bool)| format!("{} nothing timestamp=1s\n", node_uuid(node));
         let wanted: String = unwilling.iter().enumerate().filter(|(_, unwilling)| **unwilling).map(nothing).collect();
         let logs = [("numcopies.log", format!("1s {numcopies}\n")), ("preferred-content.log", wanted)];
-        let ground = Ground::new(|text| text, &logs);
+        let ground = Ground::new(configure, &logs);
         let nodes: Vec<Place> = (0..nodes).map(Place::empty).collect();
         let subjects =
             vec![Subject::new(0), Subject::new(1000), Subject::new(70_000), Subject::new(200_000).without_size()];
@@ -168,6 +178,17 @@ impl House {
     pub(crate) fn restart(&mut self) {
         (self.site, self.branch) = (self.ground.site(), self.ground.branch());
         self.gateway = gateway(&self.site, &self.branch, &self.nodes);
+    }
+
+    /// Starts another process of the same site, with the same nodes.
+    pub(crate) fn process(&self) -> Gateway {
+        gateway(&self.ground.site(), &self.ground.branch(), &self.nodes)
+    }
+
+    /// Has a node's room looked at, as that of disks of this machine is; the program reads that when it starts.
+    pub(crate) fn set_local(&mut self, node: usize) {
+        self.nodes[node].local = true;
+        self.restart();
     }
 
     /// Gives a node an empty place, which is well; the gateway so far has it in its old place.
@@ -282,6 +303,7 @@ fn gateway(site: &Site, branch: &Branch, nodes: &[Place]) -> Gateway {
         let meter = meters.at(site.clock()).of(&place.name);
         let mut member = Member::new(&place.name, node_uuid(position), node, meter, Patience::default());
         member.draining = place.draining;
+        member.terms.local = place.local;
         member
     });
     let spool = LazySpool::new(&site.root().join("run/spool"), 0, site.clock());

@@ -1,10 +1,8 @@
 //! What the git-annex branch and the site's settings say of copies: how many there must be, where they go, who may lose one.
 
-use annex_gateway::gateway::{Gateway, GatewayError, Target};
+use annex_gateway::gateway::Target;
 use annex_gateway::lock_time::LOCKED;
 use annex_gateway::pace::Pace;
-use annex_protocol::log::SingleLog;
-use annex_protocol::p2p::AssociatedFile;
 
 use crate::client::{Manner, Sent, put};
 use crate::ground::node_uuid;
@@ -112,17 +110,28 @@ async fn what_nobody_else_can_hold_stays_on_a_node_that_is_emptied() {
 #[tokio::test(start_paused = true)]
 async fn what_nodes_want_decides_from_the_next_upload_on() {
     let house = House::new(3, 2, &[true, true, true]);
-    let sent = async |subject: usize| match put(&house.gateway, Target::Cluster, &house.subjects[subject], Manner::Whole).await {
+    let sent = async |subject: usize| match put(
+        &house.gateway,
+        Target::Cluster,
+        &house.subjects[subject],
+        Manner::Whole,
+    )
+    .await
+    {
         Ok(Sent::Stored(stored)) => stored.nodes.iter().filter_map(|uuid| house.node_of(uuid)).collect::<Vec<_>>(),
         told => panic!("{told:?}"),
     };
     assert_eq!(sent(0).await.len(), 2, "nobody wants it: as many as numcopies asks for");
-    write(&house, "preferred-content.log", "{0} nothing timestamp=1s\n{1} anything timestamp=2s\n{2} nothing timestamp=1s\n");
+    write(
+        &house,
+        "preferred-content.log",
+        "{0} nothing timestamp=1s\n{1} anything timestamp=2s\n{2} nothing timestamp=1s\n",
+    );
+    write(&house, "numcopies.log", "2s 1\n");
     assert_eq!(sent(1).await, [1]);
     let presence = house.gateway.present(Target::Cluster, &house.subjects[1].key).await;
     assert!(presence.unwrap());
-    // It takes a moment until somebody has looked whether copies are missing.
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    // Time goes on only when somebody has looked whether copies are missing.
     tokio::time::sleep(LOCKED).await;
     assert_eq!(house.site.count_repairs().unwrap(), (0, 0), "nobody else wants it");
     write(&house, "preferred-content.log", "{0} nothing timestamp=1s\n{1} anything timestamp=2s\n");

@@ -84,7 +84,7 @@ async fn a_surplus_copy_stays_while_it_is_locked_or_another_one_cannot_be() {
     house.gateway.unlock(locked).await.unwrap();
     house.trouble(1, Some(Trouble::Away));
     let error = dropped(&house).await.unwrap_err();
-    assert!(error.contains("copy on node c stays: 2 copies must be on other nodes, and 1 are"), "{error}");
+    assert!(error.contains("copy on node c stays: 2 copies must be on other nodes, but only 1 are"), "{error}");
     house.trouble(1, None);
     assert_eq!(dropped(&house).await.unwrap(), ["c"]);
     assert_eq!(left(&house), [0, 1]);
@@ -100,7 +100,7 @@ async fn what_nobody_else_can_hold_stays_on_a_node_that_is_emptied() {
     house.trouble(1, Some(Trouble::Fails));
     let drained = house.gateway.drain("c", &Pace::default()).await.unwrap();
     assert_eq!((drained.gone, drained.kept.len()), (0, 1));
-    assert!(drained.kept[0].1.starts_with("1 copies must be on other nodes, and 0 are"), "{:?}", drained.kept);
+    assert!(drained.kept[0].1.starts_with("1 copies must be on other nodes, but only 0 are"), "{:?}", drained.kept);
     assert_eq!(left(&house), [2]);
     house.trouble(1, None);
     let drained = house.gateway.drain("c", &Pace::default()).await.unwrap();

@@ -65,7 +65,7 @@ pub use put::{Put, Receiving, Stored};
 pub use remove::Removed;
 pub use repair::{Repaired, Surveyed};
 pub use replace::{Refilled, Stage};
-pub use scrub::Copy;
+pub use scrub::CopyState;
 
 /// A hosted repository's nodes behind one door, and those of them that are the cluster for whoever asks. Cloning is cheap.
 #[derive(Clone)]

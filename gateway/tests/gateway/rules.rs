@@ -171,3 +171,22 @@ async fn the_copy_that_was_read_longest_ago_is_due_first() {
     assert_eq!(due(now()), [key(0), key(2), key(1)]);
     assert_eq!(due(now() - 100), [key(0), key(2)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn unknown_is_neither_present_nor_absent() {
+    let mut house = House::new(3, 1, &[]);
+    put(&house.gateway, Target::Node(2), &house.subjects[SUBJECT], Manner::Whole).await.unwrap();
+    house.trouble(2, Some(Trouble::Away));
+    let (stored, never) = (&house.subjects[SUBJECT].key, &house.subjects[0].key);
+    let gateway = &house.gateway;
+    let told = gateway.present(Target::Cluster, stored).await.unwrap_err().to_string();
+    assert!(told.contains("node c"), "{told}");
+    gateway.get(Target::Cluster, stored, 0).await.err().expect("nobody knows");
+    gateway.lock(Target::Cluster, stored).await.err().expect("nobody knows");
+    assert!(!gateway.present(Target::Cluster, never).await.unwrap(), "nobody expects it to be there");
+    let told = gateway.present(Target::Node(2), never).await.unwrap_err().to_string();
+    assert!(told.contains("node c"), "{told}");
+    let removed = gateway.remove(Target::Cluster, stored, None).await.unwrap();
+    assert!(!removed.only_refused && removed.failures[0].contains("node c"), "{:?}", removed.failures);
+    assert_eq!(house.logged(SUBJECT).into_iter().collect::<Vec<_>>(), [2]);
+}

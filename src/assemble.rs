@@ -28,7 +28,7 @@ use crate::host::repo::Repo;
 #[derive(Clone, Default)]
 pub struct Stores {
     shared: Shared,
-    /// Nodes that serve one repository, by name: whoever asks after them asks the one that works.
+    /// Nodes that are behind a program, by name. Status asks the one that a repository works with.
     working: Arc<Mutex<HashMap<String, Arc<dyn Node>>>>,
     /// Temporary files for nodes that take complete ones.
     spool: Arc<OnceLock<LazySpool>>,
@@ -55,7 +55,7 @@ impl Assemble for Stores {
 
     fn nodes(&self, site: &Site) -> Vec<(String, Arc<dyn Node>)> {
         let node = |(name, node): (&String, &NodeConfig)| {
-            // A program is not started only to be asked how it is.
+            // No program is started just to show the status of its node.
             if node.store.kind().starts_program {
                 return self.working().get(name).map(|working| (name.clone(), Arc::clone(working)));
             }

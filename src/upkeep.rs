@@ -91,8 +91,7 @@ pub async fn work_off(hub: &Hub, gateway: Option<&Uuid>) -> Result<Worked, Failu
     }
 }
 
-/// Repairs one key. One that could not be repaired comes back with the reason, and waits for its next try unless it was
-/// never here.
+/// Repairs one key. If that fails, the reason is returned, and the key waits for its next try unless it was never here.
 async fn one(hub: &Hub, wanting: Wanting) -> Result<Worked, Failure> {
     let site = hub.site();
     let Some(hosted) = hub.find(&wanting.gateway).await? else {
@@ -131,7 +130,7 @@ async fn one(hub: &Hub, wanting: Wanting) -> Result<Worked, Failure> {
     Ok(Worked { failed: failed.into_iter().collect(), dropped })
 }
 
-/// What is said of a key that is lost.
+/// The reason that is recorded for a key that is lost.
 const LOST: &str = "no node has the content any more; it is not tried again until a node has it";
 
 /// Brings a key to where it should be, and then away from where it should not be, if the site wants that.

@@ -67,7 +67,7 @@ pub use repair::{Repaired, Surveyed};
 pub use replace::{Refilled, Stage};
 pub use scrub::CopyState;
 
-/// A hosted repository's nodes behind one door, and those of them that are the cluster for whoever asks. Cloning is cheap.
+/// A hosted repository's nodes, and those that make up the cluster for this request. Cloning is cheap.
 #[derive(Clone)]
 pub struct Gateway(Arc<Inner>, Arc<[Member]>);
 
@@ -85,7 +85,7 @@ struct Inner {
     placement: Mutex<Arc<PlacementState>>,
     /// Locks that wait for the connection which keeps them.
     named: lock::Named,
-    /// How much each repository holds; built when a size limit first asks for it.
+    /// How much each repository holds. Counted when a size limit first needs it.
     sizes: Mutex<Sizes>,
     noticed: notice::Noticed,
     plenty: space::Plenty,
@@ -117,13 +117,13 @@ pub struct Member {
     pub draining: bool,
     /// How long it is waited for.
     pub patience: Patience,
-    /// On which terms it is used.
+    /// Its cost, its place and its limits.
     pub terms: Terms,
     /// Whether it was silent when it was asked last.
     silence: Arc<Silence>,
 }
 
-/// On which terms a node is used.
+/// Settings of a node that decide when it is used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Terms {
     /// What it costs to fetch from it.
@@ -217,13 +217,13 @@ impl Gateway {
         }
         if target == Target::Cluster && !unknown.is_empty() {
             let logged = self.logged(key).await?;
-            // A cluster stands in no location log: nobody knows what it has.
+            // A peer's cluster is in no location log, so it may have any key.
             unknown.retain(|(member, _)| member.uuid.is_cluster() || logged.contains(&member.uuid));
         }
         unknown.pop().map_or(Ok(false), |(member, source)| Err(member.failed(source)))
     }
 
-    /// Asks nodes one after the other until one has the key; who is late is not waited for before the next one is asked.
+    /// Asks nodes one after the other until one has the key. If a node is late, the next one is asked as well.
     async fn holder<'a>(
         &self,
         members: &'a [Member],
@@ -289,7 +289,7 @@ impl Gateway {
         Ok(facts::logged(&content))
     }
 
-    /// Takes a node out of the location log if the node itself says that the content is not there.
+    /// Removes a node from the location log if the node itself says that it does not have the content.
     async fn record_lost(&self, member: &Member, key: &Key) {
         let lost = async {
             if self.logged(key).await?.contains(&member.uuid) && !member.node.present(key).await.unwrap_or(true) {
@@ -298,7 +298,7 @@ impl Gateway {
                 self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
                 let cause = format!("node {} has lost it", member.name);
                 self.want_repair(key, &AssociatedFile::default(), cause).await;
-                // An upload may have come in between.
+                // An upload may have stored the key in the meantime.
                 if member.node.present(key).await.unwrap_or(false) {
                     self.record(key, vec![(member.uuid.clone(), Status::Present)]).await?;
                 }
@@ -337,7 +337,7 @@ impl Gateway {
 impl Gateway {
     /// Returns those of the repositories named by a node that the node may speak for.
     ///
-    /// Only another gateway's cluster has nodes behind it; of this gateway's own nodes nobody else knows better.
+    /// Only another gateway's cluster names nodes that are not ours. What it says of our own nodes is left out.
     fn behind(&self, member: &Member, named: Vec<Uuid>) -> Vec<Uuid> {
         let ours = |uuid: &Uuid| self.target(uuid).is_some();
         let mut named = if member.uuid.is_cluster() { named } else { Vec::new() };

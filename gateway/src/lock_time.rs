@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-/// A lock holds for so long after it was granted or renewed, whatever becomes of the connection that it came by. Clients
-/// build on it: within that time they remove other copies.
+/// How long a lock holds after it was granted or renewed, even if its connection breaks. Clients rely on that time: while it
+/// lasts they remove other copies.
 pub const LOCKED: Duration = Duration::from_secs(600);
 
-/// How many seconds away the end of a lock is written down where times are whole seconds. The present time was rounded down
-/// to one, so that a lock of exactly [`LOCKED`] could end up to a second early.
+/// How many seconds are added to the present time where a lock's end is written down in whole seconds. It is one more than
+/// [`LOCKED`]: the present time is rounded down, so that a lock could end up to a second early otherwise.
 pub const LOCKED_SECONDS: u64 = LOCKED.as_secs() + 1;
 
-/// How often a lock that a connection holds is renewed: a few renewals that fail do no harm.
+/// How often a lock that a connection holds is renewed. It is a tenth of [`LOCKED`], so a few failed renewals do no harm.
 pub const RENEW_EVERY: Duration = Duration::from_secs(60);

@@ -92,7 +92,7 @@ async fn due(hub: &Hub, site: &Site, before: u64) -> Result<(Copies, bool), Fail
     Ok((copies, all))
 }
 
-/// Remembers which copies were read. What a crash forgets is read once more.
+/// Remembers which copies were read. After a crash, copies that were not recorded yet are read once more.
 pub struct Progress {
     site: Site,
     copies: Vec<(Uuid, Key)>,

@@ -55,7 +55,7 @@ fn wait(load: Load, fastest: Option<i32>) -> u64 {
     load.transfers.saturating_add(1).min(1 << 40) << slower
 }
 
-/// Speeds within a factor of two are the same: what is measured varies.
+/// Speeds within a factor of two count as the same, since measured speeds vary that much.
 fn step(rate: Option<f64>) -> Option<i32> {
     rate.filter(|rate| *rate >= 1.0).map(|rate| rate.log2().round() as i32)
 }

@@ -39,12 +39,12 @@ impl Checker {
         }
     }
 
-    /// Tells whether the bytes matter: else what is said of their number is believed.
+    /// Tells whether the bytes themselves are needed. If not, [`Checker::skip`] may count them without looking.
     pub(super) fn looks_at_bytes(&self) -> bool {
         self.lane.is_some()
     }
 
-    /// Counts bytes that are not looked at.
+    /// Counts bytes without looking at them.
     pub(super) fn skip(&mut self, size: u64) {
         self.size += size;
     }
@@ -67,7 +67,7 @@ pub(super) struct Print {
     budget: Budget,
 }
 
-/// What is the same of the same bytes, and of no others.
+/// The hash of bytes: equal for equal bytes, and for no others.
 pub(super) type Printed = (u64, [u8; 32]);
 
 struct Sameness(Sha256);

@@ -54,7 +54,7 @@ impl Gateway {
 
     /// Removes a key from a node when as many other nodes as numcopies and mincopies ask for hold it, under lock.
     async fn release(&self, position: usize, key: &Key, pace: &Pace) -> Result<(), GatewayError> {
-        // What cannot be copied now is told by what is missing below.
+        // A failed copy matters only if the removal then finds too few copies; that error names both causes.
         let copied = self.repair(key, &AssociatedFile::default(), pace).await;
         self.remove_proved(position, key).await.map_err(|stays| match copied {
             Ok(_) => stays,

@@ -36,7 +36,7 @@ impl Gateway {
                 let Some(uuid) = Uuid::parse(line.info) else { continue };
                 let named = |member: &&super::Member| member.uuid == uuid && nodes.contains(&member.name);
                 let Some(member) = self.0.nodes.iter().find(named) else { continue };
-                // A time that is to come proves nothing.
+                // A time in the future proves nothing: a clock was wrong.
                 let logged = u64::try_from(line.clock.seconds()).ok().filter(|at| *at <= now).unwrap_or(0);
                 let scrubbed = self.0.site.scrubbed_at(&uuid, &key).unwrap_or_else(|error| {
                     failed.get_or_insert(error);

@@ -13,7 +13,7 @@ use crate::branch::placement::PlacementState;
 use crate::branch::sizes::Sizes;
 use crate::branch::{Branch, BranchError};
 
-/// The facts about one key. Blocks while it reads; the first error is kept, for the one who asked to look at.
+/// The facts about one key. Blocks while it reads. The first error is kept, and the caller looks at it afterwards.
 pub(super) struct Facts<'a> {
     pub(super) branch: &'a Branch,
     pub(super) state: &'a PlacementState,

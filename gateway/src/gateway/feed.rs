@@ -27,7 +27,7 @@ const QUEUE_BYTES: u32 = 2 << 20;
 /// Pieces that may wait for one node, however small.
 const QUEUE_PIECES: usize = 256;
 
-/// Bytes and pieces that wait for the end of the upload: to wake a task for them would take longer than they do.
+/// Up to so many bytes and pieces wait for the upload's end. Waking a task for them would take longer than storing them.
 const FEW_BYTES: usize = 64 << 10;
 const FEW_PIECES: usize = 16;
 
@@ -53,7 +53,7 @@ enum Line {
     Waiting { upload: Box<dyn Upload>, orders: Vec<Order>, bytes: usize },
     /// A task.
     Working { queue: mpsc::Sender<Order>, task: JoinHandle<Ended> },
-    /// Nobody: it has failed, and why was told.
+    /// Nobody: it has failed, and the error was returned.
     Over,
 }
 
@@ -87,7 +87,7 @@ impl Feed {
     }
 
     fn start(members: Vec<Member>, shared: Option<Shared>, pieces: Pieces) -> Self {
-        // One for all nodes of a site.
+        // All nodes of a site have the same patience.
         let patience = members.first().map(|member| member.patience).unwrap_or_default();
         let Pieces { upload, kept: offset, takes_blocks } = pieces;
         let line = Line::Waiting { upload, orders: Vec::new(), bytes: 0 };
@@ -95,7 +95,7 @@ impl Feed {
         Self { members, patience, shared, offset, kept: None, takes_blocks, line, budget, size: None }
     }
 
-    /// Leaves nodes out of it.
+    /// Leaves these nodes out of the upload.
     pub(super) fn leave_out(&mut self, left_out: impl Fn(&Member) -> bool) {
         if let Some(shared) = &mut self.shared {
             let mut members = self.members.iter();
@@ -157,7 +157,7 @@ impl Feed {
         let Line::Working { queue, .. } = &self.line else { return Err(lost()) };
         match timeout(self.patience.progress, queue.send(order)).await {
             Ok(Ok(())) => Ok(()),
-            // The task has ended, and says why.
+            // The task has ended with an error, which is fetched here.
             Ok(Err(_closed)) => Err(self.failure().await),
             Err(_elapsed) => Err(self.behind().await),
         }

@@ -15,7 +15,7 @@ use super::digest::Checker;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::node::{ByteStream, NodeError};
 
-/// Content on its way to a client: goes on with another copy where one breaks off.
+/// Content on its way to a client. If a copy breaks off, another one goes on at the same byte.
 pub struct Body {
     gateway: Gateway,
     key: Key,
@@ -35,8 +35,8 @@ pub struct Body {
 impl Gateway {
     /// Returns a key's content from `offset` on, or `None` if no node of the target has it.
     ///
-    /// An error, naming a node, if none has it as far as known and one could not be asked. A copy that turns out to be
-    /// lost or bad, now or later, is taken out of the location log.
+    /// It is an error, which names a node, if no node is known to have it and one could not be asked. A copy that turns
+    /// out to be lost or bad, now or later, is taken out of the location log.
     pub async fn get(&self, target: Target, key: &Key, offset: u64) -> Result<Option<Body>, GatewayError> {
         let mut others = in_order(self.members(target));
         let mut unknown = None;

@@ -11,12 +11,12 @@ use crate::node::NodeError;
 use crate::site::Site;
 
 impl Gateway {
-    /// Tells whether a node has a key: as it was seen to within the time that the site sets, or else as it says now.
+    /// Tells whether a node has a key. If it was seen to have it within `known_seconds`, it is not asked.
     pub(super) async fn seen(&self, member: &Member, key: &Key) -> Result<bool, NodeError> {
         let Some(within) = self.known_seconds(member) else { return member.node.present(key).await };
         let asked = self
             .of_known(member, key, move |site, member, key| Ok((site.knows(&member.uuid, key, within)?, site.now()?)));
-        // Who cannot look it up asks the node.
+        // If the database fails, the node is asked.
         let (known, asked) = asked.await.map_or((false, None), |(known, now)| (known, Some(now)));
         if known {
             return Ok(true);

@@ -15,11 +15,11 @@ use crate::node::Hold;
 use crate::node::deadline::answered;
 use crate::site::hold::Lock;
 
-/// A lock held for a client; it outlives this value until its deadline unless it is given back.
+/// A lock held for a client. Dropping this value does not end it: it lasts until its deadline, or until it is given back.
 pub struct Locked {
     /// What keeps this gateway from removing the content.
     lock: Lock,
-    /// What keeps others from removing it from the node; none if another process took it, whose hold lasts on.
+    /// What keeps others from removing it from the node. `None` if another process took the lock: that one has it.
     hold: Option<(Member, Mutex<Box<dyn Hold>>)>,
 }
 
@@ -34,7 +34,7 @@ impl Gateway {
         for member in silent_last(self.members(target)) {
             let (site, uuid, locked_key) = (self.0.site.clone(), member.uuid.clone(), key.clone());
             let Some(lock) = blocking(move || site.lock(&uuid, &locked_key)).await? else { continue };
-            // Looked at only now: a removal that came before the lock has ended, and none can start.
+            // Presence is looked at after the lock was taken: removals before it have ended, and none can start now.
             match member.node.lock(key).await {
                 Ok(Some(hold)) => return Ok(Some(Locked { lock, hold: Some((member.clone(), Mutex::new(hold))) })),
                 Ok(None) => {}
@@ -93,7 +93,7 @@ impl Gateway {
             }
             None => Ok(()),
         };
-        // Given back here even if the node keeps its own until its deadline.
+        // The gateway's lock is given back even if the node cannot give its own back; that one ends by its deadline.
         self.end_lock(locked.lock).await?;
         released
     }

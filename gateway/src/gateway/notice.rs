@@ -17,11 +17,11 @@ pub(super) struct Noticed(Mutex<State>);
 #[derive(Default)]
 struct State {
     waiting: Vec<(Key, Uuid)>,
-    /// Somebody looks at those that wait.
+    /// Whether a task checks those that wait.
     attended: bool,
 }
 
-/// At most so many keys wait. A survey finds those that are not looked at here.
+/// The most keys that wait. Further ones are left to the next survey.
 const MOST: usize = 10_000;
 
 /// Keys are gathered for this long and checked together: one by one, the checks would take as long as the answers.
@@ -45,7 +45,7 @@ impl Gateway {
         state.waiting.push((key.clone(), holder.clone()));
         if !std::mem::replace(&mut state.attended, true) {
             let gateway = self.clone();
-            // A process that ends waits for it.
+            // The process waits for this task before it ends.
             tokio::task::spawn_blocking(move || gateway.look_at_noticed());
         }
     }
@@ -70,7 +70,7 @@ impl Gateway {
     fn look_for_missing(&self, key: &Key, holder: Uuid) -> Result<(), GatewayError> {
         let mut locations = logged(&self.0.branch.read(&key.branch_path(".log"))?);
         locations.insert(holder);
-        // What other clusters have stands in no log; a survey asks them.
+        // A peer's cluster is in no location log; a survey asks it.
         let clusters = self.0.nodes.iter().filter(|member| member.uuid.is_cluster());
         locations.extend(clusters.map(|member| member.uuid.clone()));
         if self.lacks(key, &locations)? {

@@ -12,9 +12,9 @@ use super::{Gateway, GatewayError, Member};
 use crate::site::Site;
 use crate::site::room::{Room, Share};
 
-/// Leave to store a key.
+/// Permission to store a key.
 pub(super) struct Admission {
-    /// The size that the content may not pass while it comes.
+    /// The most bytes that the content may have.
     ceiling: Option<u64>,
     room: Option<Box<Reserved>>,
 }
@@ -50,7 +50,7 @@ impl Gateway {
         Ok(Admission { ceiling: size.or(limits.largest_key), room })
     }
 
-    /// Refuses keys whose content nobody can vouch for, where that is asked for.
+    /// Refuses keys without a secure hash, if the site or the repository asks for that.
     ///
     /// What is stored already is still served, as by git-annex. A `VURL` key is refused, too: its content could not be
     /// verified here.
@@ -102,7 +102,7 @@ impl Gateway {
 }
 
 impl Admission {
-    /// Admits more copies of what is stored already.
+    /// Allows more copies of a key that is stored already.
     pub(super) fn of_stored(key: &Key) -> Self {
         Self { ceiling: key.content_size(), room: None }
     }
@@ -112,7 +112,7 @@ impl Admission {
         self.room.as_ref().and_then(|reserved| reserved.room.clone())
     }
 
-    /// Holds this reservation from now on; it includes the present one.
+    /// Takes this reservation in place of the present one, which it includes.
     pub(super) fn hold(&mut self, site: &Site, room: Room) {
         match &mut self.room {
             Some(reserved) => reserved.room = Some(room),
@@ -176,7 +176,7 @@ impl Drop for Reserved {
 
 fn release(site: &Site, room: &Room) {
     if let Err(error) = site.release_room(room) {
-        // It ends by its deadline then.
+        // If giving it back fails, it ends by its deadline.
         tracing::warn!("giving back the room of an upload: {error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Removing from one node what others are proved to hold.
+//! Removing a key from one node once enough other nodes are proved to hold it.
 
 use annex_protocol::key::Key;
 use annex_protocol::log::Trust;
@@ -33,7 +33,7 @@ impl Gateway {
         };
         for lock in locks {
             if let Err(error) = self.unlock(lock).await {
-                // It ends by its deadline then.
+                // If giving the lock back fails, it ends by its deadline.
                 tracing::warn!("{key}: unlocking content: {error}");
             }
         }

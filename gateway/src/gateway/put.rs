@@ -32,7 +32,7 @@ pub enum Put {
 pub struct Stored {
     /// The nodes that have the content now.
     pub nodes: Vec<Uuid>,
-    /// Why others that should have it do not.
+    /// Why the nodes that were left out do not have it.
     pub left_out: Vec<NodeFailure>,
 }
 
@@ -60,7 +60,7 @@ pub struct Receiving {
 
 struct Group {
     offset: u64,
-    /// What comes before the offset, if others have less of it.
+    /// The bytes before the offset are hashed here if other nodes have fewer of them.
     before: Option<Print>,
     /// `None` where no node stores blocks.
     cutter: Option<Cutter>,
@@ -137,7 +137,7 @@ impl Gateway {
         Ok(receiving)
     }
 
-    /// Returns the nodes of a target that have a key, and sees to it that the location log says so.
+    /// Returns the nodes of a target that have a key, and records them in the location log.
     pub async fn holders(&self, target: Target, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
         let mut holders = Vec::new();
         for member in self.members(target) {
@@ -162,14 +162,14 @@ impl Receiving {
         self.offset
     }
 
-    /// Takes note, before the first bytes, of how many bytes follow the offset.
+    /// Is told, before the first bytes, how many follow the offset.
     pub async fn announce(&mut self, length: u64) {
         let size = self.offset + length;
         self.announced = Some(size);
         if self.key.content_size().is_none()
             && let Err(error) = self.hold_space(size).await
         {
-            // A node that is full fails while it is written to.
+            // If the room cannot be looked up, a full node fails while it is written to.
             tracing::warn!("{}: {error}", self.key);
         }
         for group in &mut self.groups {
@@ -215,7 +215,7 @@ impl Receiving {
         }
         let size = self.key.content_size().or(self.announced).unwrap_or_default();
         if let Err(error) = self.admission.allows(self.offset + self.received, size).await {
-            // Content that is too large is not the key's, however it goes on.
+            // Content that is too large is not the key's, whatever comes next.
             self.cut_off = Some(Box::new(error));
             self.end(|upload| async move { upload.abort().await }).await;
             return;
@@ -349,7 +349,7 @@ impl Group {
         }
     }
 
-    /// Takes the next bytes of the content, which are none of those that its nodes have.
+    /// Takes the next bytes of the content, after those that its nodes have already.
     async fn push(&mut self, bytes: Bytes, failures: &mut Vec<NodeFailure>) {
         let pieces = match &mut self.cutter {
             Some(cutter) => cutter.push(bytes).await,

@@ -28,7 +28,7 @@ impl Removed {
 }
 
 impl Gateway {
-    /// Removes a key from every node of the target, and from each on its own: one that fails does not spare the others.
+    /// Removes a key from every node of the target. If one fails, it is still removed from the others.
     ///
     /// With `before`, nothing is removed from that time on by [`Gateway::now`]. Content that is locked stays.
     pub async fn remove(&self, target: Target, key: &Key, before: Option<u64>) -> Result<Removed, GatewayError> {
@@ -85,7 +85,7 @@ impl Gateway {
         self.remove_forgotten(member, key).await
     }
 
-    /// Ends what was announced, and records where the key is gone from.
+    /// Ends the announced removal, and records from which nodes the key is gone.
     async fn end(&self, key: &Key, removals: Vec<Removal>, gone: Vec<Uuid>) -> Result<(), GatewayError> {
         let (gateway, path) = (self.clone(), key.branch_path(".log"));
         let ending = move || {

@@ -75,7 +75,7 @@ impl Gateway {
             let mut source = source.ok_or(GatewayError::Gone)?;
             receiving.announce(source.length()).await;
             while let Some(bytes) = source.next().await {
-                // An error after the last byte is about all that came.
+                // An error after the last byte says that the whole content was bad.
                 let bytes = bytes.inspect_err(|_| bad = source.is_all())?;
                 pace.pass(bytes.len()).await;
                 receiving.push(bytes).await;
@@ -93,7 +93,7 @@ impl Gateway {
         stored.ok_or(GatewayError::CameShort)
     }
 
-    /// Records that none of the nodes has a key, which all of them have said.
+    /// Records that no node has a key, after all of them have said so.
     async fn record_no_copy(&self, key: &Key) -> Result<Repaired, GatewayError> {
         let (branch, path) = (self.0.branch.clone(), key.branch_path(".log"));
         let content = blocking(move || branch.read(&path)).await?;

@@ -1,4 +1,4 @@
-//! Going on with uploads that broke off: what nodes kept of them is read back and held against what comes.
+//! Resuming uploads that broke off: what nodes kept of them is read back and compared with what comes.
 //!
 //! The client goes on where the node that has the least stands. That node's bytes are hashed as if they came just now. What
 //! others have already is not sent to them again, so it is compared: with what the first one has, at once, and with what
@@ -19,18 +19,18 @@ use crate::node::{ByteStream, NodeError, Patience};
 pub(super) struct Resumed {
     /// The uploads to the nodes, each with what it kept if others kept something, too.
     pub(super) started: Vec<(Started, Option<Printed>)>,
-    /// Has what stands before the offset.
+    /// Has hashed the bytes before the offset.
     pub(super) checker: Checker,
-    /// The least that a node has.
+    /// The fewest bytes that a node kept: where the client goes on.
     pub(super) offset: u64,
-    /// Has the same, for each number of bytes that another node has.
+    /// For each larger number of bytes that a node kept, a hash of the content up to there, to be compared with the node's.
     pub(super) prints: Vec<(u64, Print)>,
 }
 
 /// Finds where the upload goes on: at the least offset of all nodes.
 ///
-/// Nodes whose bytes cannot be read back start at the beginning; and so do all of them if those at the same offset have not
-/// the same.
+/// Nodes whose bytes cannot be read back start at the beginning. If nodes kept different bytes up to that offset, all of
+/// them start at the beginning.
 pub(super) async fn resume(key: &Key, started: Vec<Started>, failures: &mut Vec<NodeFailure>) -> Resumed {
     let mut resumed = Resumed { started: Vec::new(), checker: Checker::new(key), offset: 0, prints: Vec::new() };
     let compared = started.len() > 1 && resumed.checker.looks_at_bytes();
@@ -71,7 +71,7 @@ impl Resumed {
         }
     }
 
-    /// Takes what stands before the least offset.
+    /// Hashes the bytes before the least offset, read back from a node that has just these.
     async fn go_on(&mut self) -> Result<(), NodeError> {
         let Some(offset) = self.started.iter().map(|(started, _)| started.kept()).min() else { return Ok(()) };
         let mut ahead: Vec<u64> = self.started.iter().map(|(started, _)| started.kept()).collect();

@@ -114,7 +114,7 @@ impl Gateway {
         absent: &[Uuid],
         present: &[Uuid],
     ) -> Result<(Vec<Uuid>, u64), BranchError> {
-        // The log as it should be: the nodes' own answers are newer than the log.
+        // The nodes' own answers are newer than the log, so the log is evaluated as if it said the same.
         let mut locations = logged(&self.0.branch.read(&key.branch_path(".log"))?);
         locations.retain(|uuid| !absent.contains(uuid));
         locations.extend(present.iter().cloned());

@@ -1,4 +1,4 @@
-//! Looking at copies again: are they still what was stored?
+//! Reading copies again to find those that are no longer what was stored.
 
 use annex_protocol::key::Key;
 use annex_protocol::log::Status;
@@ -43,7 +43,7 @@ impl Gateway {
         }
     }
 
-    /// Looks again at a copy that turned out to be bad; nobody has to wait for that.
+    /// Looks again, in the background, at a copy that turned out to be bad. No answer waits for this.
     pub(super) fn condemn_soon(&self, member: &Member, key: &Key) {
         let (gateway, member, key) = (self.clone(), member.clone(), key.clone());
         tokio::spawn(async move { gateway.condemn(&member, &key).await });

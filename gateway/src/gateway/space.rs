@@ -1,7 +1,7 @@
 //! Room on nodes: a node that cannot take a whole content is passed over before its first byte.
 //!
-//! What uploads under way will still need, in all processes of the site, counts as taken. What fills a disk besides is
-//! found out in mid-stream, by the node itself.
+//! What uploads under way in all processes of the site will still need counts as taken. If something else fills the disk,
+//! the node itself finds out while it is written to.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -23,7 +23,7 @@ use crate::site::{Site, SiteError};
 
 /// How much room one node has for one upload, as far as that is known.
 struct Room {
-    /// Nothing is known about those that are not on this machine.
+    /// The free room; `None` for a node that is not on this machine.
     space: Option<Space>,
     /// What the node holds, and the most that it should.
     held: Option<(u64, u64)>,
@@ -31,10 +31,10 @@ struct Room {
     rest: u64,
 }
 
-/// Content of which so many fit is small.
+/// An upload is small if a node has room for so many like it.
 const SMALL_IF_SO_MANY_FIT: u64 = 1000;
 
-/// No content is small that is larger.
+/// Larger content is never small.
 const SMALL: u64 = 1 << 20;
 
 /// How long small uploads go on without another look at the free room.
@@ -83,7 +83,7 @@ impl Gateway {
     pub(super) async fn held(&self, member: &Member) -> Result<u64, GatewayError> {
         match member.node.capacity().await {
             Ok(Capacity { held: Some(held), .. }) => return Ok(held),
-            // What cannot be asked now may still be known.
+            // If the node cannot be asked, the location logs tell.
             Ok(Capacity { held: None, .. }) | Err(NodeError::Unreachable(_)) => {}
             Err(source) => return Err(member.failed(source)),
         }

@@ -47,7 +47,7 @@ impl Gateway {
             if others.filter(|member| counting.contains(&member.uuid)).count() < needed {
                 continue;
             }
-            // It would only come back.
+            // Repair would only bring it back.
             let staying = self.0.nodes.iter().filter(|member| !member.draining).map(|member| member.uuid.clone());
             let (present, absent): (Vec<Uuid>, Vec<Uuid>) =
                 staying.partition(|member| locations.contains(member) && *member != uuid);

@@ -45,8 +45,8 @@ impl Chunking {
     }
 }
 
-/// The error about chunks of a key that has no size: how many there should be stands in the git-annex branch of whoever
-/// stored them.
+/// The error about chunks of a key that has no size. How many there should be is only in the git-annex branch of the
+/// repository that stored them.
 pub(super) fn unknown_count() -> NodeError {
     NodeError::Unsupported(
         "the content is stored in chunks, and its key does not tell how many there should be".to_owned(),

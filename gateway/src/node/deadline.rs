@@ -1,4 +1,4 @@
-//! A node that is waited for no longer than it deserves: one that hangs is one that cannot be asked.
+//! A node whose answers have a deadline: one that hangs counts as one that cannot be asked.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

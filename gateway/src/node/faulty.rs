@@ -84,7 +84,7 @@ pub enum ReadFault {
     WrongAt(u64),
 }
 
-/// A node that does what a script says, and else what the node behind it does. Cloning shares the script.
+/// A node that fails where its script says so, and otherwise does what the node behind it does. Cloning shares the script.
 #[derive(Clone)]
 pub struct Faulty {
     node: Arc<dyn Node>,
@@ -127,17 +127,17 @@ impl Faulty {
         Self { node, script: Script::default() }
     }
 
-    /// Has this go wrong the next time it is asked; called again, the time after.
+    /// Makes this operation go wrong the next time it is asked; called again, the time after that as well.
     pub fn once(&self, operation: Operation, fault: Fault) {
         self.script.lines().faults.entry(operation).or_default().once.push_back(fault);
     }
 
-    /// Has this go wrong whenever it is asked.
+    /// Makes this operation go wrong whenever it is asked.
     pub fn always(&self, operation: Operation, fault: Fault) {
         self.script.lines().faults.entry(operation).or_default().always = Some(fault);
     }
 
-    /// Has every question fail or hang, as of a node that is away.
+    /// Makes every operation fail or hang, as a node that is away does.
     pub fn always_all(&self, fault: &Fault) {
         use Operation as O;
         let upload = [O::Put, O::Kept, O::Restart, O::Announce, O::Piece, O::Commit, O::Suspend, O::Abort];
@@ -147,7 +147,7 @@ impl Faulty {
         }
     }
 
-    /// Has it say of every key that it is there, or that it is not; `None` is the truth.
+    /// Makes it say of every key that it is there, or that it is not; `None` is the truth.
     pub fn lie(&self, present: Option<bool>) {
         self.script.lines().lie = present;
     }
@@ -162,12 +162,12 @@ impl Faulty {
         self.script.lines().reads.always = Some(fault);
     }
 
-    /// Has the next upload go wrong at a byte of the content, when all before it were taken.
+    /// Makes the next upload go wrong at this byte of the content; the bytes before it are taken.
     pub fn spoil_upload_once(&self, at: u64, fault: Fault) {
         self.script.lines().uploads.once.push_back((at, fault));
     }
 
-    /// Has every upload that starts from now on go wrong at a byte of the content.
+    /// Makes every upload that starts from now on go wrong at this byte of the content.
     pub fn spoil_uploads(&self, at: u64, fault: Fault) {
         self.script.lines().uploads.always = Some((at, fault));
     }

@@ -1,8 +1,8 @@
 //! What git-annex says, told apart by its words.
 //!
 //! A peer of the P2P protocol has one way to say why it failed: a line of English for people. This is the only place
-//! where such a text decides anything. Another gateway of ours may be behind it as well: over HTTP its status tells
-//! that apart before its text is looked at, on a connection of lines nothing can.
+//! where such a text decides anything. The peer may also be another gateway of ours. Over HTTP its status says so
+//! before the text is looked at; over ssh nothing does.
 
 use super::error::NodeError;
 

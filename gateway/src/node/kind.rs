@@ -31,37 +31,37 @@ use secret::Secret;
 pub struct Kind {
     /// What stands before the colon of its specs. The empty word is a path without any.
     pub schemes: &'static [&'static str],
-    /// How its specs look, for whoever wrote one of no kind.
+    /// How its specs look. Listed in the error for a spec of no known kind.
     pub forms: &'static [&'static str],
     /// Reads a spec; the error says what is wrong with it.
     pub parse: fn(&SpecText<'_>) -> Result<Box<dyn Spec>, String>,
-    /// Content is on this machine's disks, so that its room can be looked at, and reading it costs nobody anything.
+    /// Whether content is on this machine's disks. Then its room can be looked at, and reading needs no network.
     pub local: bool,
     /// What `reserve` means.
     pub reserve: Reserve,
     /// Its nodes are Keep stores that the site serves to Keep's own clients.
     pub served: bool,
-    /// Why its nodes can serve only one repository, for a section that names none.
+    /// Why a node of this kind serves one repository only, if so: the error for a section that names none.
     pub one_repository: Option<&'static str>,
-    /// Why its nodes have a UUID of their own, for a section that names none.
+    /// Why a node of this kind has a UUID of its own, if so: the error for a section that names none.
     pub own_uuid: Option<&'static str>,
-    /// To open a node starts a program, which is not done only to ask how the node is.
+    /// Whether opening a node starts a program. Such a node is not opened just to show its status.
     pub starts_program: bool,
 }
 
 /// What a section's `reserve`, bytes that stay free, means for a kind of node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserve {
-    /// The node sees to it by itself.
+    /// The node itself keeps the bytes free.
     ByItself,
-    /// The gateway sees to it.
+    /// The gateway keeps them free: it leaves the node out of uploads that would take them.
     ByGateway,
-    /// Nothing, and why.
+    /// Such nodes have no reserve; the error text says why.
     Refused(&'static str),
 }
 
 impl Reserve {
-    /// Of nodes whose disks are not this machine's.
+    /// For nodes whose disks are not on this machine.
     pub const NO_DISK: Self = Self::Refused("reserve is for nodes on this machine's disks: keep:, directory:");
 }
 
@@ -82,7 +82,7 @@ impl<'a> SpecText<'a> {
     }
 }
 
-/// Where a node keeps content, and how it is opened there. Shown, it is the text that it was read from, without secrets.
+/// Where a node keeps content, and how it is opened. Its `Display` is the text that it was read from, without secrets.
 #[async_trait]
 pub trait Spec: fmt::Debug + fmt::Display + Value + Send + Sync {
     /// Returns the kind of node.
@@ -91,18 +91,18 @@ pub trait Spec: fmt::Debug + fmt::Display + Value + Send + Sync {
     /// Returns the same with relative paths made absolute by `base`.
     fn absolute(&self, base: &Path) -> Box<dyn Spec>;
 
-    /// Takes what a node's section says beside the spec, as far as it is for this kind. What is left is refused.
+    /// Takes the settings of a node's section that this kind understands. The caller refuses those that are left.
     fn take(&mut self, beside: &mut Beside) -> Result<(), String> {
         let _ = beside;
         Ok(())
     }
 
-    /// Tells whether a node can be made only in a site, which keeps something for it.
+    /// Tells whether a node needs a site, because the site keeps files for it.
     fn needs_site(&self) -> bool {
         false
     }
 
-    /// Makes the node. What is there to be opened or connected is when the node is first asked.
+    /// Makes the node. Files and connections are opened when the node is first asked.
     fn node(&self, opening: &Opening) -> Arc<dyn Node>;
 
     /// Makes the place where a new node keeps content, if that is not there yet and nobody else makes it.
@@ -118,7 +118,7 @@ pub trait Spec: fmt::Debug + fmt::Display + Value + Send + Sync {
     }
 }
 
-/// A spec as a value: copied, compared, and told from those of other kinds.
+/// Lets specs of all kinds be copied and compared behind `dyn`. Every spec that is `Clone` and `PartialEq` has it by itself.
 pub trait Value {
     /// Returns a copy.
     fn copy(&self) -> Box<dyn Spec>;
@@ -144,14 +144,14 @@ impl<T: Spec + Clone + PartialEq + 'static> Value for T {
     }
 }
 
-/// What a node's section says beside the spec that not every kind of node has a use for.
+/// Settings of a node's section that only some kinds of nodes understand.
 #[derive(Debug, Default)]
 pub struct Beside {
     /// Where secrets stand, by the names that the node asks for.
     pub secrets: BTreeMap<String, Secret>,
-    /// Transfers at once.
+    /// How many transfers may run at once.
     pub processes: Option<usize>,
-    /// After how many seconds without a sign of life something is given up.
+    /// After how many seconds without a sign of life a request is given up.
     pub deadline_seconds: Option<u64>,
     /// Access to an HTTP server.
     pub access: Access,
@@ -197,17 +197,17 @@ pub struct Opening {
     pub uuid: Uuid,
     /// What this gateway calls itself when it asks others.
     pub client: Uuid,
-    /// What others must not ask in turn: this gateway.
+    /// The gateways that other gateways must not ask in turn: this one, so that no request goes in a circle.
     pub bypass: BTreeSet<Uuid>,
     /// How long the node is waited for.
     pub patience: Patience,
-    /// Whose time it is.
+    /// Tells the time.
     pub clock: SharedClock,
-    /// How a Keep store works.
+    /// Options for Keep stores that are opened.
     pub keep: Options,
     /// Where the site keeps things for its nodes; `None` for a node that belongs to no site.
     pub site: Option<SitePlace>,
-    /// What is open in this process for several nodes.
+    /// Stores and clients that several nodes of this process share.
     pub shared: Shared,
 }
 
@@ -234,7 +234,7 @@ impl Opening {
     }
 }
 
-/// What is open in this process for several nodes: one value of each type. Cloning shares it.
+/// Stores and clients that several nodes of this process share: one value of each type. Cloning shares it.
 #[derive(Clone, Default)]
 pub struct Shared(Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>);
 
@@ -243,7 +243,7 @@ impl Shared {
     pub fn get<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let value = values.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
-        // It is of that type, so another one is never made.
+        // The value is always of the type that it is stored under, so the default is never used.
         Arc::clone(value).downcast().unwrap_or_default()
     }
 }

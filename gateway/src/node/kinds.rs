@@ -10,7 +10,7 @@ use super::kind::secret::Secret;
 use super::kind::{Beside, Kind, Reserve, Spec, SpecText};
 use super::{annex, arvados, directory, external, keep, p2p, p2p_http, s3};
 
-/// All of them, one a line, in the order in which they are named to people.
+/// All kinds, one a line. Error texts name them in this order.
 const KINDS: &[&Kind] = &[
     &keep::directory::KIND,
     &keep::bucket::KIND,
@@ -30,18 +30,18 @@ const KINDS: &[&Kind] = &[
 #[derive(Clone)]
 pub struct NodeSpec(Arc<dyn Spec>);
 
-/// What a node's section says that a kind of node may refuse or ask for.
+/// Which settings a node's section has that some kinds refuse or require.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Section {
-    /// It says what Keep's own clients see.
+    /// `keep`: what Keep's own clients see.
     pub keep: bool,
-    /// It says for how long the node need not be asked again.
+    /// `known_seconds`: for how long the node need not be asked again.
     pub known_seconds: bool,
-    /// It says how many bytes stay free.
+    /// `reserve`: how many bytes stay free.
     pub reserve: bool,
-    /// It names the only repository that the node serves.
+    /// `repo`: the only repository that the node serves.
     pub repo: bool,
-    /// It names a UUID of the node's own.
+    /// `uuid`: a UUID of the node's own.
     pub uuid: bool,
 }
 
@@ -78,7 +78,7 @@ impl NodeSpec {
         self.kind().local
     }
 
-    /// Returns the spec as that of one kind, if it is of that.
+    /// Returns the spec as type `T`, if it is one.
     pub fn of_kind<T: 'static>(&self) -> Option<&T> {
         self.0.any().downcast_ref()
     }

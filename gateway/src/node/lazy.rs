@@ -15,7 +15,7 @@ use super::port::{Capacity, Content, Hold, Incoming, Node, Onward};
 /// Opens a node.
 #[async_trait]
 pub trait Opener: Send + Sync {
-    /// Opens it, or says why it cannot be asked now.
+    /// Opens the node. An error says why it cannot be asked now.
     async fn open(&self) -> Result<Arc<dyn Node>, NodeError>;
 }
 
@@ -23,7 +23,7 @@ pub trait Opener: Send + Sync {
 #[derive(Clone)]
 pub struct Lazy {
     node: Arc<Opening>,
-    /// The gateways that whoever asks came through.
+    /// The gateways that the request came through.
     gateways: BTreeSet<Uuid>,
 }
 

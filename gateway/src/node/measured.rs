@@ -98,7 +98,7 @@ impl Default for Meters {
 }
 
 impl Meters {
-    /// Returns the same accounts, in which what happens from now on has its time from `clock`.
+    /// Returns the same accounts; `clock` tells the time of what is counted from now on.
     #[must_use]
     pub fn at(&self, clock: &SharedClock) -> Self {
         Self { clock: Arc::clone(clock), ..self.clone() }
@@ -171,7 +171,7 @@ impl Meter {
         self.0.busy.load()
     }
 
-    /// Is told why an upload does without the node though it was not asked.
+    /// Notes why an upload leaves the node out that was not even asked.
     pub fn passed_over(&self, why: &NodeError) {
         self.failed("put", why.to_string());
     }
@@ -263,7 +263,7 @@ impl Node for Measured {
         self.meter.count("lock", self.node.lock(key)).await
     }
 
-    /// OperationOf by the site itself, and not counted.
+    /// Asked by the site itself, and not counted.
     async fn capacity(&self) -> Result<Capacity, NodeError> {
         self.node.capacity().await
     }

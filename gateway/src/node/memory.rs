@@ -25,7 +25,7 @@ pub mod kind;
 #[derive(Clone, Default)]
 pub struct MemoryNode(Arc<Mutex<Shelf>>);
 
-/// What a node has.
+/// What a node holds.
 #[derive(Default)]
 struct Shelf {
     content: HashMap<Key, Bytes>,
@@ -35,11 +35,11 @@ struct Shelf {
     aside: Vec<(Key, Bytes)>,
     /// Bytes of uploads under way.
     coming: u64,
-    /// The most bytes that all of that may have together.
+    /// The most bytes that all of these may have together.
     room: Option<u64>,
     /// Whether it says that it checks what it gives.
     verifies: bool,
-    /// Whether it leaves it to others that content stays which is locked.
+    /// Whether its locks do nothing, so that only the gateway's own lock keeps content from removal.
     leaves_locks: bool,
     /// Until when each hold lasts, by its number.
     holds: HashMap<Key, HashMap<u64, Instant>>,
@@ -65,12 +65,12 @@ impl MemoryNode {
         self.shelf().room = bytes;
     }
 
-    /// Has it say, or not, that it checks what it gives.
+    /// Sets whether it says that it checks what it gives.
     pub fn set_verifies(&self, verifies: bool) {
         self.shelf().verifies = verifies;
     }
 
-    /// Has it leave it to the gateway, or not, that content stays which is locked.
+    /// Sets whether its locks do nothing, so that only the gateway's own lock keeps content from removal.
     pub fn set_leaves_locks(&self, leaves_locks: bool) {
         self.shelf().leaves_locks = leaves_locks;
     }
@@ -270,7 +270,7 @@ impl Upload for MemoryUpload {
         let came = self.end();
         let mut shelf = self.node.shelf();
         let kept = shelf.suspended.entry(self.key.clone()).or_default();
-        // Of several that were suspended the longest one is gone on with.
+        // If several uploads of the key were suspended, the longest is kept.
         if came.len() > kept.len() {
             *kept = came;
         }

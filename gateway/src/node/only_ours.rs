@@ -5,10 +5,10 @@ use async_trait::async_trait;
 use super::error::NodeError;
 use super::port::Hold;
 
-/// A hold that nobody has to be told of.
+/// A hold that needs no call to the node.
 struct OnlyOurs;
 
-/// Holds content that is there by doing nothing: the gateway keeps its own removals apart from locks.
+/// Holds content that is there. Nothing has to be done for it: the gateway keeps its own removals apart from locks.
 pub(super) fn hold_if(present: bool) -> Option<Box<dyn Hold>> {
     present.then(|| Box::new(OnlyOurs) as Box<dyn Hold>)
 }

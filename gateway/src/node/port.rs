@@ -49,8 +49,8 @@ pub trait Node: Send + Sync {
     /// Returns how much the node can hold and holds. An error means that the node cannot be used now.
     async fn capacity(&self) -> Result<Capacity, NodeError>;
 
-    /// Tells how to ask this node for somebody who came through these gateways (their UUIDs, and those of clusters), so
-    /// that no request goes round in a circle.
+    /// Tells how to ask this node for a request that came through these gateways (their UUIDs, and those of clusters), so
+    /// that no request goes in a circle.
     fn onward(&self, gateways: &BTreeSet<Uuid>) -> Onward;
 }
 
@@ -92,7 +92,7 @@ pub trait FileUpload: Send + Sync {
 /// Content of a node kept from being removed. Dropped without an end, it lasts until the node's own deadline.
 #[async_trait]
 pub trait Hold: Send + Sync {
-    /// Makes it last on, for [`LOCKED`](crate::lock_time::LOCKED) at least.
+    /// Renews it: it lasts for [`LOCKED`](crate::lock_time::LOCKED) from now on, at least.
     async fn renew(&mut self) -> Result<(), NodeError>;
 
     /// Gives it back.
@@ -126,7 +126,7 @@ pub struct Pieces {
     /// The upload.
     pub upload: Box<dyn Upload>,
     /// How many bytes from the start the node kept of an earlier upload. A node that cannot give them back says 0, and
-    /// leaves out of what it is sent what it has already.
+    /// drops from what it is sent the bytes that it has already.
     pub kept: u64,
     /// Whether the node stores blocks. If none of an upload does, its content is not cut, and no block is hashed.
     pub takes_blocks: bool,
@@ -158,7 +158,7 @@ pub struct Capacity {
 /// Room for content, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// What the place has in all.
+    /// All bytes that the place has, used ones included.
     pub total: u64,
     /// What can still be stored there: nothing means that the node is full.
     pub free: u64,

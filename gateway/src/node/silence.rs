@@ -16,7 +16,7 @@ pub(crate) struct Silence(Mutex<Option<Instant>>);
 const SHORTER: u32 = 20;
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// A node that is slow but not dead has all of its time again after so many times that long.
+/// After this many times its patience a silent node gets its full time again: it may be slow and not dead.
 const FORGIVEN_AFTER: u32 = 10;
 
 impl Silence {
@@ -49,7 +49,7 @@ impl Silence {
         }
     }
 
-    /// Tells whether whoever is waited for so long gave no answer lately.
+    /// Tells whether a node with this patience gave no answer lately.
     pub(crate) fn lasts(&self, patience: Duration) -> bool {
         self.lock().is_some_and(|since| since.elapsed() < patience * FORGIVEN_AFTER)
     }

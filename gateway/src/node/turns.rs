@@ -19,11 +19,11 @@ use super::port::{ByteStream, Node, Upload};
 #[derive(Default)]
 pub(super) struct Turns(Mutex<HashMap<Key, watch::Receiver<()>>>);
 
-/// What an upload of a key is.
+/// Whether an upload of a key is the first one.
 pub(super) enum Turn {
     /// The first; others follow it until this is dropped.
     First(#[allow(dead_code, reason = "its end is what counts")] watch::Sender<()>),
-    /// One while another is under way, which ends when this does.
+    /// A later one, while the first is under way; this resolves when the first ends.
     After(watch::Receiver<()>),
 }
 

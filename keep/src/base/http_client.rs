@@ -45,11 +45,11 @@ pub async fn text(response: Response, most: usize) -> reqwest::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Tells whether a request failed since the server's certificate is not accepted: it will not be the next time either.
+/// Tells whether a request failed because the server's certificate is not accepted. Trying again does not help then.
 pub fn is_distrust(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
     while let Some(error) = cause {
-        // What a system's error carries is not among its sources.
+        // An error that an I/O error carries is not among its sources, so it is looked up by itself.
         let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         let carried = carried.and_then(|inner| inner.downcast_ref::<rustls::Error>());
         if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref::<rustls::Error>().or(carried) {

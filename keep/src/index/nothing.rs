@@ -17,8 +17,8 @@ pub struct NoIndex {
 }
 
 impl NoIndex {
-    /// Has unfinished uploads remembered by another index. What an entry is made of stays an unfinished upload, until that
-    /// is forgotten: then it is known that the entry is recorded elsewhere.
+    /// Lets another index remember unfinished uploads. The blocks of an entry stay an unfinished upload until the entry is
+    /// recorded elsewhere and [`Uploads::forget_upload`] is called.
     pub fn with_uploads(uploads: Arc<dyn Index>) -> Self {
         Self { uploads: Some(uploads) }
     }

@@ -1,8 +1,8 @@
 //! The ports themselves. Each call is one transaction; many processes may share the table.
 //!
-//! What a call records is durable when it returns. What [`Entries::remove`], [`Deadlines::forget_due`] and
-//! [`Holding::release`] forget is forgotten for everybody then, but may be back after the machine died: that costs room, and
-//! nothing is lost.
+//! What a call records is durable when it returns. [`Entries::remove`], [`Deadlines::forget_due`] and [`Holding::release`]
+//! forget rows for all processes at once, but do not wait for the disk: such rows may come back after the machine died. That
+//! costs room, and nothing is lost.
 
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::{Entry, Held, IndexError, Number, Totals};
 use crate::store::Block;
 
-/// Everything that an index does. What implements the ports has this by itself.
+/// The five ports that every index has. A type that implements them has this one by itself.
 pub trait Index: Entries + References + Uploads + Deadlines + Rebuilding {}
 
 impl<T: Entries + References + Uploads + Deadlines + Rebuilding> Index for T {}
@@ -66,8 +66,8 @@ pub trait Uploads: Send + Sync + 'static {
     /// Returns the blocks of an unfinished upload, first to last.
     async fn upload(&self, owner: &[u8], name: &[u8]) -> Result<Vec<Block>, IndexError>;
 
-    /// Records the blocks of an unfinished upload, all of them, in place of what was recorded; unless that is longer, of
-    /// another upload of the same content that came further.
+    /// Records all blocks of an unfinished upload in place of those that were recorded. If another upload of the same content
+    /// came further and recorded more, nothing changes.
     async fn record_upload(&self, owner: &[u8], name: &[u8], blocks: &[Block]) -> Result<(), IndexError>;
 
     /// Forgets an unfinished upload. Returns and notes blocks as [`Entries::put`] does.
@@ -87,7 +87,7 @@ pub trait Deadlines: Send + Sync + 'static {
     async fn forget_due(&self, blocks: &[BlockHash], now: SystemTime) -> Result<(), IndexError>;
 }
 
-/// Is rebuilt from the blocks while it is used.
+/// Lets the index be rebuilt from the blocks while it is used.
 #[async_trait]
 pub trait Rebuilding: Send + Sync + 'static {
     /// Records whether the index tells of all entries: false while it is being rebuilt.
@@ -129,7 +129,7 @@ pub trait IndexHere: Send + Sync + 'static {
     fn look_up(&self, owner: &[u8], name: &[u8]) -> Result<Option<Entry>, IndexError>;
 }
 
-/// A table of what it takes to read blocks from servers that ask for it. Each call is durable when it returns.
+/// A table of the signatures without which servers do not give blocks out. Each call is durable when it returns.
 #[async_trait]
 pub trait Signatures: Send + Sync + 'static {
     /// Notes signed locators, in place of what was noted of the same blocks.
@@ -138,6 +138,6 @@ pub trait Signatures: Send + Sync + 'static {
     /// Returns what is noted of blocks.
     async fn noted(&self, blocks: Vec<BlockHash>) -> Result<Vec<Locator>, IndexError>;
 
-    /// Forgets what was noted before `before` of blocks that no entry and no unfinished upload refers to.
+    /// Forgets signatures that were noted before `before`, of blocks that no entry and no unfinished upload refers to.
     async fn forget_unneeded(&self, before: SystemTime) -> Result<(), IndexError>;
 }

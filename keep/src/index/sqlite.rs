@@ -30,7 +30,7 @@ pub use open::Mode;
 /// An index in SQLite.
 #[derive(Debug)]
 pub struct SqliteIndex {
-    // Before the writer: whose connection closes last clears the log away, and two at once leave it to each other.
+    // Dropped before the writer: the connection that closes last removes the log. Two that close at once may both leave it.
     readers: Readers,
     writer: Writer,
     clock: SharedClock,

@@ -9,8 +9,8 @@ use super::{Block, BlockStore, BlocksHere, PlaceUnsynced, SignedLocators, StoreE
 
 /// A block store, and the further ports that its place has.
 ///
-/// Each part is a choice of whoever puts the parts together: a decorator around the blocks that is to see every access leaves
-/// out `here` and `unsynced`, which go past it.
+/// Whoever puts the parts together chooses them. A decorator that has to see every access to the blocks leaves out `here`
+/// and `unsynced`, because these go past it.
 #[derive(Clone)]
 pub struct StoreParts {
     /// The blocks.
@@ -19,7 +19,7 @@ pub struct StoreParts {
     pub unsynced: Option<Arc<dyn PlaceUnsynced>>,
     /// The same blocks seen from the thread that asks, if they are on this machine's disks.
     pub here: Option<Arc<dyn BlocksHere>>,
-    /// The signatures that it takes to read the blocks, if it takes any.
+    /// The signatures without which the blocks cannot be read, if the place asks for any.
     pub signed: Option<Arc<dyn SignedLocators>>,
 }
 
@@ -29,7 +29,7 @@ impl StoreParts {
         Self { blocks: Arc::new(blocks), unsynced: None, here: None, signed: None }
     }
 
-    /// Puts small blocks in place, durably or, where the place can do so, until the next [`StoreParts::sync`] not yet.
+    /// Puts small blocks in place. They are durable after the next [`StoreParts::sync`]; where the place cannot wait, at once.
     pub async fn place(&self, blocks: Vec<(Block, Bytes)>) -> Result<(), StoreError> {
         if let Some(unsynced) = &self.unsynced {
             return unsynced.place(blocks).await;
@@ -42,7 +42,7 @@ impl StoreParts {
         Ok(())
     }
 
-    /// Makes durable what [`StoreParts::place`] had put in place before this call.
+    /// Makes all blocks durable that [`StoreParts::place`] put in place before this call.
     pub async fn sync(&self) -> Result<(), StoreError> {
         match &self.unsynced {
             Some(unsynced) => unsynced.sync().await,
@@ -50,12 +50,12 @@ impl StoreParts {
         }
     }
 
-    /// Returns the block's locator with what it takes to read it from the place.
+    /// Returns the block's locator, with its signature if one is known.
     pub fn locator(&self, block: Block) -> Locator {
         self.signed.as_ref().map_or_else(|| block.locator(), |signed| signed.locator(block))
     }
 
-    /// Takes note of a locator that may carry a permission signature.
+    /// Notes the permission signature of a locator, if it has one.
     pub fn learn(&self, locator: &Locator) {
         if let Some(signed) = &self.signed {
             signed.learn(locator);

@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 
 use super::{Block, Condemned, Listed, Placed, Space, Stat, StoreError};
 
-/// Everything that a block store does. What implements the three ports has this by itself.
+/// The three ports that every block store has. A type that implements them has this one by itself.
 pub trait BlockStore: Blocks + Inventory + Retention {}
 
 impl<T: Blocks + Inventory + Retention> BlockStore for T {}
@@ -75,8 +75,8 @@ pub trait Retention: Send + Sync + 'static {
     /// Brings a block back from the trash; false when it is not there. A block that is in place stays.
     async fn untrash(&self, hash: BlockHash) -> Result<bool, StoreError>;
 
-    /// Returns what the trash holds of a block with a deadline of `due` or before, marked so that each can be deleted for
-    /// itself: a copy that comes into the trash later is never meant by the mark.
+    /// Marks the copies of a block in the trash whose deadline is `due` or before, and returns them. Each mark names one
+    /// copy, so [`Retention::delete`] never deletes a copy that came into the trash later.
     ///
     /// Marked copies are still in the trash: they can be brought back until they are deleted, and marked again.
     async fn condemn(&self, hash: BlockHash, due: SystemTime) -> Result<Vec<Condemned>, StoreError>;
@@ -88,11 +88,11 @@ pub trait Retention: Send + Sync + 'static {
 /// Puts small blocks in place first and makes many of them durable later, with one wait for the disk.
 #[async_trait]
 pub trait PlaceUnsynced: Send + Sync + 'static {
-    /// Puts small blocks in place whose bytes are at hand, as [`BlockWriter::finish`] does, but need not make them
-    /// durable: that is done for all at once by [`PlaceUnsynced::sync`], and until then the caller keeps the bytes elsewhere.
+    /// Puts small blocks in place, as [`BlockWriter::finish`] does, without making them durable. [`PlaceUnsynced::sync`]
+    /// does that for all at once; until then the caller keeps the bytes durable elsewhere.
     async fn place(&self, blocks: Vec<(Block, Bytes)>) -> Result<(), StoreError>;
 
-    /// Makes durable what [`PlaceUnsynced::place`] had put in place before this call.
+    /// Makes all blocks durable that [`PlaceUnsynced::place`] put in place before this call.
     async fn sync(&self) -> Result<(), StoreError>;
 }
 
@@ -105,12 +105,12 @@ pub trait BlocksHere: Send + Sync + 'static {
     fn fetch(&self, block: Block) -> Result<Option<Vec<Bytes>>, StoreError>;
 }
 
-/// Knows the permission signatures that it takes to read blocks from servers.
+/// Knows the permission signatures without which servers do not give blocks out.
 pub trait SignedLocators: Send + Sync + 'static {
-    /// Returns the block's locator with what it takes to read it from the place.
+    /// Returns the block's locator, with its signature if one is known.
     fn locator(&self, block: Block) -> Locator;
 
-    /// Takes note of a locator that may carry such a signature.
+    /// Notes the signature of a locator, if it has one.
     fn learn(&self, locator: &Locator);
 }
 
@@ -125,7 +125,7 @@ pub type BlockListing = BoxStream<'static, Result<Listed, StoreError>>;
 pub trait BlockWriter: Send + Sync {
     /// Takes the next bytes; waits while the store cannot keep up.
     ///
-    /// After an error only dropping makes sense.
+    /// After an error the writer must be dropped.
     async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError>;
 
     /// Puts the block in place under `block`, the name and size that the caller knows it to have; `blake3` is the BLAKE3 of

@@ -53,8 +53,8 @@ pub struct ServerOptions {
     pub pause: Duration,
     /// How long servers are waited for.
     pub waits: Waits,
-    /// How long a block that servers have just stored is not asked after: they keep it for hours at least, but what
-    /// happens to them meanwhile is not seen. Default: ten minutes, the most there is.
+    /// For how long a block that servers have just stored counts as there without asking. They keep it for hours at least;
+    /// a server that is lost meanwhile goes unnoticed. Default: ten minutes, the most there is.
     pub trusted: Duration,
     /// Blocks that all writers together may hold in memory. Default: 8.
     pub writing: usize,
@@ -212,7 +212,7 @@ impl Inventory for ServerStore {
         Err(self.not_ours("list"))
     }
 
-    /// Servers do not tell: as much as can be counted.
+    /// Servers do not tell their room, so it counts as endless.
     async fn space(&self) -> Result<Space, StoreError> {
         Ok(Space { total: u64::MAX, free: u64::MAX })
     }
@@ -224,7 +224,7 @@ impl Retention for ServerStore {
         Err(self.not_ours("touch"))
     }
 
-    /// Leaves the block: others may refer to it.
+    /// Does nothing: others may refer to the block.
     async fn trash(
         &self,
         _hash: BlockHash,
@@ -291,7 +291,7 @@ impl BlockWriter for Writer {
         }
         let parts = std::mem::take(&mut self.parts);
         self.store.put(block, parts).await?;
-        // Who else had it before cannot be told, so it is nobody's to take back.
+        // Servers do not say whether others had the block before, so it must not be taken back.
         Ok(Placed::Existing)
     }
 }

@@ -40,7 +40,7 @@ pub struct Volume {
     pub classes: BTreeSet<String>,
 }
 
-/// What is asked of a block that is stored.
+/// How many copies a block must have, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// How many copies, in each class.
@@ -251,7 +251,7 @@ impl Retention for Volumes {
 }
 
 impl Volumes {
-    /// Tells whether a volume before this one has the same block in place.
+    /// Tells whether an earlier volume has the same block in place.
     async fn was_listed(&self, at: usize, listed: &Listed) -> Result<bool, StoreError> {
         if listed.state != BlockState::Live {
             return Ok(false);

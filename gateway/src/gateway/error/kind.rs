@@ -1,6 +1,6 @@
 //! What kind of error something is: what doors make their answers of, and who must act.
 //!
-//! Errors of all layers below the doors become a kind here and nowhere else, so that nobody has to read an error's text.
+//! Errors of all layers below the doors get their kind here and nowhere else, so that nothing is decided by an error's text.
 
 use std::fmt;
 use std::io;
@@ -24,7 +24,7 @@ pub enum ErrorKind {
     Denied,
     /// What was asked for is not here. The user must ask elsewhere.
     Absent,
-    /// Something that holds now is against it: a lock, or a deadline that has passed. The client may ask again.
+    /// A lock, or a deadline that has passed, prevents it. The client may ask again.
     Conflict,
     /// The key is larger than this site stores. The user must split the content, or an admin must raise the limit.
     TooLarge,
@@ -39,7 +39,7 @@ pub enum ErrorKind {
     /// A node cannot be reached, so nobody knows whether it has the content. The client may ask again when the node's
     /// operator has brought it back.
     Unreachable,
-    /// Too much is going on. The client must ask again later.
+    /// Too much is going on at once, here or on a node. The client must ask again later.
     Busy,
     /// The gateway itself failed: its repository, its database, its configuration. The site's operator must act, or we.
     Internal,
@@ -127,7 +127,7 @@ impl HasKind for NodeError {
             Self::Busy(_) => ErrorKind::Busy,
             Self::Locked(_) => ErrorKind::Conflict,
             Self::Damaged(_) => ErrorKind::Damaged,
-            // Not the client is refused there, but the gateway; and what it sends it has verified.
+            // The node refused the gateway, not the client. And the gateway verified what it sent: the client sent good bytes.
             Self::Denied(_) | Self::Unsupported(_) | Self::WrongUpload(_) | Self::Failed(_) => ErrorKind::NodeFailed,
         }
     }
@@ -175,7 +175,7 @@ impl HasKind for StoreError {
             Self::Damaged { .. } => ErrorKind::Damaged,
             Self::Full { .. } => ErrorKind::NoRoom,
             Self::Collision { .. } | Self::Lost { .. } => ErrorKind::Internal,
-            // What is left are stores that cannot be used now.
+            // All other errors say that the store cannot be used now.
             _ => ErrorKind::Unreachable,
         }
     }

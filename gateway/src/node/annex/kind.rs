@@ -80,7 +80,7 @@ impl Opener for AnnexOpener {
         }
         let line = Program::line_of_git_annex_shell(&self.peer, path.as_os_str().as_bytes());
         let program = Program::new(vec![GIT_ANNEX_SHELL.into(), b"-c".into(), line]);
-        // git-annex puts its index right when it ends.
+        // git-annex updates its index only when it ends, so no program is kept for later requests.
         let bounds = Bounds { idle: 0, ..Bounds::default() };
         let git_annex = P2pNode::new(program, self.peer.clone(), patience, bounds);
         AnnexNode::open_beside(path, uuid, patience, clock, Arc::new(git_annex)).await

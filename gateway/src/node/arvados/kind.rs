@@ -43,7 +43,7 @@ pub struct ArvadosSpec {
     pub project: Option<String>,
     /// Each key has a collection of its own.
     pub single: bool,
-    /// How servers are asked, and for what.
+    /// How servers are asked, and with which replication and storage classes.
     pub servers: KeepServersSpec,
 }
 
@@ -140,7 +140,7 @@ impl Cluster {
         Ok(Self { store, api, blocks, collections: std::sync::Mutex::default() })
     }
 
-    /// Returns the collections of a node, made once: what is known of them is worth keeping.
+    /// Returns the collections of a node. They are opened once, so that what was read of them is not read again.
     fn collections(&self, spec: &ArvadosSpec, uuid: &Uuid) -> Arc<Collections> {
         let mut known = self.collections.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {

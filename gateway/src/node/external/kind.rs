@@ -43,7 +43,7 @@ pub struct External {
     pub deadline: Option<Duration>,
 }
 
-/// Transfers at once, where nothing else is said.
+/// How many transfers run at once if the configuration says nothing.
 const PROCESSES: usize = 4;
 
 /// Settings that change what is stored: the gateway stores and checks content as it is.

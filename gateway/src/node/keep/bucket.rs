@@ -98,7 +98,7 @@ impl Spec for KeepBucketSpec {
     }
 
     async fn make(&self, opening: &Opening) -> Result<(), NodeError> {
-        // The index of a store that is there already stands where it was made.
+        // A store that is there already keeps the index that it was made with.
         open::make(&self.at(opening)).await
     }
 

@@ -38,7 +38,7 @@ pub struct KeepHttpSpec {
     pub addresses: Vec<String>,
     /// The directory of the index, if not the usual one in the site; a relative one stands in the site directory.
     pub index: Option<PathBuf>,
-    /// How services are asked, and for what.
+    /// How services are asked, and with which replication and storage classes.
     pub servers: KeepServersSpec,
 }
 
@@ -131,7 +131,7 @@ impl KeepAt for KeepServers {
         KeepStore::open_servers(blocks, &self.index, create, options).await
     }
 
-    /// Servers do not tell what they hold: the index is the record.
+    /// `None`: servers do not tell what they hold, so the index is the only record.
     async fn open_for_reindex(&self, _options: Options) -> Result<Option<KeepStore>, KeepError> {
         Ok(None)
     }

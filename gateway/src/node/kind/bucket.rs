@@ -53,7 +53,7 @@ impl BucketSpec {
         Self::parse_with(text, |_, _| Ok(false))
     }
 
-    /// Parses the same where there are more settings: `more` tells whether one is such.
+    /// Parses the same for a kind with further settings: `more` takes one, and tells whether it is known.
     pub(in crate::node) fn parse_with(
         text: &str,
         mut more: impl FnMut(&str, &str) -> Result<bool, String>,
@@ -118,7 +118,7 @@ impl BucketSpec {
                 }
             }
         }
-        // Servers of one's own seldom have a name for each bucket.
+        // Servers that are not Amazon's seldom have a DNS name for each bucket.
         spec.path_style = style.unwrap_or(spec.endpoint.is_some());
         Ok(spec)
     }
@@ -182,7 +182,7 @@ fn bytes(name: &str, text: &str) -> Result<Option<u64>, String> {
 fn endpoint(url: &str) -> Result<String, String> {
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     match host.map(|host| host.trim_end_matches('/')) {
-        // Credentials in an address would stand in messages.
+        // Credentials in an address would be shown in messages.
         Some(host) if !host.is_empty() && !host.contains(['@', '?', '#', ' ']) => {
             Ok(url.trim_end_matches('/').to_owned())
         }

@@ -17,13 +17,13 @@ pub trait KeepAt: Send + Sync {
     /// Returns the name for messages.
     fn name(&self) -> String;
 
-    /// Returns the directory on this machine that tells it from others: that of the store, or of its index.
+    /// Returns a directory on this machine that no other place has: that of the store, or of its index.
     fn directory(&self) -> &Path;
 
     /// Opens the store.
     async fn open(&self, create: Create, options: Options) -> Result<KeepStore, KeepError>;
 
-    /// Opens the store in order to rebuild its index; `None` where nothing else says what it holds.
+    /// Opens the store in order to rebuild its index; `None` if the index is the only record of what the store holds.
     async fn open_for_reindex(&self, options: Options) -> Result<Option<KeepStore>, KeepError>;
 }
 
@@ -69,7 +69,7 @@ impl OpenStore for SharedStore {
     }
 }
 
-/// Returns the directory of an index in a site, named by the place it is of, not by a node's name, which may change.
+/// Returns the directory of an index in a site. It is named by the store's place, since a node's name may change.
 pub(in crate::node) fn index_of(root: &Path, kind: &str, place: &str) -> PathBuf {
     let digest = BlockHash::of(place.as_bytes()).to_string();
     root.join("nodes").join(format!("{kind}-{}.index", digest.get(..8).unwrap_or_default()))

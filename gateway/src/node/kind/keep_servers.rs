@@ -35,7 +35,7 @@ const TOKEN: &str = "token";
 /// The variable that everybody keeps an Arvados token in.
 const USUAL: &str = "ARVADOS_API_TOKEN";
 
-/// What both kinds have.
+/// The settings that both kinds have.
 pub(in crate::node) const SETTINGS: &str = "replicas, storageclasses, ca_file and insecure=yes";
 
 impl KeepServersSpec {
@@ -145,9 +145,9 @@ pub(in crate::node) fn remote_options(
             block: answer / 4,
             store: answer,
         },
-        // Each upload under way holds one or two; more of them wait for each other.
+        // Each upload under way holds one or two blocks in memory; further uploads wait for that memory.
         writing: 16,
-        // What the node says of a block is what the servers say now.
+        // The servers are asked about each block every time, so the node's answer is always theirs.
         trusted: Duration::ZERO,
         // It reads from the servers each time: a scrub checks the servers, not this program's memory.
         cache: 0,

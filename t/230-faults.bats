@@ -55,18 +55,6 @@ damage() {
     assert_logged "$KEY" a b c
 }
 
-@test "with a node gone content is got from the others, whichever it is" {
-    git annex copy -q --to origin file
-    git annex drop -q file
-    for node in a b c; do
-        mv "$SITE/nodes/$node" "$TMP/gone"
-        git annex get -q file
-        assert_same file "$TMP/original"
-        git annex drop -q file
-        mv "$TMP/gone" "$SITE/nodes/$node"
-    done
-}
-
 @test "a node that cannot be asked has not dropped" {
     git annex copy -q --to origin file
     mv "$SITE/nodes/b" "$TMP/gone"
@@ -84,50 +72,6 @@ damage() {
     assert_on "$KEY" "$TMP/original" b
     git annex drop -q --from origin file
     assert_logged "$KEY"
-}
-
-@test "unknown is neither present nor absent" {
-    uuid=$(site_uuid cluster)
-    git annex copy -q --to origin-c file
-    mv "$SITE/nodes/c" "$TMP/gone"
-    p2p <<END2
-open one $uuid
-S AUTH-SUCCESS $uuid
-C VERSION 4
-S VERSION 4
-C CHECKPRESENT $KEY
-S~ ERROR .*node c.*
-C GET 0  $KEY
-S~ ERROR .*node c.*
-C LOCKCONTENT $KEY
-S~ (ERROR .*|FAILURE)
-C CHECKPRESENT $KEY
-S~ ERROR .*node c.*
-C CHECKPRESENT WORM--never-stored
-S FAILURE
-open two $(site_uuid c)
-S AUTH-SUCCESS $(site_uuid c)
-C VERSION 4
-S VERSION 4
-C CHECKPRESENT WORM--never-stored
-S~ ERROR .*node c.*
-close
-code 0
-END2
-    mv "$TMP/gone" "$SITE/nodes/c"
-    assert_logged "$KEY" c
-    git annex drop -q file
-    git annex get -q file
-}
-
-@test "with every node gone nothing is called stored" {
-    mv "$SITE/nodes" "$TMP/gone"
-    run ! git annex copy --to origin file
-    client_says
-    mv "$TMP/gone" "$SITE/nodes"
-    assert_logged "$KEY"
-    git annex copy -q --to origin file
-    assert_on "$KEY" "$TMP/original" a b c
 }
 
 @test "a damaged block is never served: the bytes come from another node, and the log loses the copy" {

@@ -58,23 +58,3 @@ setup() {
     run -0 annex-keep repo info data --site "$SITE"
     refute_output "node c"
 }
-
-@test "what nobody else can hold stays on a node that is emptied" {
-    git annex copy -q --to origin-c file1
-    mv "$SITE/nodes/a" "$SITE/nodes/.a"
-    mv "$SITE/nodes/b" "$SITE/nodes/.b"
-    run -1 annex-keep node drain c --site "$SITE"
-    [[ $output == *"$KEY stays on node c"* ]] || fail "$output"
-    annex-keep node set c --keep --site "$SITE"
-    git annex fsck -q --from origin-c file1
-}
-
-@test "the cheapest node is asked first" {
-    git annex copy -q --to origin
-    annex-keep node set b --cost 10 --site "$SITE"
-    git annex drop -q file1
-    authorize reader loghost "env ANNEX_KEEP_LOG=info annex-keep shell --site '$SITE' --user alice 2>>'$TMP/log'"
-    git remote set-url origin ssh://loghost/data
-    git annex get -q file1
-    grep -F 'operation=get' "$TMP/log" | grep -F 'nodes="b"' || fail "$(cat "$TMP/log")"
-}

@@ -48,8 +48,6 @@ wants() {
     refute_output dropped
 }
 
-locks() { annex-keep status --site "$SITE" --json | jq -e --argjson n "$1" '.locks == $n' >/dev/null; }
-
 @test "the daemon drops surplus copies when what nodes want, or the setting, has changed" {
     start_daemon
     wants c nothing
@@ -60,77 +58,3 @@ locks() { annex-keep status --site "$SITE" --json | jq -e --argjson n "$1" '.loc
 }
 
 logged_as() { assert_logged "$@" 2>/dev/null; }
-
-@test "numcopies, mincopies and trust levels hold" {
-    drop_surplus
-    # The client's own copy is none that the gateway could hold.
-    git annex numcopies 3 -q
-    wants c nothing
-    run -0 annex-keep repair data --site "$SITE"
-    refute_output dropped
-    git annex numcopies 1 -q
-    git annex mincopies 3 -q
-    git annex push -q --no-content
-    run -0 annex-keep repair data --site "$SITE"
-    refute_output dropped
-    git annex mincopies 1 -q
-    git annex numcopies 2 -q
-    git annex untrust -q origin-b
-    git annex push -q --no-content
-    run -0 annex-keep repair data --site "$SITE"
-    refute_output dropped
-    git annex semitrust -q origin-b
-    git annex trust -q --force origin-c
-    git annex push -q --no-content
-    run -0 annex-keep repair data --site "$SITE"
-    refute_output dropped
-    assert_on "$KEY" file a b c
-    git annex semitrust -q origin-c
-    git annex push -q --no-content
-    run -0 annex-keep repair data --site "$SITE"
-    assert_line "1 copies were dropped from nodes that do not want them"
-    assert_on "$KEY" file a b
-}
-
-@test "required content stays, and what a file name could make wanted" {
-    drop_surplus
-    git annex required -q origin-c "largerthan=1kb"
-    wants c nothing
-    run -0 annex-keep repair data --site "$SITE"
-    refute_output surplus
-    refute_output dropped
-    git annex required -q origin-c ""
-    wants c "include=*.raw"
-    run -0 annex-keep repair data --site "$SITE"
-    refute_output dropped
-    assert_on "$KEY" file a b c
-    wants c "include=*.raw and largerthan=1mb"
-    run -0 annex-keep repair data --site "$SITE"
-    assert_line "1 copies were dropped from nodes that do not want them"
-    assert_on "$KEY" file a b
-}
-
-@test "a surplus copy stays while a client has locked it, or a copy that counts cannot be locked" {
-    drop_surplus
-    wants c nothing
-    local uuid
-    uuid=$(site_uuid c)
-    mkfifo "$TMP/steps"
-    p2p <"$TMP/steps" 3>&- &
-    local locker=$!
-    exec 9>"$TMP/steps"
-    printf '%s\n' "open c $uuid" "S AUTH-SUCCESS $uuid" "C VERSION 4" "S VERSION 4" "C LOCKCONTENT $KEY" "S SUCCESS" >&9
-    wait_until 10 locks 1
-    run -1 annex-keep repair data --site "$SITE"
-    [[ $output == *"the surplus copy on node c stays: node c: the content is locked against removal"* ]] || fail "$output"
-    assert_on "$KEY" file a b c
-    printf '%s\n' "C UNLOCKCONTENT" close >&9
-    exec 9>&-
-    wait "$locker"
-    mv "$SITE/nodes/b" "$SITE/nodes/.b"
-    run -1 annex-keep repair data --site "$SITE"
-    [[ $output == *"the surplus copy on node c stays: 2 copies must be on other nodes, but only 1 are"* ]] || fail "$output"
-    mv "$SITE/nodes/.b" "$SITE/nodes/b"
-    run -0 annex-keep repair data --site "$SITE"
-    assert_line "1 copies were dropped from nodes that do not want them"
-}

@@ -80,25 +80,3 @@ sound() { node_content "$1" "$KEY" 2>/dev/null | cmp -s - file; }
     assert_same "$(find "$TMP/d/tmp/damaged" -type f -name "$KEY")" "$TMP/bad"
     git annex fsck -q --from origin-d file
 }
-
-@test "the copy that was read longest ago is read first" {
-    random_file other 300K
-    git annex add -q other
-    git commit -q -m other
-    git annex copy -q --to origin-a
-    run -0 annex-keep scrub data --site "$SITE" --node a
-    assert_line "614400 bytes were read and are good"
-    local older newer
-    newer=$(printf '%s\n' "$(annex_key other)" "$KEY" | sort | head -n 1)
-    older=$(printf '%s\n' "$(annex_key other)" "$KEY" | sort | tail -n 1)
-    python3 - "$SITE/site.db" "$newer" <<'END'
-import sqlite3, sys
-database = sqlite3.connect(sys.argv[1])
-changed = database.execute("UPDATE scrub SET at = at + 100 WHERE key = CAST(? AS BLOB)", sys.argv[2:]).rowcount
-database.commit()
-assert changed == 1, changed
-END
-    damage a
-    run -1 annex-keep scrub data --site "$SITE" --node a
-    assert_equal "$(sed -n 's/^annex-keep: \(SHA[^:]*\):.*/\1/p' <<<"$output")" "$older"$'\n'"$newer"
-}

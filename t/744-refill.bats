@@ -81,20 +81,6 @@ logged_on() {
     assert_on "$(annex_key two)" two a b c
 }
 
-@test "what nodes do not want is not brought there when a client asks" {
-    start_site
-    annex-keep user set alice --site "$SITE" --role admin
-    clone_site work
-    cd work
-    make_files one
-    git annex wanted origin-b nothing
-    git annex wanted origin-c nothing
-    git annex push -q --no-content
-    git annex copy -q --to origin-a
-    git annex copy -q --to origin
-    waits_for_repair 0
-}
-
 @test "a key that no node has any more is told of, and not tried again until it is back" {
     start_site
     clone_site work

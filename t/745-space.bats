@@ -90,38 +90,6 @@ END
 
 on_the_way() { [ "$(node_status "$1" | jq .reserved)" -gt 0 ]; }
 
-@test "an upload under way in another process holds its room, until it ends" {
-    small_node b 12m
-    add_file one 7M
-    one=$KEY
-    add_file two 6M
-    uuid=$(site_uuid b)
-    # Each connection is a process of its own.
-    p2p <<END
-open first $uuid
-S~ AUTH-SUCCESS .*
-C PUT  $one
-S PUT-FROM 0
-C DATA $((7 << 20))
-send $TMP/original-one 0 1000000
-open second $uuid
-S~ AUTH-SUCCESS .*
-C PUT  $KEY
-S~ ERROR node b: full: .* for uploads under way, and this key needs 6.29 MB
-use first
-send $TMP/original-one 1000000
-S SUCCESS
-use second
-C PUT  $KEY
-S~ ERROR node b: full: [0-9.]* MB are free, and this key needs 6.29 MB
-C REMOVE $one
-S SUCCESS
-close
-END
-    assert_equal "$(node_status b | jq .reserved)" 0
-    assert_logged "$one"
-}
-
 @test "a node holds no more than its maxsize, and more again when something was dropped" {
     annex-keep node set b --maxsize "1 MB" --site "$SITE"
     add_file one 600K
@@ -191,45 +159,6 @@ END
         grep -q "node b: full: 0 bytes are free" "$TMP/body"
     done
     grep -q 'operation=put .*outcome="failed" kind="no_room" reason="node ' "$TMP/daemon.log"
-}
-
-@test "sizebalanced placement counts uploads under way" {
-    annex-keep user set alice --site "$SITE" --role admin
-    git commit -q --allow-empty -m start
-    for node in a b; do
-        git annex group "origin-$node" nodes --quiet
-        git annex maxsize "origin-$node" 100MB --quiet
-        git annex wanted "origin-$node" sizebalanced=nodes:1 --quiet
-    done
-    git annex wanted origin-c nothing --quiet
-    git annex push -q --no-content
-    add_file one 300K
-    one=$KEY
-    add_file two 200K
-    uuid=$(site_uuid cluster)
-    # Both nodes are as empty when the second comes: it goes where the first does not.
-    p2p <<END
-open first $uuid
-S~ AUTH-SUCCESS .*
-C PUT  $one
-S PUT-FROM 0
-open second $uuid
-S~ AUTH-SUCCESS .*
-C PUT  $KEY
-S PUT-FROM 0
-C DATA 204800
-send $TMP/original-two
-S SUCCESS
-use first
-C DATA 307200
-send $TMP/original-one
-S SUCCESS
-close
-use second
-close
-END
-    places=$(for key in "$one" "$KEY"; do for node in a b; do [ -z "$(manifest $node "$key")" ] || echo $node; done; done | sort | xargs)
-    assert_equal "$places" "a b"
 }
 
 @test "nodes that need a file share one, which counts against the reserve of its disk" {

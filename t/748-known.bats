@@ -30,8 +30,6 @@ setup() {
 # requests: how often the daemon has asked the node x anything.
 requests() { annex-keep status --site "$SITE" --json | jq '.nodes[] | select(.name == "x").requests'; }
 
-on_shelf() { [ -n "$(find "$TMP/shelf" -name "$KEY" -type f)" ]; }
-
 @test "presence is answered from knowledge, until another process removes the content" {
     local before
     before=$(requests)
@@ -42,24 +40,6 @@ on_shelf() { [ -n "$(find "$TMP/shelf" -name "$KEY" -type f)" ]; }
     assert_logged "$KEY" a
     run ! git annex fsck --fast --from origin-x
     assert_output "its content is missing"
-}
-
-@test "a removal through the daemon is known at once, and so is content that turns out to be lost" {
-    git annex drop -q --from origin-x file
-    # What is seen within the second of a removal may have been there before it, and is not remembered.
-    sleep 1.1
-    run git annex copy -q --to origin-x file
-    assert_logged "$KEY" a x
-    git annex fsck -q --fast --from origin-x
-    find "$TMP/shelf" -name "$KEY" -type f -delete
-    # Nobody but the site should do that: it is not noticed by asking,
-    git annex fsck -q --fast --from origin-x
-    # but by whoever wants the content.
-    git annex drop -q file
-    run ! git annex get -q --from origin-x file
-    # The daemon then brings it there again.
-    wait_until 10 on_shelf
-    assert_logged "$KEY" a x
 }
 
 @test "a node that is asked as quickly takes no such setting" {

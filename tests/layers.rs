@@ -153,7 +153,7 @@ const PORTS: &[(&str, &[&str], &[&str])] = &[
     ("annex_gateway::database", &["postgres", "sqlite"], &["annex_keep::assemble"]),
     (
         "keep_store::store",
-        &["dir", "memory", "remote", "s3", "volumes"],
+        &["dir", "memory", "s3", "servers", "volumes"],
         &[
             "annex_gateway::node::keep",
             "annex_gateway::node::kind",
@@ -184,7 +184,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("reqwest::Client::new", &[HTTP_CLIENT]),
     ("reqwest::ClientBuilder", &[HTTP_CLIENT]),
     ("reqwest::get", &[]),
-    ("reqwest", &[HTTP_CLIENT, "keep/src/store/remote", "keep/src/entries/collections", "gateway/src/node/p2p_http"]),
+    ("reqwest", &[HTTP_CLIENT, "keep/src/store/servers", "keep/src/entries/collections", "gateway/src/node/p2p_http"]),
     (
         "rusqlite",
         &[

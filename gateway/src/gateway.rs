@@ -65,7 +65,7 @@ pub use put::{Put, Receiving, Stored};
 pub use remove::Removed;
 pub use repair::{Repaired, Surveyed};
 pub use replace::{Refilled, Stage};
-pub use scrub::Copy;
+pub use scrub::CopyState;
 
 /// A hosted repository's nodes, and those that make up the cluster for this request. Cloning is cheap.
 #[derive(Clone)]

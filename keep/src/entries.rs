@@ -49,7 +49,7 @@ mod upload;
 
 use crate::index::Entry;
 use crate::store::dir::Create;
-use crate::store::{Block, BlockStore, BlocksHere, StoreError, StoreParts, remote};
+use crate::store::{Block, BlockStore, BlocksHere, StoreError, StoreParts, servers};
 pub use collect::Collected;
 pub use file::{Extent, extents_of, extents_of_entry};
 pub use manifest::{Manifest, Manifests, Proof, Sealer};

@@ -26,7 +26,7 @@ mod connect;
 mod error;
 mod multipart;
 
-pub use connect::{Credentials, Place};
+pub use connect::{BucketPlace, Credentials};
 pub use error::S3Error;
 pub use multipart::{Multipart, Part};
 
@@ -36,7 +36,7 @@ pub struct Bucket(Arc<Inner>);
 
 struct Inner {
     client: AmazonS3,
-    place: Place,
+    place: BucketPlace,
     deadlines: Deadlines,
     abilities: OnceCell<Abilities>,
 }
@@ -77,13 +77,13 @@ const SLOWEST: u64 = 250_000;
 
 impl Bucket {
     /// Makes a client; nothing is asked yet.
-    pub fn new(place: Place, credentials: Option<&Credentials>, deadlines: Deadlines) -> Result<Self, S3Error> {
+    pub fn new(place: BucketPlace, credentials: Option<&Credentials>, deadlines: Deadlines) -> Result<Self, S3Error> {
         let client = connect::client(&place, credentials, deadlines)?;
         Ok(Self(Arc::new(Inner { client, place, deadlines, abilities: OnceCell::new() })))
     }
 
     /// Returns the place for messages.
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &BucketPlace {
         &self.0.place
     }
 

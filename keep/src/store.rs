@@ -1,7 +1,7 @@
 //! The ports of a block store: blocks by hash.
 //!
 //! A block is at most 64 MiB; its name is the MD5 of its bytes (`docs/spec/keep-blocks.md` §1). Adapters: [`dir`], a
-//! directory in keepstore's own layout; [`s3`], a bucket in keepstore's own object layout; [`memory`]; [`remote`], Keep
+//! directory in keepstore's own layout; [`s3`], a bucket in keepstore's own object layout; [`memory`]; [`servers`], Keep
 //! servers over HTTP; [`volumes`], several stores as one.
 
 use std::time::SystemTime;
@@ -14,8 +14,8 @@ mod error;
 pub mod memory;
 mod parts;
 mod ports;
-pub mod remote;
 pub mod s3;
+pub mod servers;
 mod verify;
 pub mod volumes;
 
@@ -49,7 +49,7 @@ pub struct Listed {
     /// When it was last written or touched (for damaged ones: set aside).
     pub time: SystemTime,
     /// Where it stands.
-    pub state: State,
+    pub state: BlockState,
 }
 
 /// A block in place.
@@ -63,7 +63,7 @@ pub struct Stat {
 
 /// Where a listed block stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum BlockState {
     /// In place.
     Live,
     /// In the trash until the deadline.

@@ -17,7 +17,7 @@ pub use access::{Access, Level, Viewer};
 pub use filter::{Filter, Invalid};
 pub use list::{List, ListError, Order, Page};
 pub use record::{Base, Collection, Link, Project, Record};
-pub use table::{Column, Kind, Table};
+pub use table::{Column, ColumnKind, Table};
 
 /// The tables of a site. Cloning is cheap.
 #[derive(Clone)]

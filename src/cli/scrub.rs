@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 
-use annex_gateway::gateway::{Copy, Due};
+use annex_gateway::gateway::{CopyState, Due};
 use annex_gateway::pace::Pace;
 use annex_gateway::site::RepoName;
 use keep_store::base::task::Shutdown;
@@ -50,13 +50,15 @@ impl Scrub {
         let mut read = 0;
         for Due { key, node, uuid, .. } in gateway.copies_due(&nodes, u64::MAX, usize::MAX)? {
             match gateway.scrub(&node, &key, &pace).await {
-                Ok((Copy::Good, size)) => {
+                Ok((CopyState::Good, size)) => {
                     tally.done();
                     read += size;
                     progress.read(uuid, key).await?;
                 }
-                Ok((Copy::Bad, _)) => tally.failed(format_args!("{key}: the copy on node {node} was bad")),
-                Ok((Copy::Gone, _)) => tally.failed(format_args!("{key}: the copy on node {node} is gone, or damaged")),
+                Ok((CopyState::Bad, _)) => tally.failed(format_args!("{key}: the copy on node {node} was bad")),
+                Ok((CopyState::Gone, _)) => {
+                    tally.failed(format_args!("{key}: the copy on node {node} is gone, or damaged"))
+                }
                 Err(error) => tally.failed(format_args!("{key}: {error}")),
             }
         }

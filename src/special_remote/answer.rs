@@ -9,7 +9,7 @@ use annex_protocol::external::{
 };
 use futures_util::StreamExt as _;
 use keep_store::store::dir::Create;
-use keep_store::store::remote::Token;
+use keep_store::store::servers::Token;
 
 use super::content;
 use super::host::{Ended, Host};

@@ -6,7 +6,7 @@ use annex_protocol::external::{Extension, Extensions};
 use keep_store::entries::collections::{Collections, CollectionsOptions, Layout};
 use keep_store::entries::{KeepError, KeepStore, Manifests, Options};
 use keep_store::store::dir::Create;
-use keep_store::store::remote::{Access, Api, Http, RemoteOptions, RemoteStore, Services, Token};
+use keep_store::store::servers::{Access, Api, Http, ServerOptions, ServerStore, Services, Token};
 use tokio::sync::OnceCell;
 
 use super::settings::{self, Settings};
@@ -115,14 +115,14 @@ pub(super) async fn open(prepared: &Prepared, create: Create) -> Result<Opened, 
         }
         settings::Place::Servers(servers) => {
             let services = Services::given(servers.iter().map(String::as_str));
-            let blocks = RemoteStore::new(prepared.http().await?, services, prepared.remote_options());
+            let blocks = ServerStore::new(prepared.http().await?, services, prepared.remote_options());
             let options = Options { manifests: Manifests::Open, ..options };
             Ok(Opened { store: KeepStore::unindexed(blocks, options), record: Record::State })
         }
         settings::Place::Cluster { api, project, single, .. } => {
             let remote = prepared.remote_options();
             let api = Arc::new(Api::new(prepared.http().await?, api, &remote));
-            let blocks = RemoteStore::new(prepared.http().await?, Services::found(Arc::clone(&api)), remote);
+            let blocks = ServerStore::new(prepared.http().await?, Services::found(Arc::clone(&api)), remote);
             let uuid = String::from_utf8_lossy(&prepared.uuid).into_owned();
             let layout = match (prepared.tree, single) {
                 (true, _) => Layout::Tree,
@@ -149,8 +149,8 @@ impl Prepared {
         Http::new(&Access { token: self.token.clone(), ca_file, ..Access::default() }).await.map_err(NoPlace::Access)
     }
 
-    fn remote_options(&self) -> RemoteOptions {
+    fn remote_options(&self) -> ServerOptions {
         let (replicas, classes) = (self.settings.replicas, self.settings.classes.clone());
-        RemoteOptions { replicas, classes, ..RemoteOptions::default() }
+        ServerOptions { replicas, classes, ..ServerOptions::default() }
     }
 }

@@ -11,7 +11,7 @@ use annex_protocol::uuid::Uuid;
 use keep_store::entries::collections::{Collections, CollectionsOptions, Layout};
 use keep_store::entries::{KeepStore, Options};
 use keep_store::store::dir::Create;
-use keep_store::store::remote::{Access, Api, Http, RemoteOptions, RemoteStore, Services, Token, Waits};
+use keep_store::store::servers::{Access, Api, Http, ServerOptions, ServerStore, Services, Token, Waits};
 use tempfile::TempDir;
 
 use crate::cluster::cluster;
@@ -23,13 +23,13 @@ struct Place {
     address: String,
     token: String,
     project: Option<String>,
-    options: RemoteOptions,
+    options: ServerOptions,
 }
 
 impl Place {
     fn real() -> Self {
         let (address, token) = (cluster().address.clone(), cluster().token.clone());
-        let options = RemoteOptions { retries: 0, trusted: Duration::ZERO, cache: 0, ..RemoteOptions::default() };
+        let options = ServerOptions { retries: 0, trusted: Duration::ZERO, cache: 0, ..ServerOptions::default() };
         Self { address, token, project: None, options }
     }
 
@@ -38,7 +38,7 @@ impl Place {
         let wait = Duration::from_millis(700);
         let waits = Waits { look: wait, change: wait, block: wait, store: wait };
         let real = Self::real();
-        Self { address: format!("http://{address}"), options: RemoteOptions { waits, ..real.options.clone() }, ..real }
+        Self { address: format!("http://{address}"), options: ServerOptions { waits, ..real.options.clone() }, ..real }
     }
 
     async fn http(&self) -> Http {
@@ -47,14 +47,14 @@ impl Place {
 
     async fn keep(&self, dir: &Path, uuid: &Uuid) -> Arc<dyn Node> {
         let services = Services::given([self.address.as_str()]);
-        let blocks = RemoteStore::new(self.http().await, services, self.options.clone());
+        let blocks = ServerStore::new(self.http().await, services, self.options.clone());
         let store = KeepStore::open_servers(blocks, dir, Create::IfMissing, Options::default()).await.unwrap();
         Arc::new(KeepNode::new(store, uuid.clone()))
     }
 
     async fn arvados(&self, dir: &Path, uuid: &Uuid, layout: Layout) -> Arc<dyn Node> {
         let api = Arc::new(Api::new(self.http().await, &self.address, &self.options));
-        let blocks = RemoteStore::new(self.http().await, Services::found(Arc::clone(&api)), self.options.clone());
+        let blocks = ServerStore::new(self.http().await, Services::found(Arc::clone(&api)), self.options.clone());
         let store = KeepStore::open_unindexed(blocks.clone(), dir, Options::default()).await.unwrap();
         let options = CollectionsOptions {
             project: self.project.clone(),
@@ -242,7 +242,7 @@ async fn a_token_that_is_refused_is_told_of() {
 #[tokio::test]
 async fn an_index_that_was_lost_is_no_empty_store() {
     let (dir, place) = (TempDir::new().unwrap(), Place::real());
-    let blocks = RemoteStore::new(place.http().await, Services::given([place.address.as_str()]), place.options.clone());
+    let blocks = ServerStore::new(place.http().await, Services::given([place.address.as_str()]), place.options.clone());
     let gone = dir.path().join("gone");
     let error = KeepStore::open_servers(blocks, &gone, Create::Never, Options::default()).await.unwrap_err();
     assert!(error.to_string().contains("backup") && error.to_string().contains("gone/index.db"), "{error}");

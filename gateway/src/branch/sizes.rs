@@ -33,7 +33,7 @@ struct Pending {
 type Counted = Vec<(Uuid, i128)>;
 
 /// Journal files from which on a commit costs less than looking at each of them again and again.
-const MANY: usize = 500;
+const COMMIT_FROM: usize = 500;
 
 impl Sizes {
     /// Returns the bytes in a repository; `None` if nobody ever described it or placed a key in it.
@@ -57,7 +57,7 @@ impl Branch {
     pub fn update_sizes(&self, sizes: &mut Sizes) -> Result<(), BranchError> {
         let lock = self.journal.lock()?;
         let mut journalled = self.journal.stamps(&lock)?;
-        if journalled.len() > MANY {
+        if journalled.len() > COMMIT_FROM {
             self.commit_locked(&lock, Vec::new(), "update")?;
             journalled.clear();
         }

@@ -13,7 +13,7 @@ use crate::pace::Pace;
 
 /// What a second look at a copy says.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Copy {
+pub enum CopyState {
     /// It is the key's content, as far as the key can tell.
     Good,
     /// It is not, and was set aside.
@@ -27,18 +27,18 @@ impl Gateway {
     /// is and its size.
     ///
     /// A copy that is bad or gone is taken out of the location log and comes into the repair queue.
-    pub async fn scrub(&self, name: &str, key: &Key, pace: &Pace) -> Result<(Copy, u64), GatewayError> {
+    pub async fn scrub(&self, name: &str, key: &Key, pace: &Pace) -> Result<(CopyState, u64), GatewayError> {
         let member = self.named(name)?;
         let read = self.read_whole(member, key, pace).await.map_err(|source| member.failed(source))?;
         match read {
             None => {
                 self.record_lost(member, key).await;
-                Ok((Copy::Gone, 0))
+                Ok((CopyState::Gone, 0))
             }
-            Some((true, size)) => Ok((Copy::Good, size)),
+            Some((true, size)) => Ok((CopyState::Good, size)),
             Some((false, size)) => {
                 self.condemn(member, key).await;
-                Ok((Copy::Bad, size))
+                Ok((CopyState::Bad, size))
             }
         }
     }

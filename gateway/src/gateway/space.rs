@@ -32,7 +32,7 @@ struct Room {
 }
 
 /// An upload is small if a node has room for so many like it.
-const MANY: u64 = 1000;
+const SMALL_IF_SO_MANY_FIT: u64 = 1000;
 
 /// Larger content is never small.
 const SMALL: u64 = 1 << 20;
@@ -198,7 +198,7 @@ impl Room {
 /// far as that is known. Blocks.
 fn fitting(site: &Site, shares: &[Share], frees: &[Option<u64>]) -> Result<Vec<u64>, SiteError> {
     let most = |(share, free): (&Share, &Option<u64>)| match free {
-        Some(free) => Ok(free.saturating_sub(site.room_held_at(&share.place)?) / MANY),
+        Some(free) => Ok(free.saturating_sub(site.room_held_at(&share.place)?) / SMALL_IF_SO_MANY_FIT),
         None => Ok(u64::MAX),
     };
     shares.iter().zip(frees).map(most).collect()

@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use keep_store::base::stream::Piece;
 use keep_store::entries::collections::Collections;
 use keep_store::entries::{KeepStore, extents_of_entry};
-use keep_store::store::remote::ApiError;
+use keep_store::store::servers::ApiError;
 
 use super::error::NodeError;
 use super::only_ours::hold_if;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use annex_gateway::gateway::{Copy, GatewayError, Stage, Target};
+use annex_gateway::gateway::{CopyState, GatewayError, Stage, Target};
 use annex_gateway::pace::Pace;
 use annex_protocol::p2p::AssociatedFile;
 use tokio::time::timeout;
@@ -159,9 +159,9 @@ async fn perform(operation: &str, house: &mut House, trouble: Trouble, places: &
                     }
                 }
                 "scrub" => match gateway.scrub("b", &key, &pace).await {
-                    Ok((Copy::Good, _)) => '+',
-                    Ok((Copy::Bad, _)) => '-',
-                    Ok((Copy::Gone, _)) => '0',
+                    Ok((CopyState::Good, _)) => '+',
+                    Ok((CopyState::Bad, _)) => '-',
+                    Ok((CopyState::Gone, _)) => '0',
                     Err(error) => failed(&error),
                 },
                 "drain" => match gateway.drain("c", &pace).await.unwrap().kept.is_empty() {

@@ -84,7 +84,7 @@ async fn a_surplus_copy_stays_while_it_is_locked_or_another_one_cannot_be() {
     house.gateway.unlock(locked).await.unwrap();
     house.trouble(1, Some(Trouble::Away));
     let error = dropped(&house).await.unwrap_err();
-    assert!(error.contains("copy on node c stays: 2 copies must be on other nodes, and 1 are"), "{error}");
+    assert!(error.contains("copy on node c stays: 2 copies must be on other nodes, but only 1 are"), "{error}");
     house.trouble(1, None);
     assert_eq!(dropped(&house).await.unwrap(), ["c"]);
     assert_eq!(left(&house), [0, 1]);
@@ -100,7 +100,7 @@ async fn what_nobody_else_can_hold_stays_on_a_node_that_is_emptied() {
     house.trouble(1, Some(Trouble::Fails));
     let drained = house.gateway.drain("c", &Pace::default()).await.unwrap();
     assert_eq!((drained.gone, drained.kept.len()), (0, 1));
-    assert!(drained.kept[0].1.starts_with("1 copies must be on other nodes, and 0 are"), "{:?}", drained.kept);
+    assert!(drained.kept[0].1.starts_with("1 copies must be on other nodes, but only 0 are"), "{:?}", drained.kept);
     assert_eq!(left(&house), [2]);
     house.trouble(1, None);
     let drained = house.gateway.drain("c", &Pace::default()).await.unwrap();
@@ -170,4 +170,23 @@ async fn the_copy_that_was_read_longest_ago_is_due_first() {
     tokio::time::sleep(minute).await;
     assert_eq!(due(now()), [key(0), key(2), key(1)]);
     assert_eq!(due(now() - 100), [key(0), key(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_is_neither_present_nor_absent() {
+    let mut house = House::new(3, 1, &[]);
+    put(&house.gateway, Target::Node(2), &house.subjects[SUBJECT], Manner::Whole).await.unwrap();
+    house.trouble(2, Some(Trouble::Away));
+    let (stored, never) = (&house.subjects[SUBJECT].key, &house.subjects[0].key);
+    let gateway = &house.gateway;
+    let told = gateway.present(Target::Cluster, stored).await.unwrap_err().to_string();
+    assert!(told.contains("node c"), "{told}");
+    gateway.get(Target::Cluster, stored, 0).await.err().expect("nobody knows");
+    gateway.lock(Target::Cluster, stored).await.err().expect("nobody knows");
+    assert!(!gateway.present(Target::Cluster, never).await.unwrap(), "nobody expects it to be there");
+    let told = gateway.present(Target::Node(2), never).await.unwrap_err().to_string();
+    assert!(told.contains("node c"), "{told}");
+    let removed = gateway.remove(Target::Cluster, stored, None).await.unwrap();
+    assert!(!removed.only_refused && removed.failures[0].contains("node c"), "{:?}", removed.failures);
+    assert_eq!(house.logged(SUBJECT).into_iter().collect::<Vec<_>>(), [2]);
 }

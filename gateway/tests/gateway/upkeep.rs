@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use annex_gateway::gateway::{Copy, GatewayError, Repaired, Stage};
+use annex_gateway::gateway::{CopyState, GatewayError, Repaired, Stage};
 use annex_gateway::pace::Pace;
 use annex_protocol::p2p::AssociatedFile;
 
@@ -112,9 +112,9 @@ pub(crate) async fn scrub(subject: usize, node: usize, house: &House) {
     let before = house.copy(subject, node);
     let right = house.has(subject, node);
     match house.gateway.scrub(name, key, &Pace::default()).await {
-        Ok((Copy::Good, _)) => assert!(right || house.lies(node), "content {subject} on node {node} is not good"),
-        Ok((Copy::Bad, _)) => assert!(!right || house.lies(node), "content {subject} on node {node} is not bad"),
-        Ok((Copy::Gone, _)) => assert!(!right || house.lies(node), "content {subject} on node {node} is not gone"),
+        Ok((CopyState::Good, _)) => assert!(right || house.lies(node), "content {subject} on node {node} is not good"),
+        Ok((CopyState::Bad, _)) => assert!(!right || house.lies(node), "content {subject} on node {node} is not bad"),
+        Ok((CopyState::Gone, _)) => assert!(!right || house.lies(node), "content {subject} on node {node} is not gone"),
         Err(error) => {
             assert!(!house.is_well(node) || before.is_some() && !right, "no node is in trouble: {error}");
             assert!(matches!(error, GatewayError::Node { .. }), "{error}");

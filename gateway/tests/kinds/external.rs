@@ -32,7 +32,7 @@ fn what_cannot_be_is_refused() {
         ("store = \"external:../keep\"\nrepo = \"data\"", "no type"),
         ("store = \"external:keep?x\"\nrepo = \"data\"", "NAME=VALUE"),
         ("store = \"external:keep?x=%zz\"\nrepo = \"data\"", "URL"),
-        ("store = \"external:keep?x=%0a\"\nrepo = \"data\"", "told"),
+        ("store = \"external:keep?x=%0a\"\nrepo = \"data\"", "cannot carry"),
         ("store = \"external:keep?encryption=shared\"\nrepo = \"data\"", "encryption"),
         ("store = \"external:keep?chunk=1MiB\"\nrepo = \"data\"", "chunk"),
         ("store = \"external:keep?exporttree=yes\"\nrepo = \"data\"", "annexobjects"),

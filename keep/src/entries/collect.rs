@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::TryStreamExt;
 
 use super::{KeepError, KeepStore};
-use crate::store::State;
+use crate::store::BlockState;
 
 /// Blocks whose references are looked up at once.
 const BATCH: usize = 500;
@@ -42,7 +42,7 @@ impl KeepStore {
         loop {
             let listed = listing.try_next().await?;
             let last = listed.is_none();
-            if let Some(listed) = listed.filter(|listed| listed.state == State::Live) {
+            if let Some(listed) = listed.filter(|listed| listed.state == BlockState::Live) {
                 collected.blocks += 1;
                 if listed.time < young {
                     old.push((listed.hash, listed.size));

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::file::Extent;
-use crate::store::remote::{Api, ApiError, RemoteStore, Renew};
+use crate::store::servers::{Api, ApiError, Renew, ServerStore};
 use crate::store::{Block, SignedLocators};
 
 mod manifest;
@@ -36,7 +36,7 @@ use waiting::Waiting;
 /// The collections that together hold the files of one owner.
 pub struct Collections {
     api: Arc<Api>,
-    blocks: RemoteStore,
+    blocks: ServerStore,
     options: CollectionsOptions,
     /// What waits to be recorded by whoever comes first.
     coming: Waiting,
@@ -112,11 +112,11 @@ const PAGE: usize = 500;
 /// How often a removal looks again.
 const LOOKS: u32 = 10;
 /// How much longer each look waits than the one before.
-const AGAIN: Duration = Duration::from_millis(50);
+const LOOK_LATER_BY: Duration = Duration::from_millis(50);
 
 impl Collections {
     /// Makes the port to collections; nothing is asked yet.
-    pub fn new(api: Arc<Api>, blocks: RemoteStore, options: CollectionsOptions) -> Arc<Self> {
+    pub fn new(api: Arc<Api>, blocks: ServerStore, options: CollectionsOptions) -> Arc<Self> {
         let (coming, going, known) = Default::default();
         let made = Arc::new(Self { api, blocks, options, coming, going, known });
         made.blocks.renew_by(&(Arc::clone(&made) as Arc<dyn Renew>));
@@ -193,7 +193,7 @@ impl Collections {
         let has_any = |collection: &Collection| gone.keys().any(|path| collection.files.contains_key(path));
         for look in 0..LOOKS {
             // Others who fold collections at the same time need a moment to end.
-            tokio::time::sleep(AGAIN * look).await;
+            tokio::time::sleep(LOOK_LATER_BY * look).await;
             self.look(known).await?;
             let holders = known.collections.iter().filter(|(_, collection)| has_any(collection));
             let holders: Vec<String> = holders.map(|(uuid, _)| uuid.clone()).collect();

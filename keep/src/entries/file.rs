@@ -22,7 +22,7 @@ pub struct Extent {
 }
 
 /// Blocks that are fetched together while a file of many small parts is read.
-const TOGETHER: usize = 2;
+const BLOCKS_AHEAD: usize = 2;
 
 impl Extent {
     fn is_whole(&self) -> bool {
@@ -74,7 +74,7 @@ impl KeepStore {
             wanted.extend((left.size > 0).then_some(left));
         }
         let inner = Arc::clone(&self.inner);
-        let parts = stream::iter(wanted).map(move |extent| part(Arc::clone(&inner), extent)).buffered(TOGETHER);
+        let parts = stream::iter(wanted).map(move |extent| part(Arc::clone(&inner), extent)).buffered(BLOCKS_AHEAD);
         let stream = parts.map_ok(|parts| stream::iter(parts.into_iter().map(Ok))).try_flatten();
         Ok(Some(Content { size, stream: stream.boxed() }))
     }

@@ -27,13 +27,13 @@ pub(super) const SMALL: usize = 128 << 10;
 const GATHER: Duration = Duration::from_millis(500);
 
 /// How long the end of a store waits for its last sync; what is not done then is done when it is opened again.
-const LAST: Duration = Duration::from_secs(5);
+const LAST_SYNC_WITHIN: Duration = Duration::from_secs(5);
 
 /// From this age on, held bytes are those of a process that died.
-const LEFT: Duration = Duration::from_secs(10);
+const ORPHANED_AFTER: Duration = Duration::from_secs(10);
 
 /// Blocks put in place together when a store is opened.
-const TOGETHER: usize = 256;
+const BLOCKS_AT_ONCE: usize = 256;
 
 /// Syncs the store behind uploads, on a thread of its own: it must outlive the runtime of the last upload.
 #[derive(Default)]
@@ -113,7 +113,7 @@ impl Inner {
         let Some(holding) = &self.holding else { return Ok(()) };
         loop {
             let now = self.now();
-            let left = holding.held(now.checked_sub(LEFT).unwrap_or(now), TOGETHER).await?;
+            let left = holding.held(now.checked_sub(ORPHANED_AFTER).unwrap_or(now), BLOCKS_AT_ONCE).await?;
             if left.is_empty() {
                 return Ok(());
             }
@@ -221,7 +221,7 @@ impl Drop for Settler {
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Thread { wake, ended }) = thread {
             drop(wake);
-            let _done_when_opened_again = ended.recv_timeout(LAST);
+            let _done_when_opened_again = ended.recv_timeout(LAST_SYNC_WITHIN);
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) enum For {
 }
 
 /// Bytes that are read by the look.
-const FEW: u64 = 64 << 10;
+const SMALL_CONTENT: u64 = 64 << 10;
 
 /// Looks once; `None` where that is not possible, or more has to be done: blocks brought back, an error told.
 pub(super) async fn look(inner: &Inner, owner: &[u8], name: &[u8], wanted: For) -> Option<Look> {
@@ -30,7 +30,7 @@ pub(super) async fn look(inner: &Inner, owner: &[u8], name: &[u8], wanted: For) 
     let looking = move || {
         match index.look_up(&owner, &name).ok()? {
             Some(entry) => match entry.blocks.as_slice() {
-                [block] if wanted == For::Content && entry.size <= FEW => {
+                [block] if wanted == For::Content && entry.size <= SMALL_CONTENT => {
                     let bytes = blocks.fetch(*block).ok()??;
                     Some(Look::Whole(entry, Some(bytes)))
                 }

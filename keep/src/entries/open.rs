@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::remembered::remembered;
-use super::remote::RemoteStore;
+use super::servers::ServerStore;
 use super::{Create, KeepError, KeepStore, Manifests, Options, Sealer};
 use crate::base::clock::SharedClock;
 use crate::base::disk::{check_secret, fresh_secret, make_secret, read_secret, sync_folder};
@@ -53,7 +53,7 @@ impl KeepStore {
     /// The index is the only record: servers have no names for blocks, so no manifests are written there. It has the blocks'
     /// signatures, too.
     pub async fn open_servers(
-        blocks: RemoteStore,
+        blocks: ServerStore,
         dir: &Path,
         create: Create,
         options: Options,
@@ -72,7 +72,7 @@ impl KeepStore {
 
     /// Opens a store on servers whose entries are recorded elsewhere, as [`KeepStore::unindexed`] does. Unfinished uploads
     /// are remembered in the directory `dir` of this machine, which may be lost: then they begin anew.
-    pub async fn open_unindexed(blocks: RemoteStore, dir: &Path, options: Options) -> Result<Self, KeepError> {
+    pub async fn open_unindexed(blocks: ServerStore, dir: &Path, options: Options) -> Result<Self, KeepError> {
         let index = Arc::new(open_beside(dir, Mode::Create, &options.clock).await?);
         let options = Options { manifests: Manifests::Elsewhere, ..options };
         let blocks = remembered(blocks, Arc::clone(&index) as _);

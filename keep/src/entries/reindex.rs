@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::manifest::{self, Proof};
 use super::{Entry, Inner, KeepError, KeepStore};
-use crate::store::{Block, Listed, State};
+use crate::store::{Block, BlockState, Listed};
 
 /// What a rebuilding found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Reindexed {
 }
 
 /// Manifests looked at together: their records share one sync.
-const TOGETHER: usize = 64;
+const MANIFESTS_AT_ONCE: usize = 64;
 
 /// The least bytes that a manifest of an entry can have.
 const LEAST: u64 = manifest::BEGINS.len() as u64 + 40;
@@ -43,7 +43,7 @@ impl KeepStore {
         let candidates = listing.try_filter_map(async |listed| Ok(candidate(&listed)));
         let looked = candidates
             .map(|block| async move { inner.take_up(block?, accept_unsealed).await })
-            .buffer_unordered(TOGETHER);
+            .buffer_unordered(MANIFESTS_AT_ONCE);
         let mut looked = std::pin::pin!(looked);
         let mut reindexed = Reindexed::default();
         let mut seen = HashSet::new();
@@ -72,7 +72,7 @@ enum Found {
 }
 
 fn candidate(listed: &Listed) -> Option<Listed> {
-    (listed.state == State::Live && (LEAST..=crate::base::stream::MAX_BLOCK.into()).contains(&listed.size))
+    (listed.state == BlockState::Live && (LEAST..=crate::base::stream::MAX_BLOCK.into()).contains(&listed.size))
         .then(|| listed.clone())
 }
 
@@ -85,7 +85,7 @@ impl Inner {
         }
         let mut listing = self.store.blocks.list(&hash.to_string()).await?;
         while let Some(listed) = listing.try_next().await? {
-            if listed.state == State::Live {
+            if listed.state == BlockState::Live {
                 return self.read_entry(&listed).await;
             }
         }

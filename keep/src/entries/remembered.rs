@@ -10,7 +10,7 @@ use annex_protocol::keep::{BlockHash, Locator};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::remote::RemoteStore;
+use super::servers::ServerStore;
 use crate::index::{IndexError, Signatures};
 use crate::store::{
     Block, BlockBytes, BlockListing, BlockWriter, Blocks, Condemned, Inventory, Placed, Retention, SignedLocators,
@@ -21,7 +21,7 @@ use crate::store::{
 struct Remembered(Arc<Inner>);
 
 struct Inner {
-    blocks: RemoteStore,
+    blocks: ServerStore,
     signatures: Arc<dyn Signatures>,
     /// When what nobody needs was last forgotten.
     tidied: Mutex<Option<SystemTime>>,
@@ -31,7 +31,7 @@ struct Inner {
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Returns the store whose signatures are noted in `signatures`.
-pub(super) fn remembered(blocks: RemoteStore, signatures: Arc<dyn Signatures>) -> StoreParts {
+pub(super) fn remembered(blocks: ServerStore, signatures: Arc<dyn Signatures>) -> StoreParts {
     let signed = Arc::new(blocks.clone());
     let blocks = Remembered(Arc::new(Inner { blocks, signatures, tidied: Mutex::default() }));
     StoreParts { signed: Some(signed), ..StoreParts::plain(blocks) }

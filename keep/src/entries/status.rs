@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 
 use super::{KeepError, KeepStore};
-use crate::store::State;
+use crate::store::BlockState;
 
 /// What a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,15 +46,15 @@ impl KeepStore {
         let mut listing = self.inner.store.blocks.list("").await?;
         while let Some(listed) = listing.try_next().await? {
             match listed.state {
-                State::Live => {
+                BlockState::Live => {
                     status.blocks += 1;
                     status.used += listed.size;
                 }
-                State::Trashed(_) => {
+                BlockState::Trashed(_) => {
                     status.trash += 1;
                     status.trash_bytes += listed.size;
                 }
-                State::Damaged => status.damaged += 1,
+                BlockState::Damaged => status.damaged += 1,
             }
         }
         Ok(status)

@@ -7,7 +7,7 @@ use annex_protocol::keep::BlockHash;
 use futures_util::TryStreamExt;
 
 use super::{Inner, KeepError, KeepStore};
-use crate::store::{Block, State, StoreError};
+use crate::store::{Block, BlockState, StoreError};
 
 /// Blocks deleted by one visit to the trash while something else is being done.
 const A_FEW: usize = 256;
@@ -76,7 +76,7 @@ impl KeepStore {
         let mut listing = self.inner.store.blocks.list("").await?;
         while let Some(listed) = listing.try_next().await? {
             match listed.state {
-                State::Trashed(deadline) if deadline <= due => {
+                BlockState::Trashed(deadline) if deadline <= due => {
                     let freed = self.inner.delete(&[listed.hash], due).await?;
                     count += u64::from(freed > 0);
                     bytes += freed;

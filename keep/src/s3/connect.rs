@@ -9,7 +9,7 @@ use super::{Deadlines, S3Error};
 
 /// A bucket, or the part of it under a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct BucketPlace {
     /// The bucket's name.
     pub bucket: String,
     /// What the names of all objects begin with: git-annex's `fileprefix`.
@@ -54,7 +54,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for BucketPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.prefix)?;
         self.endpoint.as_ref().map_or(Ok(()), |endpoint| write!(f, " at {endpoint}"))
@@ -63,7 +63,7 @@ impl fmt::Display for Place {
 
 /// Makes a client; without credentials requests are not signed.
 pub(super) fn client(
-    place: &Place,
+    place: &BucketPlace,
     credentials: Option<&Credentials>,
     deadlines: Deadlines,
 ) -> Result<AmazonS3, S3Error> {

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::lazy::store_error;
 use super::{Inner, KeepService};
 use crate::entries::Refused;
-use crate::store::{Inventory, Retention, State, StoreError};
+use crate::store::{BlockState, Inventory, Retention, StoreError};
 
 /// What became of a request to put a block in the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +48,7 @@ impl KeepService {
             let (one, prefix) = (volumes.only(at), prefix.clone());
             async move { one.list(&prefix).await }
         });
-        let live = all.try_flatten().try_filter(|listed| std::future::ready(listed.state == State::Live));
+        let live = all.try_flatten().try_filter(|listed| std::future::ready(listed.state == BlockState::Live));
         live.map_ok(|listed| {
             let nanos = listed.time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
             format!("{}+{} {nanos}\n", listed.hash, listed.size)

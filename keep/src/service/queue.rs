@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Work that waits. Cloning shares it.
-pub(super) struct Queue<T>(Arc<Mutex<State<T>>>);
+pub(super) struct Queue<T>(Arc<Mutex<Waiting<T>>>);
 
-struct State<T> {
+struct Waiting<T> {
     waiting: VecDeque<T>,
     /// Somebody is working it off.
     worked: bool,
@@ -34,7 +34,7 @@ impl<T> Queue<T> {
         self.state().waiting.len()
     }
 
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    fn state(&self) -> MutexGuard<'_, Waiting<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -47,7 +47,7 @@ impl<T> Clone for Queue<T> {
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(State { waiting: VecDeque::new(), worked: false })))
+        Self(Arc::new(Mutex::new(Waiting { waiting: VecDeque::new(), worked: false })))
     }
 }
 

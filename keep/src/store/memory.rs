@@ -11,8 +11,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::{
-    Block, BlockBytes, BlockListing, BlockWriter, Blocks, Condemned, Inventory, Listed, Placed, Retention, Space, Stat,
-    State, StoreError, StoreParts, Verifier,
+    Block, BlockBytes, BlockListing, BlockState, BlockWriter, Blocks, Condemned, Inventory, Listed, Placed, Retention,
+    Space, Stat, StoreError, StoreParts, Verifier,
 };
 use crate::base::clock::SharedClock;
 
@@ -120,12 +120,11 @@ impl Inventory for MemoryStore {
         let held = self.held();
         let listed =
             |hash: BlockHash, bytes: &Bytes, time, state| Listed { hash, size: bytes.len() as u64, time, state };
-        let live = held.live.iter().map(|(hash, (bytes, time))| listed(*hash, bytes, *time, State::Live));
-        let trash = held
-            .trash
-            .iter()
-            .map(|trashed| listed(trashed.hash, &trashed.bytes, trashed.deadline, State::Trashed(trashed.deadline)));
-        let damaged = held.damaged.iter().map(|(hash, bytes, time)| listed(*hash, bytes, *time, State::Damaged));
+        let live = held.live.iter().map(|(hash, (bytes, time))| listed(*hash, bytes, *time, BlockState::Live));
+        let trash = held.trash.iter().map(|trashed| {
+            listed(trashed.hash, &trashed.bytes, trashed.deadline, BlockState::Trashed(trashed.deadline))
+        });
+        let damaged = held.damaged.iter().map(|(hash, bytes, time)| listed(*hash, bytes, *time, BlockState::Damaged));
         let all = live.chain(trash).chain(damaged).filter(|listed| listed.hash.to_string().starts_with(prefix));
         let all: Vec<_> = all.map(Ok).collect();
         Ok(stream::iter(all).boxed())

@@ -13,8 +13,8 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    Block, BlockBytes, BlockListing, BlockStore, BlockWriter, Blocks, Condemned, Inventory, Listed, Placed, Retention,
-    Space, Stat, State, StoreError,
+    Block, BlockBytes, BlockListing, BlockState, BlockStore, BlockWriter, Blocks, Condemned, Inventory, Listed, Placed,
+    Retention, Space, Stat, StoreError,
 };
 
 mod put;
@@ -253,7 +253,7 @@ impl Retention for Volumes {
 impl Volumes {
     /// Tells whether an earlier volume has the same block in place.
     async fn was_listed(&self, at: usize, listed: &Listed) -> Result<bool, StoreError> {
-        if listed.state != State::Live {
+        if listed.state != BlockState::Live {
             return Ok(false);
         }
         for volume in self.0.iter().take(at) {

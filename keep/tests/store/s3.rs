@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use keep_store::base::clock::SystemClock;
 use keep_store::store::s3::S3Store;
-use keep_store::store::{Block, Blocks, Inventory, Placed, Retention, State, StoreError};
+use keep_store::store::{Block, BlockState, Blocks, Inventory, Placed, Retention, StoreError};
 use tempfile::TempDir;
 
 use crate::contract::{self, Damage, Tried};
@@ -90,9 +90,9 @@ async fn what_a_keepstore_wrote_is_read_and_listed() {
     }
     assert_eq!(store.missing(&[marked.0, old.0, trashed.0]).await.unwrap(), [trashed.0]);
     let listed: Vec<_> = store.list("").await.unwrap().try_collect().await.unwrap();
-    assert_eq!(listed.iter().filter(|listed| listed.state == State::Live).count(), 2);
-    let trash: Vec<_> = listed.iter().filter(|listed| listed.state != State::Live).collect();
-    let State::Trashed(deadline) = trash[0].state else { panic!("{trash:?}") };
+    assert_eq!(listed.iter().filter(|listed| listed.state == BlockState::Live).count(), 2);
+    let trash: Vec<_> = listed.iter().filter(|listed| listed.state != BlockState::Live).collect();
+    let BlockState::Trashed(deadline) = trash[0].state else { panic!("{trash:?}") };
     let days = deadline.duration_since(SystemTime::now()).unwrap().as_secs() as f64 / 86400.0;
     assert!((13.9..14.1).contains(&days), "as long as keepstore keeps it: {days} days");
     assert!(store.untrash(trashed.0.hash).await.unwrap());

@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use keep_store::entries::{KeepStore, Options};
 use keep_store::store::dir::Create;
-use keep_store::store::remote::{Access, Http, RemoteOptions, RemoteStore, Services};
+use keep_store::store::servers::{Access, Http, ServerOptions, ServerStore, Services};
 use keep_store::store::{Inventory, Retention, StoreParts};
 
 use crate::contract::{self, Tried};
 use crate::keepstore;
 
-async fn store() -> RemoteStore {
-    let options = RemoteOptions {
+async fn store() -> ServerStore {
+    let options = ServerOptions {
         replicas: Some(1),
         retries: 1,
         pause: Duration::from_millis(1),
         trusted: Duration::ZERO,
         cache: 0,
-        ..RemoteOptions::default()
+        ..ServerOptions::default()
     };
     let address = keepstore::serve().await;
-    RemoteStore::new(Http::new(&Access::default()).await.unwrap(), Services::given([address.as_str()]), options)
+    ServerStore::new(Http::new(&Access::default()).await.unwrap(), Services::given([address.as_str()]), options)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use keep_store::s3::{Bucket, Credentials, Deadlines, Place};
+use keep_store::s3::{Bucket, BucketPlace, Credentials, Deadlines};
 
 /// The server, and a new bucket on it.
 pub(crate) struct Moto {
@@ -61,7 +61,7 @@ impl Moto {
 
 /// Returns a client for a bucket that is perhaps not there, whose server is waited for so long.
 pub(crate) fn open(endpoint: &str, bucket: &str, prefix: &str, patience: Duration) -> Bucket {
-    let place = Place {
+    let place = BucketPlace {
         bucket: bucket.to_owned(),
         prefix: prefix.to_owned(),
         endpoint: Some(endpoint.to_owned()),

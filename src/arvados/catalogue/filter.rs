@@ -4,7 +4,7 @@ use annex_gateway::database::{Dialect, Value};
 use annex_protocol::keep::ApiTime;
 use serde_json::Value as Json;
 
-use super::table::{Column, Kind, Table};
+use super::table::{Column, ColumnKind, Table};
 
 /// One condition.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,40 +60,43 @@ impl Filter {
             return Ok(truth(kinds.contains(&table.kind)).to_owned());
         }
         if field == "any" {
-            let texts = table.columns.iter().filter(|column| column.kind == Kind::Text);
-            let each = texts.map(|column| self.compare(column.name, Kind::Text, sql)).collect::<Result<Vec<_>, _>>()?;
+            let texts = table.columns.iter().filter(|column| column.kind == ColumnKind::Text);
+            let each =
+                texts.map(|column| self.compare(column.name, ColumnKind::Text, sql)).collect::<Result<Vec<_>, _>>()?;
             return Ok(format!("({})", each.join(" OR ")));
         }
         if field == "is_trashed" {
             let now = sql.place(sql.now);
             let trashed = format!("(CASE WHEN trash_at <= {now} THEN CAST(1 AS BIGINT) ELSE 0 END)");
-            return self.compare(&trashed, Kind::Flag, sql);
+            return self.compare(&trashed, ColumnKind::Flag, sql);
         }
         if let Some(member) = field.strip_prefix("properties.") {
             let expression = sql.member("properties", member);
             return match (self.operator.as_str(), &self.operand) {
                 ("exists", Json::Bool(true)) => Ok(format!("{expression} IS NOT NULL")),
                 ("exists", Json::Bool(false)) => Ok(format!("{expression} IS NULL")),
-                _ => self.compare(&expression, Kind::Text, sql),
+                _ => self.compare(&expression, ColumnKind::Text, sql),
             };
         }
         let Some(Column { name, kind }) = table.column(field) else {
             return Err(Invalid(format!("Invalid attribute '{field}' in filter")));
         };
         match (kind, self.operator.as_str(), &self.operand) {
-            (Kind::Json, "exists", Json::String(member)) => Ok(format!("{} IS NOT NULL", sql.member(name, member))),
-            (Kind::Json, ..) => Err(Invalid(format!("Invalid operator '{}' for '{field}'", self.operator))),
+            (ColumnKind::Json, "exists", Json::String(member)) => {
+                Ok(format!("{} IS NOT NULL", sql.member(name, member)))
+            }
+            (ColumnKind::Json, ..) => Err(Invalid(format!("Invalid operator '{}' for '{field}'", self.operator))),
             _ => self.compare(name, *kind, sql),
         }
     }
 
-    fn compare(&self, expression: &str, kind: Kind, sql: &mut Sql) -> Result<String, Invalid> {
+    fn compare(&self, expression: &str, kind: ColumnKind, sql: &mut Sql) -> Result<String, Invalid> {
         let operator = match self.operator.as_str() {
             "=" | "==" => "=",
             "!=" | "<>" => "<>",
             known @ ("<" | "<=" | ">" | ">=") => known,
             known @ ("in" | "not in") => return self.one_of(expression, kind, known == "in", sql),
-            known @ ("like" | "ilike" | "not like" | "not ilike") if kind == Kind::Text => {
+            known @ ("like" | "ilike" | "not like" | "not ilike") if kind == ColumnKind::Text => {
                 // What is to be escaped must follow.
                 let whole = |pattern: &&str| (pattern.len() - pattern.trim_end_matches('\\').len()).is_multiple_of(2);
                 let pattern = self.operand.as_str().filter(whole).ok_or_else(|| self.bad_operand())?;
@@ -118,7 +121,7 @@ impl Filter {
         }
     }
 
-    fn one_of(&self, expression: &str, kind: Kind, within: bool, sql: &mut Sql) -> Result<String, Invalid> {
+    fn one_of(&self, expression: &str, kind: ColumnKind, within: bool, sql: &mut Sql) -> Result<String, Invalid> {
         let list = self.operand.as_array().ok_or_else(|| self.bad_operand())?;
         let has_null = list.contains(&Json::Null);
         let mut places = Vec::new();
@@ -137,14 +140,14 @@ impl Filter {
         })
     }
 
-    fn value(&self, operand: &Json, kind: Kind) -> Result<Value, Invalid> {
+    fn value(&self, operand: &Json, kind: ColumnKind) -> Result<Value, Invalid> {
         let found = match (kind, operand) {
-            (Kind::Text, Json::String(text)) if !text.contains('\0') => Some(text.as_str().into()),
-            (Kind::Text, Json::Number(_) | Json::Bool(_)) => Some(operand.to_string().into()),
-            (Kind::Integer, Json::Number(number)) => number.as_i64().map(Value::from),
-            (Kind::Integer, Json::String(text)) => text.parse::<i64>().ok().map(Value::from),
-            (Kind::Flag, Json::Bool(yes)) => Some((*yes).into()),
-            (Kind::Time, Json::String(text)) => ApiTime::parse(text).map(|time| time.micros().into()),
+            (ColumnKind::Text, Json::String(text)) if !text.contains('\0') => Some(text.as_str().into()),
+            (ColumnKind::Text, Json::Number(_) | Json::Bool(_)) => Some(operand.to_string().into()),
+            (ColumnKind::Integer, Json::Number(number)) => number.as_i64().map(Value::from),
+            (ColumnKind::Integer, Json::String(text)) => text.parse::<i64>().ok().map(Value::from),
+            (ColumnKind::Flag, Json::Bool(yes)) => Some((*yes).into()),
+            (ColumnKind::Time, Json::String(text)) => ApiTime::parse(text).map(|time| time.micros().into()),
             _ => None,
         };
         found.ok_or_else(|| self.bad_operand())

@@ -3,7 +3,7 @@
 use annex_gateway::database::{DatabaseError, Statement};
 
 use super::filter::{Filter, Invalid, Sql};
-use super::table::{Column, Kind};
+use super::table::{Column, ColumnKind};
 use super::{Catalogue, Record, Viewer};
 
 /// What of a table is listed.
@@ -146,7 +146,7 @@ fn order<R: Record>(asked: &[Order]) -> Result<String, Invalid> {
         let Some(Column { name, kind }) = R::TABLE.column(field) else {
             return Err(Invalid(format!("Invalid attribute '{field}' in order")));
         };
-        if *kind == Kind::Json {
+        if *kind == ColumnKind::Json {
             return Err(Invalid(format!("a list cannot be ordered by '{field}'")));
         }
         let direction = if *descending { "DESC" } else { "ASC" };

@@ -17,12 +17,12 @@ pub struct Column {
     /// Its name.
     pub name: &'static str,
     /// What it holds.
-    pub kind: Kind,
+    pub kind: ColumnKind,
 }
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnKind {
     /// A text.
     Text,
     /// A number.
@@ -43,17 +43,17 @@ pub enum Kind {
 macro_rules! columns {
     ($($name:ident: $kind:ident),* $(,)?) => {
         &[
-            Column { name: "uuid", kind: Kind::Text },
-            Column { name: "owner_uuid", kind: Kind::Text },
-            Column { name: "name", kind: Kind::Text },
-            Column { name: "description", kind: Kind::Text },
-            Column { name: "properties", kind: Kind::Json },
-            Column { name: "created_at", kind: Kind::Time },
-            Column { name: "modified_at", kind: Kind::Time },
-            Column { name: "modified_by_user_uuid", kind: Kind::Text },
-            Column { name: "trash_at", kind: Kind::Time },
-            Column { name: "delete_at", kind: Kind::Time },
-            $(Column { name: stringify!($name), kind: Kind::$kind },)*
+            Column { name: "uuid", kind: ColumnKind::Text },
+            Column { name: "owner_uuid", kind: ColumnKind::Text },
+            Column { name: "name", kind: ColumnKind::Text },
+            Column { name: "description", kind: ColumnKind::Text },
+            Column { name: "properties", kind: ColumnKind::Json },
+            Column { name: "created_at", kind: ColumnKind::Time },
+            Column { name: "modified_at", kind: ColumnKind::Time },
+            Column { name: "modified_by_user_uuid", kind: ColumnKind::Text },
+            Column { name: "trash_at", kind: ColumnKind::Time },
+            Column { name: "delete_at", kind: ColumnKind::Time },
+            $(Column { name: stringify!($name), kind: ColumnKind::$kind },)*
         ]
     };
 }
@@ -84,12 +84,14 @@ impl Table {
 
     /// Returns the names of all columns, for SQL, with nothing in the place of those that are large.
     pub(super) fn columns_small(&self) -> String {
-        let name = |column: &Column| if column.kind == Kind::Large { "NULL" } else { column.name };
+        let name = |column: &Column| if column.kind == ColumnKind::Large { "NULL" } else { column.name };
         self.columns.iter().map(name).collect::<Vec<_>>().join(", ")
     }
 
     /// Returns the column that clients may filter or order by.
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|column| column.name == name && !matches!(column.kind, Kind::Large | Kind::Inner))
+        self.columns
+            .iter()
+            .find(|column| column.name == name && !matches!(column.kind, ColumnKind::Large | ColumnKind::Inner))
     }
 }

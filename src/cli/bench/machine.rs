@@ -29,7 +29,7 @@ pub(super) struct Limits {
     pipe_round_trips: f64,
 }
 
-const PART: usize = 256 << 10;
+const BYTES_AT_ONCE: usize = 256 << 10;
 const HASHED: usize = 512 << 20;
 const WRITTEN: usize = 512 << 20;
 const SENT: usize = 1 << 30;
@@ -69,7 +69,7 @@ impl Limits {
 }
 
 fn all(dir: &Path) -> io::Result<Limits> {
-    let part = vec![0x5a; PART];
+    let part = vec![0x5a; BYTES_AT_ONCE];
     let large = dir.join("large");
     let (tcp, tcp_round_trips) = loopback(&part)?;
     Ok(Limits {
@@ -77,11 +77,11 @@ fn all(dir: &Path) -> io::Result<Limits> {
         md5: hashed::<Md5>(&part),
         disk_write: rate(WRITTEN, || {
             let mut file = File::create(&large)?;
-            (0..WRITTEN / PART).try_for_each(|_| file.write_all(&part))?;
+            (0..WRITTEN / BYTES_AT_ONCE).try_for_each(|_| file.write_all(&part))?;
             file.sync_all()
         })?,
         disk_read_cached: rate(WRITTEN, || {
-            let (mut file, mut buffer) = (File::open(&large)?, vec![0; PART]);
+            let (mut file, mut buffer) = (File::open(&large)?, vec![0; BYTES_AT_ONCE]);
             while file.read(&mut buffer)? > 0 {}
             Ok(())
         })?,
@@ -112,7 +112,7 @@ fn all(dir: &Path) -> io::Result<Limits> {
 fn hashed<D: Digest>(part: &[u8]) -> f64 {
     let started = Instant::now();
     let mut digest = D::new();
-    for _ in 0..HASHED / PART {
+    for _ in 0..HASHED / BYTES_AT_ONCE {
         digest.update(part);
     }
     std::hint::black_box(digest.finalize());
@@ -126,7 +126,7 @@ fn loopback(part: &[u8]) -> io::Result<(f64, f64)> {
     let far_side = thread::spawn(move || -> io::Result<()> {
         let (mut stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
-        let mut buffer = vec![0; PART];
+        let mut buffer = vec![0; BYTES_AT_ONCE];
         let mut left = SENT;
         while left > 0 {
             match stream.read(&mut buffer)? {
@@ -145,7 +145,7 @@ fn loopback(part: &[u8]) -> io::Result<(f64, f64)> {
     stream.set_nodelay(true)?;
     let mut byte = [0];
     let sent = rate(SENT, || {
-        (0..SENT / PART).try_for_each(|_| stream.write_all(part))?;
+        (0..SENT / BYTES_AT_ONCE).try_for_each(|_| stream.write_all(part))?;
         stream.read_exact(&mut byte)
     })?;
     let round_trips = repeated(|_| {

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::TryStreamExt;
 use keep_store::entries::Options;
-use keep_store::store::State;
+use keep_store::store::BlockState;
 use serde_json::json;
 
 use super::Store;
@@ -102,11 +102,13 @@ impl Index {
             let (hash, size, time) = (listed.hash, listed.size, nanos(listed.time));
             let locator = format!("{hash}+{size}");
             let read = match (self.json, listed.state) {
-                (false, State::Live) => lines.line(format_args!("{locator} {time}"))?,
+                (false, BlockState::Live) => lines.line(format_args!("{locator} {time}"))?,
                 (false, _) => true,
-                (true, State::Live) => lines.line(json!({ "block": locator, "mtime": time, "state": "live" }))?,
-                (true, State::Damaged) => lines.line(json!({ "block": locator, "mtime": time, "state": "damaged" }))?,
-                (true, State::Trashed(deadline)) => {
+                (true, BlockState::Live) => lines.line(json!({ "block": locator, "mtime": time, "state": "live" }))?,
+                (true, BlockState::Damaged) => {
+                    lines.line(json!({ "block": locator, "mtime": time, "state": "damaged" }))?
+                }
+                (true, BlockState::Trashed(deadline)) => {
                     let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
                     lines.line(json!({ "block": locator, "mtime": time, "state": "trashed", "deadline": deadline }))?
                 }

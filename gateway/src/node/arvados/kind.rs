@@ -10,7 +10,7 @@ use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
 use keep_store::entries::collections::{Collections, CollectionsOptions, Layout};
 use keep_store::entries::{KeepStore, Manifests, Options};
-use keep_store::store::remote::{Api, RemoteStore, Services};
+use keep_store::store::servers::{Api, ServerStore, Services};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::ArvadosNode;
@@ -108,7 +108,7 @@ struct Clusters(Mutex<HashMap<String, Arc<OnceCell<Cluster>>>>);
 struct Cluster {
     store: KeepStore,
     api: Arc<Api>,
-    blocks: RemoteStore,
+    blocks: ServerStore,
     /// By the node's UUID in its repository.
     collections: std::sync::Mutex<HashMap<Uuid, Arc<Collections>>>,
 }
@@ -129,7 +129,7 @@ impl Cluster {
         let http = client(&spec.servers, patience).await.map_err(unusable)?;
         let api = Arc::new(Api::new(http, &spec.host, &remote));
         let http = client(&spec.servers, patience).await.map_err(unusable)?;
-        let blocks = RemoteStore::new(http, Services::found(Arc::clone(&api)), remote);
+        let blocks = ServerStore::new(http, Services::found(Arc::clone(&api)), remote);
         let store = match uploads {
             Some(dir) => KeepStore::open_unindexed(blocks.clone(), dir, options).await?,
             None => {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use keep_store::entries::{KeepError, KeepStore, Options};
 use keep_store::store::StoreError;
 use keep_store::store::dir::Create;
-use keep_store::store::remote::{RemoteStore, Services};
+use keep_store::store::servers::{ServerStore, Services};
 
 use super::open;
 use crate::node::error::NodeError;
@@ -127,7 +127,7 @@ impl KeepAt for KeepServers {
         let http = client(&self.spec.servers, self.patience).await;
         let http = http.map_err(|reason| StoreError::Failed { store: self.name(), reason })?;
         let blocks =
-            RemoteStore::new(http, services, remote_options(&self.spec.servers, self.patience, &options.clock));
+            ServerStore::new(http, services, remote_options(&self.spec.servers, self.patience, &options.clock));
         KeepStore::open_servers(blocks, &self.index, create, options).await
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use annex_protocol::prefer::size;
 
 use keep_store::base::task::blocking;
-use keep_store::s3::{Bucket, Credentials, Deadlines, Place, S3Error};
+use keep_store::s3::{Bucket, BucketPlace, Credentials, Deadlines, S3Error};
 
 use super::query;
 use super::secret::Secret;
@@ -146,7 +146,7 @@ impl BucketSpec {
             Ok((credentials.transpose()?, certificates.transpose()?))
         };
         let (credentials, certificates) = blocking(read).await.map_err(NodeError::Unreachable)?;
-        let place = Place {
+        let place = BucketPlace {
             bucket: self.bucket.clone(),
             prefix: self.prefix.clone(),
             endpoint: self.endpoint.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use keep_store::base::clock::SharedClock;
 use keep_store::base::task::blocking;
-use keep_store::store::remote::{Access, Http, RemoteOptions, Token, Waits};
+use keep_store::store::servers::{Access, Http, ServerOptions, Token, Waits};
 
 use super::query;
 use super::secret::Secret;
@@ -132,9 +132,9 @@ pub(in crate::node) fn remote_options(
     spec: &KeepServersSpec,
     patience: Patience,
     clock: &SharedClock,
-) -> RemoteOptions {
+) -> ServerOptions {
     let Patience { answer, .. } = patience;
-    RemoteOptions {
+    ServerOptions {
         replicas: spec.replicas,
         classes: spec.classes.clone(),
         retries: 2,

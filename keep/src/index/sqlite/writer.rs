@@ -43,7 +43,7 @@ struct Done {
 type Tell = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 
 /// Writes in one transaction, at most: others wait for the lock meanwhile.
-const TOGETHER: usize = 256;
+const MOST_WRITES: usize = 256;
 
 impl Writer {
     pub(super) fn start(mut connection: Connection, path: &Path) -> Result<Self, IndexError> {
@@ -51,7 +51,7 @@ impl Writer {
         let run = move || {
             let mut synced = None;
             while let Ok(first) = waiting.recv() {
-                let more = waiting.try_iter().take(TOGETHER - 1);
+                let more = waiting.try_iter().take(MOST_WRITES - 1);
                 commit(&mut connection, &mut synced, std::iter::once(first).chain(more).collect());
             }
         };

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 
 use super::trash;
 use super::volume::Volume;
-use crate::store::{BlockListing, Listed, State, StoreError};
+use crate::store::{BlockListing, BlockState, Listed, StoreError};
 
 /// Lists blocks, trash and what was set aside; see [`crate::store::Inventory::list`].
 pub(super) async fn list(volume: Arc<Volume>, prefix: String) -> Result<BlockListing, StoreError> {
@@ -68,8 +68,8 @@ fn listed(volume: &Volume, folder: &Path, prefix: &str) -> Result<Vec<Listed>, S
         if found.is_file() {
             let set_aside = || name.to_str()?.rsplit_once('.')?.1.parse().ok().map(Duration::from_secs);
             let time = match state {
-                State::Damaged => set_aside().and_then(|age| UNIX_EPOCH.checked_add(age)).unwrap_or(UNIX_EPOCH),
-                State::Live | State::Trashed(_) => found.modified().unwrap_or(UNIX_EPOCH),
+                BlockState::Damaged => set_aside().and_then(|age| UNIX_EPOCH.checked_add(age)).unwrap_or(UNIX_EPOCH),
+                BlockState::Live | BlockState::Trashed(_) => found.modified().unwrap_or(UNIX_EPOCH),
             };
             listed.push(Listed { hash, size: found.len(), time, state });
         }
@@ -78,14 +78,14 @@ fn listed(volume: &Volume, folder: &Path, prefix: &str) -> Result<Vec<Listed>, S
     Ok(listed)
 }
 
-fn read(name: &str, damaged: bool) -> Option<(BlockHash, State)> {
+fn read(name: &str, damaged: bool) -> Option<(BlockHash, BlockState)> {
     if damaged {
-        return Some((BlockHash::parse(name.split_once('.')?.0.as_bytes())?, State::Damaged));
+        return Some((BlockHash::parse(name.split_once('.')?.0.as_bytes())?, BlockState::Damaged));
     }
     if let Some(hash) = BlockHash::parse(name.as_bytes()) {
-        return Some((hash, State::Live));
+        return Some((hash, BlockState::Live));
     }
-    trash::deadline(name).map(|(hash, deadline)| (hash, State::Trashed(deadline)))
+    trash::deadline(name).map(|(hash, deadline)| (hash, BlockState::Trashed(deadline)))
 }
 
 fn is_hex(name: &str) -> bool {

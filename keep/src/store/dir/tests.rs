@@ -5,7 +5,7 @@ use futures_util::TryStreamExt;
 
 use super::*;
 use crate::base::clock::ManualClock;
-use crate::store::{Listed, State};
+use crate::store::{BlockState, Listed};
 
 async fn store() -> (tempfile::TempDir, DirStore) {
     let dir = tempfile::tempdir().unwrap();
@@ -45,10 +45,10 @@ async fn only_what_follows_keepstores_rules_is_listed() {
     fs::create_dir(dir.path().join("xyz")).unwrap();
     fs::write(dir.path().join("xyz").join(&hash), b"x").unwrap();
     let listed: Vec<Listed> = store.list("").await.unwrap().try_collect().await.unwrap();
-    let states: Vec<State> = listed.iter().map(|listed| listed.state).collect();
+    let states: Vec<BlockState> = listed.iter().map(|listed| listed.state).collect();
     let deadline = SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_510_252);
     assert_eq!(states.len(), 2);
-    assert!(states.contains(&State::Live) && states.contains(&State::Trashed(deadline)));
+    assert!(states.contains(&BlockState::Live) && states.contains(&BlockState::Trashed(deadline)));
 }
 
 #[tokio::test]

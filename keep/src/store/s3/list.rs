@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::{OWN, Volume, trash};
 use crate::s3::{Object, S3Error};
-use crate::store::{BlockListing, Listed, State, StoreError};
+use crate::store::{BlockListing, BlockState, Listed, StoreError};
 
 type Objects = BoxStream<'static, Result<(String, Object), S3Error>>;
 
@@ -33,7 +33,7 @@ fn live(volume: &Arc<Volume>, start: &str) -> BlockListing {
     });
     joined.listed(|hash, object, touched| {
         let time = touched.iter().map(|(_, touched)| touched.time).max().unwrap_or(object.time);
-        Listed { hash, size: object.size, time, state: State::Live }
+        Listed { hash, size: object.size, time, state: BlockState::Live }
     })
 }
 
@@ -43,7 +43,7 @@ fn trashed(volume: &Arc<Volume>, start: &str) -> BlockListing {
     let joined = Joined::new(volume, "trash/", copies, marks, |_, name| Some(trash::mark(name)?.0));
     joined.listed(|hash, object, marks| {
         let deadline = trash::deadline(&object, marks.iter().map(|(name, _)| name.as_str()));
-        Listed { hash, size: object.size, time: object.time, state: State::Trashed(deadline) }
+        Listed { hash, size: object.size, time: object.time, state: BlockState::Trashed(deadline) }
     })
 }
 
@@ -54,7 +54,7 @@ fn damaged(volume: &Arc<Volume>, start: &str) -> BlockListing {
         .try_filter_map(async |(name, object)| {
             let hash = name.rsplit('/').next().and_then(|name| name.split_once('.')).map(|(hash, _)| hash);
             let hash = hash.and_then(|hash| BlockHash::parse(hash.as_bytes()));
-            Ok(hash.map(|hash| Listed { hash, size: object.size, time: object.time, state: State::Damaged }))
+            Ok(hash.map(|hash| Listed { hash, size: object.size, time: object.time, state: BlockState::Damaged }))
         })
         .boxed()
 }

@@ -1,6 +1,6 @@
 //! The port `Inventory`.
 
-use keep_store::store::{Stat, State};
+use keep_store::store::{BlockState, Stat};
 
 use super::*;
 
@@ -53,7 +53,7 @@ async fn a_block_is_told_of_as_it_is_listed(tried: Tried) {
     let content = bytes(1000, 1);
     tried.put(&content).await.unwrap();
     let told = tried.store().stat(block(&content).hash).await.unwrap().unwrap();
-    let [Listed { size, time, state: State::Live, .. }] = tried.list("").await[..] else { panic!("one is there") };
+    let [Listed { size, time, state: BlockState::Live, .. }] = tried.list("").await[..] else { panic!("one is there") };
     assert_eq!(told, Stat { size, time });
 }
 
@@ -66,7 +66,7 @@ async fn listing_is_whole(tried: Tried) {
     blocks.sort();
     let listed = tried.list("").await;
     assert_eq!(listed.iter().map(|l| Block { hash: l.hash, size: l.size as u32 }).collect::<Vec<_>>(), blocks);
-    assert!(listed.iter().all(|l| l.state == State::Live && l.time.elapsed().unwrap_or_default().as_secs() < 60));
+    assert!(listed.iter().all(|l| l.state == BlockState::Live && l.time.elapsed().unwrap_or_default().as_secs() < 60));
     for digits in [1, 2, 3, 4, 32] {
         let prefix = &blocks[7].hash.to_string()[..digits];
         let wanted = blocks.iter().filter(|block| block.hash.to_string().starts_with(prefix)).count();

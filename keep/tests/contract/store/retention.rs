@@ -1,6 +1,6 @@
 //! The port `Retention`.
 
-use keep_store::store::State;
+use keep_store::store::BlockState;
 
 use super::*;
 
@@ -31,7 +31,7 @@ async fn trashed_blocks_come_back_until_deleted(tried: Tried) {
     assert!(store.trash(hash, deadline, None).await.unwrap());
     assert!(tried.get(block(&content)).await.is_none());
     assert_eq!(store.missing(&[block(&content)]).await.unwrap(), [block(&content)]);
-    let [Listed { state: State::Trashed(listed), size: 1000, .. }] = tried.list("").await[..] else {
+    let [Listed { state: BlockState::Trashed(listed), size: 1000, .. }] = tried.list("").await[..] else {
         panic!("it is in the trash");
     };
     let early = deadline.duration_since(listed).unwrap();

@@ -33,7 +33,7 @@ mod write;
 
 pub use api::{Api, ApiError};
 pub use http::{Access, Http, Token};
-pub use services::{Kind, Service, Services};
+pub use services::{Service, ServiceKind, Services};
 
 use cache::Cache;
 use retry::Failures;
@@ -41,7 +41,7 @@ use signed::Signed;
 
 /// How blocks are read from and written to servers.
 #[derive(Debug, Clone)]
-pub struct RemoteOptions {
+pub struct ServerOptions {
     /// Copies that a block must have before it counts as stored; `None`: what the cluster says, or 2, and never more than
     /// there are given services.
     pub replicas: Option<u32>,
@@ -79,7 +79,7 @@ pub struct Waits {
 
 /// Blocks on Keep servers; cloning shares it.
 #[derive(Debug, Clone)]
-pub struct RemoteStore(Arc<Inner>);
+pub struct ServerStore(Arc<Inner>);
 
 /// Somebody who can have a block signed anew: a collection that refers to it, read again.
 #[async_trait]
@@ -91,7 +91,7 @@ pub trait Renew: Send + Sync {
 struct Inner {
     http: Http,
     services: Services,
-    options: RemoteOptions,
+    options: ServerOptions,
     signed: Signed,
     renew: Mutex<Vec<Weak<dyn Renew>>>,
     cache: Mutex<Cache>,
@@ -101,7 +101,7 @@ struct Inner {
 /// Blocks that are asked after at once.
 const ASKED_TOGETHER: usize = 8;
 
-impl Default for RemoteOptions {
+impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             replicas: None,
@@ -124,9 +124,9 @@ impl Default for Waits {
     }
 }
 
-impl RemoteStore {
+impl ServerStore {
     /// Makes a store of these services; nothing is connected yet.
-    pub fn new(http: Http, services: Services, options: RemoteOptions) -> Self {
+    pub fn new(http: Http, services: Services, options: ServerOptions) -> Self {
         let (cache, writing) =
             (Mutex::new(Cache::new(options.cache)), Arc::new(Semaphore::new(options.writing.max(1))));
         let (signed, renew) = (Signed::new(Arc::clone(&options.clock)), Mutex::default());
@@ -161,7 +161,7 @@ impl RemoteStore {
 }
 
 #[async_trait]
-impl Blocks for RemoteStore {
+impl Blocks for ServerStore {
     fn name(&self) -> String {
         self.0.services.name()
     }
@@ -202,7 +202,7 @@ impl Blocks for RemoteStore {
 }
 
 #[async_trait]
-impl Inventory for RemoteStore {
+impl Inventory for ServerStore {
     /// Servers tell the size with the block alone, and no times.
     async fn stat(&self, _hash: BlockHash) -> Result<Option<Stat>, StoreError> {
         Err(self.not_ours("list"))
@@ -219,7 +219,7 @@ impl Inventory for RemoteStore {
 }
 
 #[async_trait]
-impl Retention for RemoteStore {
+impl Retention for ServerStore {
     async fn touch(&self, _hash: BlockHash) -> Result<bool, StoreError> {
         Err(self.not_ours("touch"))
     }
@@ -247,7 +247,7 @@ impl Retention for RemoteStore {
     }
 }
 
-impl SignedLocators for RemoteStore {
+impl SignedLocators for ServerStore {
     fn locator(&self, block: Block) -> Locator {
         self.0.signed.get(block.hash).unwrap_or_else(|| block.locator())
     }
@@ -257,8 +257,8 @@ impl SignedLocators for RemoteStore {
     }
 }
 
-impl From<RemoteStore> for StoreParts {
-    fn from(store: RemoteStore) -> Self {
+impl From<ServerStore> for StoreParts {
+    fn from(store: ServerStore) -> Self {
         let signed = Arc::new(store.clone());
         Self { signed: Some(signed), ..Self::plain(store) }
     }
@@ -344,7 +344,7 @@ impl Inner {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("RemoteStore").field(&self.services.name()).finish()
+        f.debug_tuple("ServerStore").field(&self.services.name()).finish()
     }
 }
 

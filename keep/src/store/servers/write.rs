@@ -14,7 +14,7 @@ use reqwest::{Body, Method};
 use super::Inner;
 use super::read::refusal;
 use super::retry::{self, Failures, Verdict};
-use super::services::{Kind, Service, in_order};
+use super::services::{Service, ServiceKind, in_order};
 use crate::base::http_client;
 use crate::store::{Block, StoreError};
 
@@ -57,7 +57,7 @@ impl Inner {
                 .filter(|service| failures.may_pass(&service.base))
                 .collect();
             // A keepstore makes one copy; of others it is not known, so they are asked for all of them, one by one.
-            let disks = left.iter().all(|service| service.kind == Kind::Disk);
+            let disks = left.iter().all(|service| service.kind == ServiceKind::Disk);
             let mut asked = FuturesUnordered::new();
             loop {
                 let together = if disks { wanted.saturating_sub(stored.copies).max(1) as usize } else { 1 };

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::http::Http;
-use super::{RemoteOptions, Waits, retry};
+use super::{ServerOptions, Waits, retry};
 use crate::base::http_client;
 
 /// An API server, as one user.
@@ -68,10 +68,10 @@ impl Api {
     /// Makes a client; `address` is `https://host[:port]`, the scheme may be left out.
     ///
     /// Of the options, those about waiting and trying again count here.
-    pub fn new(http: Http, address: &str, options: &RemoteOptions) -> Self {
+    pub fn new(http: Http, address: &str, options: &ServerOptions) -> Self {
         let scheme = if address.contains("://") { "" } else { "https://" };
         let base = format!("{scheme}{}", address.trim_end_matches('/'));
-        let RemoteOptions { retries, pause, waits, .. } = *options;
+        let ServerOptions { retries, pause, waits, .. } = *options;
         Self { http, base, retries, pause, waits }
     }
 

@@ -78,33 +78,33 @@ impl Script {
     }
 }
 
-fn options() -> RemoteOptions {
-    RemoteOptions { retries: 2, pause: Duration::from_millis(1), ..RemoteOptions::default() }
+fn options() -> ServerOptions {
+    ServerOptions { retries: 2, pause: Duration::from_millis(1), ..ServerOptions::default() }
 }
 
-async fn store(services: Services, options: RemoteOptions) -> RemoteStore {
+async fn store(services: Services, options: ServerOptions) -> ServerStore {
     let access = Access { token: Token::Given("secret".into()), ..Access::default() };
-    RemoteStore::new(Http::new(&access).await.unwrap(), services, options)
+    ServerStore::new(Http::new(&access).await.unwrap(), services, options)
 }
 
 fn disks(addresses: &[String]) -> Services {
     let service = |(index, base): (usize, &String)| Service {
         uuid: format!("zzzzz-bi6l4-{index:015}"),
         base: base.clone(),
-        kind: Kind::Disk,
+        kind: ServiceKind::Disk,
         read_only: false,
     };
     Services::Given(addresses.iter().enumerate().map(service).collect())
 }
 
-async fn get(store: &RemoteStore) -> Result<Option<Vec<u8>>, StoreError> {
+async fn get(store: &ServerStore) -> Result<Option<Vec<u8>>, StoreError> {
     match store.read(block(), 0, 0).await? {
         Some(bytes) => Ok(Some(bytes.try_collect::<Vec<Bytes>>().await?.concat())),
         None => Ok(None),
     }
 }
 
-async fn put(store: &RemoteStore) -> Result<Placed, StoreError> {
+async fn put(store: &ServerStore) -> Result<Placed, StoreError> {
     let mut writer = store.writer().await?;
     writer.write(Bytes::from_static(CONTENT)).await?;
     writer.finish(block(), None).await
@@ -139,7 +139,7 @@ async fn a_bad_copy_is_followed_by_the_next_and_absent_is_only_what_all_say() {
     let bad = || gives(b"the c0ntent of a block");
     // Whichever is asked first.
     let addresses = [first.serve([bad(), says(404)]).await, second.serve([bad(), says(503)]).await];
-    let store = store(disks(&addresses), RemoteOptions { retries: 0, ..options() }).await;
+    let store = store(disks(&addresses), ServerOptions { retries: 0, ..options() }).await;
     assert!(matches!(get(&store).await, Err(StoreError::Damaged { .. })));
     assert!(matches!(get(&store).await, Err(StoreError::Away { .. })), "503 is no absence");
     assert_eq!(get(&store).await.unwrap(), None);
@@ -154,7 +154,7 @@ async fn a_bad_copy_is_followed_by_the_next_and_absent_is_only_what_all_say() {
 async fn keepstores_make_a_copy_each_and_others_all_of_them() {
     let (first, second) = (Script::default(), Script::default());
     let addresses = [first.serve([stored(1)]).await, second.serve([says(503), stored(1)]).await];
-    let two = RemoteOptions { replicas: Some(2), ..options() };
+    let two = ServerOptions { replicas: Some(2), ..options() };
     let disks = store(disks(&addresses), two.clone()).await;
     put(&disks).await.unwrap();
     assert_eq!((first.asked().len(), second.asked().len()), (1, 2));
@@ -181,7 +181,7 @@ async fn a_storage_class_counts_only_if_it_is_confirmed() {
         answer
     };
     let address = script.serve([confirms("default=1"), confirms("archival=1, default=1")]).await;
-    let options = RemoteOptions { classes: vec!["archival".into()], retries: 0, ..options() };
+    let options = ServerOptions { classes: vec!["archival".into()], retries: 0, ..options() };
     let store = store(Services::given([address.as_str()]), options).await;
     let refused = put(&store).await.unwrap_err().to_string();
     assert!(refused.contains("archival"), "{refused}");
@@ -205,7 +205,7 @@ async fn a_server_that_hangs_is_away_and_one_that_answers_at_all_is_not() {
     let hanging = format!("http://{}", listener.local_addr().unwrap());
     let wait = Duration::from_millis(100);
     let waits = Waits { look: wait, change: wait, block: wait, store: wait };
-    let options = RemoteOptions { waits, trusted: Duration::ZERO, ..options() };
+    let options = ServerOptions { waits, trusted: Duration::ZERO, ..options() };
     let away = store(Services::given([hanging.as_str()]), options.clone()).await;
     assert!(matches!(away.missing(&[block()]).await, Err(StoreError::Away { .. })));
     assert!(matches!(away.reach().await, Err(StoreError::Away { .. })));
@@ -221,7 +221,7 @@ async fn a_server_that_hangs_is_away_and_one_that_answers_at_all_is_not() {
 async fn what_was_just_stored_is_asked_after_all_the_same_if_nobody_is_to_be_trusted() {
     let script = Script::default();
     let address = script.serve([stored(1)]).await;
-    let options = RemoteOptions { trusted: Duration::ZERO, ..options() };
+    let options = ServerOptions { trusted: Duration::ZERO, ..options() };
     let store = store(Services::given([address.as_str()]), options).await;
     put(&store).await.unwrap();
     assert_eq!(store.missing(&[block()]).await.unwrap(), [block()]);
@@ -236,7 +236,7 @@ async fn a_new_token_in_the_file_is_taken_when_the_old_one_is_refused() {
     let script = Script::default();
     let address = script.serve([says(401), gives(CONTENT)]).await;
     let http = Http::new(&Access { token: Token::File(file.clone()), ..Access::default() }).await.unwrap();
-    let store = RemoteStore::new(http, Services::given([address.as_str()]), options());
+    let store = ServerStore::new(http, Services::given([address.as_str()]), options());
     std::fs::write(&file, "new\n").unwrap();
     assert_eq!(get(&store).await.unwrap().unwrap(), CONTENT);
     let tokens: Vec<String> = script.asked().iter().map(|asked| asked.rsplit(' ').next().unwrap().to_owned()).collect();
@@ -273,7 +273,7 @@ async fn hints_name_who_is_asked_first() {
         .map(|index| Service {
             uuid: format!("zzzzz-bi6l4-{index:015}"),
             base: format!("http://{index}"),
-            kind: if index == 3 { Kind::Gateway } else { Kind::Disk },
+            kind: if index == 3 { ServiceKind::Gateway } else { ServiceKind::Disk },
             read_only: false,
         })
         .collect();

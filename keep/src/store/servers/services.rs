@@ -18,14 +18,14 @@ pub struct Service {
     /// `http(s)://host:port`, without a slash at the end.
     pub base: String,
     /// What it is.
-    pub kind: Kind,
+    pub kind: ServiceKind,
     /// It takes no blocks.
     pub read_only: bool,
 }
 
 /// What a service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ServiceKind {
     /// A keepstore: each makes one copy.
     Disk,
     /// A keepproxy or something unknown: makes as many copies as it is asked for.
@@ -93,7 +93,7 @@ impl Services {
         let service = |(index, address): (usize, &str)| Service {
             uuid: format!("00000-bi6l4-{index:015}"),
             base: address.trim_end_matches('/').to_owned(),
-            kind: Kind::Proxy,
+            kind: ServiceKind::Proxy,
             read_only: false,
         };
         Self::Given(addresses.into_iter().enumerate().map(service).collect())
@@ -158,9 +158,9 @@ impl From<Item> for Service {
     fn from(item: Item) -> Self {
         let scheme = if item.service_ssl_flag { "https" } else { "http" };
         let kind = match item.service_type.as_str() {
-            "disk" => Kind::Disk,
-            gateway if gateway.starts_with("gateway:") => Kind::Gateway,
-            _ => Kind::Proxy,
+            "disk" => ServiceKind::Disk,
+            gateway if gateway.starts_with("gateway:") => ServiceKind::Gateway,
+            _ => ServiceKind::Proxy,
         };
         let base = format!("{scheme}://{}:{}", item.service_host, item.service_port);
         Self { uuid: item.uuid, base, kind, read_only: item.read_only }
@@ -180,15 +180,18 @@ pub(super) fn in_order<'a>(
             None if name.len() == 5 => Some(Service {
                 uuid: name.to_owned(),
                 base: format!("https://keep.{name}.arvadosapi.com"),
-                kind: Kind::Proxy,
+                kind: ServiceKind::Proxy,
                 read_only: true,
             }),
             None => None,
         }
     });
     let mut order: Vec<Service> = named.collect();
-    let mut general: Vec<Service> =
-        services.iter().filter(|service| service.kind != Kind::Gateway && !order.contains(service)).cloned().collect();
+    let mut general: Vec<Service> = services
+        .iter()
+        .filter(|service| service.kind != ServiceKind::Gateway && !order.contains(service))
+        .cloned()
+        .collect();
     service_order(hash, &mut general, |service| service.uuid.as_bytes());
     order.append(&mut general);
     order

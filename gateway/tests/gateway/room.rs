@@ -7,6 +7,9 @@ use crate::client::{Manner, Subject, put};
 use crate::ground::node_uuid;
 use crate::house::House;
 
+/// Makes a line of a log for a node.
+type Line = fn(String) -> String;
+
 async fn begin(gateway: &Gateway, target: Target, subject: &Subject) -> Result<Receiving, GatewayError> {
     match gateway.put(target, &subject.key, &AssociatedFile::default()).await? {
         Put::Receive(receiving) => Ok(receiving),
@@ -43,8 +46,8 @@ async fn an_upload_under_way_in_another_process_holds_its_room_until_it_ends() {
 #[tokio::test(start_paused = true)]
 async fn sizebalanced_placement_counts_uploads_under_way() {
     let house = House::new(2, 1, &[]);
-    let each = |line: fn(String) -> String| (0..2).map(|node| line(node_uuid(node).to_string())).collect::<String>();
-    let logs: [(&str, fn(String) -> String); 3] = [
+    let each = |line: Line| (0..2).map(|node| line(node_uuid(node).to_string())).collect::<String>();
+    let logs: [(&str, Line); 3] = [
         ("group.log", |uuid| format!("{uuid} nodes timestamp=1s\n")),
         ("maxsize.log", |uuid| format!("1s {uuid} 100000000\n")),
         ("preferred-content.log", |uuid| format!("{uuid} sizebalanced=nodes:1 timestamp=1s\n")),

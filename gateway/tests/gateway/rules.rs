@@ -11,9 +11,12 @@ use crate::house::{House, Trouble};
 /// The number of the content; it has 1000 bytes.
 const SUBJECT: usize = 1;
 
+/// Files of the git-annex branch, and what they say.
+type Logs<'a> = &'a [(&'a str, &'a str)];
+
 /// Makes a repository of three nodes with these files on its git-annex branch, and the content on each of them. `{N}` stands
 /// for the node at position N.
-async fn everywhere(numcopies: usize, logs: &[(&str, &str)]) -> House {
+async fn everywhere(numcopies: usize, logs: Logs<'_>) -> House {
     let house = House::new(3, numcopies, &[false, false, true]);
     for node in 0..3 {
         put(&house.gateway, Target::Node(node), &house.subjects[SUBJECT], Manner::Whole).await.unwrap();
@@ -40,7 +43,7 @@ fn left(house: &House) -> Vec<usize> {
 
 #[tokio::test(start_paused = true)]
 async fn a_surplus_copy_goes_only_as_numcopies_mincopies_and_trust_allow() {
-    let cases: [(usize, &[(&str, &str)], &[usize]); 8] = [
+    let cases: [(usize, Logs, &[usize]); 8] = [
         (1, &[], &[0, 1]),
         (2, &[], &[0, 1]),
         (3, &[], &[0, 1, 2]),

@@ -1,9 +1,15 @@
 //! Uploads that break off and are gone on with.
 
+use std::time::Duration;
+
 use annex_gateway::gateway::Target;
+use annex_gateway::node::NodeError;
+use annex_gateway::node::faulty::{Fault, Operation};
+use tokio::time::timeout;
 
 use crate::client::{Manner, Sent, put};
 use crate::house::House;
+use crate::run::LONGEST;
 
 /// The number of the content that is uploaded.
 const SUBJECT: usize = 2;
@@ -51,4 +57,17 @@ async fn wrong_bytes_that_the_only_node_kept_are_thrown_away_at_the_end() {
     assert!(error.contains("not the content of the key"), "{error}");
     assert_eq!(copies(&house), [None]);
     assert_eq!(send(&house, Target::Cluster, Manner::Whole).await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_give_back_what_it_kept_starts_at_the_beginning() {
+    let away = || NodeError::Unreachable("away".to_owned());
+    for fault in [Fault::Hangs, Fault::Fails(away()), Fault::Late(Duration::from_secs(30))] {
+        let house = House::new(2, 1, &[]);
+        assert_eq!(send(&house, Target::Node(0), Manner::BreaksOff(4)).await, Ok(0));
+        house.nodes[0].faulty.always(Operation::Kept, fault);
+        let sent = timeout(LONGEST, send(&house, Target::Cluster, Manner::Whole)).await;
+        assert_eq!(sent.expect("in time"), Ok(2));
+        assert_eq!(copies(&house), [Some(true), Some(true)]);
+    }
 }

@@ -13,9 +13,8 @@ use futures_util::future::join_all;
 use keep_store::base::task::blocking;
 use tokio::time::Instant;
 
-use super::policy::Admission;
-use super::shown::shown;
-use super::{Gateway, GatewayError, Member};
+use super::policy::{Admission, shown};
+use super::{Gateway, GatewayError, Member, Terms};
 use crate::branch::BranchError;
 use crate::node::{Capacity, NodeError, Space};
 use crate::site::room::{Share, Under};
@@ -61,12 +60,14 @@ impl Plenty {
 impl Gateway {
     /// Looks how much room a node has. If the node cannot tell, the upload itself finds out.
     async fn look(&self, member: &Member, rest: u64) -> Room {
-        let space = match member.terms.local {
-            true => member.node.capacity().await.ok().and_then(|capacity| capacity.space),
-            false => None,
-        };
-        let held = match member.terms.max_size {
-            Some(most) => self.held(member).await.ok().map(|held| (held, most)),
+        let Terms { local, max_size, .. } = member.terms;
+        if !local && max_size.is_none() {
+            return Room { space: None, held: None, rest };
+        }
+        let capacity = member.node.capacity().await;
+        let space = capacity.as_ref().ok().and_then(|capacity| capacity.space).filter(|_| local);
+        let held = match max_size {
+            Some(most) => self.held_by_its_word(member, capacity).await.ok().map(|held| (held, most)),
             None => None,
         };
         Room { space: space.map(|space| space.above(member.terms.reserve)), held, rest }
@@ -81,7 +82,16 @@ impl Gateway {
 
     /// Returns how many bytes a node holds: of all repositories if it counts them itself, else by the location logs.
     pub(super) async fn held(&self, member: &Member) -> Result<u64, GatewayError> {
-        match member.node.capacity().await {
+        self.held_by_its_word(member, member.node.capacity().await).await
+    }
+
+    /// Returns the same of a node that was asked already.
+    async fn held_by_its_word(
+        &self,
+        member: &Member,
+        capacity: Result<Capacity, NodeError>,
+    ) -> Result<u64, GatewayError> {
+        match capacity {
             Ok(Capacity { held: Some(held), .. }) => return Ok(held),
             // If the node cannot be asked, the location logs tell.
             Ok(Capacity { held: None, .. }) | Err(NodeError::Unreachable(_)) => {}

@@ -135,6 +135,10 @@ impl Upload for ArvadosUpload {
 impl From<ApiError> for NodeError {
     fn from(error: ApiError) -> Self {
         let text = error.to_string();
-        if matches!(error, ApiError::Away { .. }) { Self::Unreachable(text) } else { Self::Failed(text) }
+        match error {
+            ApiError::Away { .. } => Self::Unreachable(text),
+            ApiError::Refused { .. } => Self::Denied(text),
+            _ => Self::Failed(text),
+        }
     }
 }

@@ -1,124 +1,30 @@
 //! A node that fails as a test wants it to: each question and each part of an upload, once or from now on.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::future::pending;
-use std::io;
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use annex_protocol::key::Key;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::{StreamExt, stream};
 use keep_store::base::stream::Piece;
-use tokio::time::sleep;
 
 use super::error::NodeError;
 use super::port::{ByteStream, Capacity, Content, FileUpload, Hold, Incoming, Node, Onward, Pieces, Upload};
 
-/// What a node is asked, each part of an upload and of a lock included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// [`Node::present`].
-    Present,
-    /// [`Node::get`], until bytes can flow.
-    Get,
-    /// [`Node::put`], until bytes can flow.
-    Put,
-    /// [`Upload::kept`].
-    Kept,
-    /// [`Upload::restart`].
-    Restart,
-    /// [`Upload::announce`].
-    Announce,
-    /// [`Upload::piece`].
-    Piece,
-    /// [`Upload::commit`], or [`FileUpload::store`].
-    Commit,
-    /// [`Upload::suspend`].
-    Suspend,
-    /// [`Upload::abort`].
-    Abort,
-    /// [`Node::remove`].
-    Remove,
-    /// [`Node::set_aside`].
-    SetAside,
-    /// [`Node::lock`].
-    Lock,
-    /// [`Hold::renew`].
-    Renew,
-    /// [`Hold::release`].
-    Release,
-    /// [`Node::capacity`].
-    Capacity,
-}
+mod read;
+mod script;
 
-/// What goes wrong with a question.
-#[derive(Debug, Clone)]
-pub enum Fault {
-    /// Nothing is done, and this is the answer.
-    Fails(NodeError),
-    /// Nothing is done, and no answer ever comes.
-    Hangs,
-    /// It is done after so long.
-    Late(Duration),
-    /// It is done, and this is the answer: whoever asked cannot know.
-    FailsWhenDone(NodeError),
-    /// It is done, and no answer ever comes.
-    HangsWhenDone,
-}
-
-/// What goes wrong with bytes on their way from the node. Positions count from the start of the whole content.
-#[derive(Debug, Clone)]
-pub enum ReadFault {
-    /// They end before this byte, with an error.
-    FailsAt(u64, NodeError),
-    /// They end before this byte, as if that were all.
-    EndsAt(u64),
-    /// Nothing more comes from this byte on.
-    HangsAt(u64),
-    /// This byte is another one.
-    WrongAt(u64),
-}
+use read::spoiled;
+pub use script::{Fault, Operation, ReadFault};
+use script::{Lines, Script};
 
 /// A node that fails where its script says so, and otherwise does what the node behind it does. Cloning shares the script.
 #[derive(Clone)]
 pub struct Faulty {
     node: Arc<dyn Node>,
     script: Script,
-}
-
-#[derive(Clone, Default)]
-struct Script(Arc<Mutex<Lines>>);
-
-#[derive(Default)]
-struct Lines {
-    faults: HashMap<Operation, Plan<Fault>>,
-    reads: Plan<ReadFault>,
-    uploads: Plan<(u64, Fault)>,
-    lie: Option<bool>,
-    asked: HashMap<Operation, u64>,
-}
-
-/// What happens the next times, and from then on.
-struct Plan<T> {
-    once: VecDeque<T>,
-    always: Option<T>,
-}
-
-impl<T> Default for Plan<T> {
-    fn default() -> Self {
-        Self { once: VecDeque::new(), always: None }
-    }
-}
-
-impl<T: Clone> Plan<T> {
-    fn next(&mut self) -> Option<T> {
-        self.once.pop_front().or_else(|| self.always.clone())
-    }
 }
 
 impl Faulty {
@@ -185,50 +91,6 @@ impl Faulty {
     }
 }
 
-impl Script {
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks something as the script says.
-    async fn ask<T>(
-        &self,
-        operation: Operation,
-        asking: impl Future<Output = Result<T, NodeError>>,
-    ) -> Result<T, NodeError> {
-        let fault = {
-            let mut lines = self.lines();
-            *lines.asked.entry(operation).or_default() += 1;
-            lines.faults.get_mut(&operation).and_then(Plan::next)
-        };
-        match fault {
-            None => asking.await,
-            Some(fault) => fault.befall(asking).await,
-        }
-    }
-}
-
-impl Fault {
-    async fn befall<T>(self, asking: impl Future<Output = Result<T, NodeError>>) -> Result<T, NodeError> {
-        match self {
-            Self::Fails(error) => Err(error),
-            Self::Hangs => pending().await,
-            Self::Late(time) => {
-                sleep(time).await;
-                asking.await
-            }
-            Self::FailsWhenDone(error) => {
-                asking.await?;
-                Err(error)
-            }
-            Self::HangsWhenDone => {
-                asking.await?;
-                pending().await
-            }
-        }
-    }
-}
-
 #[async_trait]
 impl Node for Faulty {
     async fn present(&self, key: &Key) -> Result<bool, NodeError> {
@@ -290,63 +152,6 @@ impl Node for Faulty {
             Onward::By(node) => Onward::By(Arc::new(Self { node, script: self.script.clone() })),
             onward @ (Onward::AsIs | Onward::LeadsBack) => onward,
         }
-    }
-}
-
-/// Bytes of which some go wrong.
-struct Spoiled {
-    stream: ByteStream,
-    position: u64,
-    fault: ReadFault,
-    over: bool,
-}
-
-fn spoiled(stream: ByteStream, position: u64, fault: ReadFault) -> ByteStream {
-    stream::unfold(Spoiled { stream, position, fault, over: false }, |mut spoiled| async move {
-        let next = spoiled.next().await?;
-        Some((next, spoiled))
-    })
-    .boxed()
-}
-
-impl Spoiled {
-    async fn next(&mut self) -> Option<io::Result<Bytes>> {
-        if self.over {
-            return None;
-        }
-        let (ReadFault::FailsAt(at, _) | ReadFault::EndsAt(at) | ReadFault::HangsAt(at) | ReadFault::WrongAt(at)) =
-            self.fault;
-        let good = at.checked_sub(self.position).map(|good| usize::try_from(good).unwrap_or(usize::MAX));
-        match (&self.fault, good) {
-            // The byte was before the first that was asked for.
-            (_, None) | (ReadFault::WrongAt(_), _) => {}
-            (fault, Some(0)) => match fault {
-                ReadFault::HangsAt(_) => pending().await,
-                ReadFault::FailsAt(_, error) => {
-                    self.over = true;
-                    return Some(Err(io::Error::other(error.clone())));
-                }
-                ReadFault::EndsAt(_) | ReadFault::WrongAt(_) => return None,
-            },
-            _ => {}
-        }
-        let mut bytes = match self.stream.next().await? {
-            Ok(bytes) => bytes,
-            failed => return Some(failed),
-        };
-        if let Some(good) = good.filter(|good| *good < bytes.len()) {
-            if let ReadFault::WrongAt(_) = self.fault {
-                let mut wrong = bytes.to_vec();
-                if let Some(byte) = wrong.get_mut(good) {
-                    *byte = !*byte;
-                }
-                bytes = wrong.into();
-            } else {
-                bytes.truncate(good);
-            }
-        }
-        self.position += bytes.len() as u64;
-        Some(Ok(bytes))
     }
 }
 

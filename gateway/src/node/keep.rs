@@ -125,6 +125,7 @@ impl From<KeepError> for NodeError {
         match error {
             error if error.is_full() => Self::Full(text),
             KeepError::Store(StoreError::Away { .. }) => Self::Unreachable(text),
+            KeepError::Store(StoreError::Damaged { .. } | StoreError::Gone { .. }) => Self::Damaged(text),
             _ => Self::Failed(text),
         }
     }

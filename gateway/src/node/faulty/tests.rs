@@ -1,3 +1,7 @@
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio::time::{Instant, timeout};
 

@@ -13,7 +13,8 @@ use futures_util::future::join_all;
 use keep_store::base::task::blocking;
 use tokio::time::Instant;
 
-use super::policy::{Admission, shown};
+use super::policy::Admission;
+use super::shown::shown;
 use super::{Gateway, GatewayError, Member, Terms};
 use crate::branch::BranchError;
 use crate::node::{Capacity, NodeError, Space};

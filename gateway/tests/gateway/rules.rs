@@ -1,6 +1,6 @@
 //! What the git-annex branch and the site's settings say of copies: how many there must be, where they go, who may lose one.
 
-use annex_gateway::gateway::Target;
+use annex_gateway::gateway::{ErrorKind, Target};
 use annex_gateway::lock_time::LOCKED;
 use annex_gateway::pace::Pace;
 
@@ -190,6 +190,7 @@ async fn unknown_is_neither_present_nor_absent() {
     let told = gateway.present(Target::Node(2), never).await.unwrap_err().to_string();
     assert!(told.contains("node c"), "{told}");
     let removed = gateway.remove(Target::Cluster, stored, None).await.unwrap();
-    assert!(!removed.only_refused && removed.failures[0].contains("node c"), "{:?}", removed.failures);
+    assert_eq!(removed.kind(), ErrorKind::Unreachable, "{:?}", removed.failures);
+    assert!(removed.failures[0].to_string().contains("node c"), "{:?}", removed.failures);
     assert_eq!(house.logged(SUBJECT).into_iter().collect::<Vec<_>>(), [2]);
 }

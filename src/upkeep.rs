@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use annex_gateway::gateway::{GatewayError, Repaired, Surveyed};
+use annex_gateway::gateway::GatewayError;
+use annex_gateway::gateway::upkeep::{self, Repaired, Surveyed};
 use annex_gateway::site::config::Surplus;
 use annex_gateway::site::repair::Wanting;
 use annex_protocol::uuid::Uuid;
@@ -141,9 +142,9 @@ async fn repair_one(
     dropped: &mut usize,
 ) -> Result<Repaired, GatewayError> {
     let gateway = hub.gateway(hosted).await;
-    let repaired = gateway.repair(&wanting.key, &wanting.file, &hub.paces().repair).await?;
+    let repaired = upkeep::repair(&gateway, &wanting.key, &wanting.file, &hub.paces().repair).await?;
     if drops_surplus(hub) && matches!(repaired, Repaired::Stored(_)) {
-        *dropped += gateway.drop_surplus(&wanting.key).await?.len();
+        *dropped += upkeep::drop_surplus(&gateway, &wanting.key).await?.len();
     }
     Ok(repaired)
 }
@@ -162,10 +163,10 @@ async fn survey_changed(hub: &Hub, surveyed: &mut HashMap<Uuid, [u8; 32]>) {
         let before = surveyed.get(&identity).copied();
         let drop_surplus = drops_surplus(hub);
         let changed = blocking(move || {
-            gateway.look_at_lost()?;
-            let now = gateway.placement_fingerprint()?;
+            upkeep::look_at_lost(&gateway)?;
+            let now = upkeep::placement_fingerprint(&gateway)?;
             if before != Some(now) {
-                gateway.survey(drop_surplus)?;
+                upkeep::survey(&gateway, drop_surplus)?;
             }
             Ok::<_, GatewayError>(now)
         });
@@ -190,8 +191,8 @@ async fn repositories(hub: &Hub) -> Result<Vec<Arc<Hosted>>, Failure> {
 pub async fn survey(hub: &Hub, hosted: &Hosted) -> Result<Surveyed, Failure> {
     let gateway = hub.gateway(hosted).await;
     let look = move || {
-        gateway.look_at_lost()?;
-        gateway.survey(false)
+        upkeep::look_at_lost(&gateway)?;
+        upkeep::survey(&gateway, false)
     };
     Ok(blocking(look).await?)
 }

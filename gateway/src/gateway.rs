@@ -3,11 +3,10 @@
 //! The only place where two nodes meet. Doors call it; it knows nothing of sessions.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use annex_protocol::key::Key;
-use annex_protocol::log::{Status, record_locations};
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use futures_util::StreamExt;
@@ -15,78 +14,72 @@ use futures_util::stream::FuturesUnordered;
 use keep_store::base::task::blocking;
 use tokio::time::sleep;
 
-use crate::branch::placement::PlacementState;
-use crate::branch::sizes::Sizes;
-use crate::branch::{Branch, BranchError};
+use crate::branch::Branch;
 use crate::node::deadline::Deadlines;
 use crate::node::measured::{Measured, Meter};
 use crate::node::silence::Silence;
 use crate::node::{Node, NodeError, Onward, Patience};
-use crate::site::{Site, Unwanted};
+use crate::site::Site;
 use crate::spool::LazySpool;
 
 mod choose;
 mod digest;
-mod drain;
-mod due;
 mod error;
-mod explain;
-mod facts;
 mod feed;
 mod get;
 mod known;
+mod locations;
 mod lock;
 mod notice;
+mod placer;
+mod plan;
 mod policy;
-mod probe;
-mod proof;
 mod put;
+mod queue;
 mod remove;
-mod repair;
-mod replace;
 mod resume;
-mod route;
-mod scrub;
 mod shown;
 mod space;
 mod start;
-mod surplus;
+pub mod upkeep;
 
 use choose::silent_last;
 
-pub use drain::Drained;
-pub use due::Due;
 pub use error::{ErrorKind, GatewayError, HasKind, NodeFailure, QuotaExceeded, joined};
-pub use explain::{Explained, OnNode};
 pub use get::Body;
 pub use lock::Locked;
-pub use probe::Tried;
 pub use put::{Put, Receiving, Stored};
 pub use remove::Removed;
-pub use repair::{Repaired, Surveyed};
-pub use replace::{Refilled, Stage};
-pub use scrub::CopyState;
+
+use known::Known;
+use locations::Locations;
+use placer::Placer;
+use queue::RepairQueue;
 
 /// A hosted repository's nodes, and those that make up the cluster for this request. Cloning is cheap.
 #[derive(Clone)]
-pub struct Gateway(Arc<Inner>, Arc<[Member]>);
+pub struct Gateway {
+    shared: Arc<Shared>,
+    /// The nodes that are the cluster.
+    cluster: Arc<[Member]>,
+}
 
-/// A node that has not answered for this long whether it has a key is late.
+/// A node that has not said for so long whether it has a key is late.
 const LATE: Duration = Duration::from_millis(500);
 
-struct Inner {
+/// What all handles of a repository's gateway share.
+struct Shared {
     site: Site,
     branch: Branch,
     identity: Identity,
     /// The cheapest to fetch from first.
-    nodes: Vec<Member>,
-    unwanted: Unwanted,
-    /// What was last read of the placement logs.
-    placement: Mutex<Arc<PlacementState>>,
+    nodes: Arc<[Member]>,
+    placer: Placer,
+    locations: Locations,
+    known: Known,
+    queue: RepairQueue,
     /// Locks that wait for the connection which keeps them.
-    named: lock::Named,
-    /// How much each repository holds. Counted when a size limit first needs it.
-    sizes: Mutex<Sizes>,
+    waiting_locks: lock::Waiting,
     noticed: notice::Noticed,
     plenty: space::Plenty,
     /// For nodes that need a complete file.
@@ -150,26 +143,22 @@ pub enum Target {
 impl Gateway {
     /// Puts a repository together.
     pub fn new(site: Site, branch: Branch, identity: Identity, nodes: Vec<Member>, spool: LazySpool) -> Self {
-        let unwanted = site.config().unwanted;
-        let (placement, sizes, named) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (noticed, plenty) = (notice::Noticed::default(), space::Plenty::default());
-        let cluster = nodes.iter().cloned().collect();
-        Self(
-            Arc::new(Inner {
-                site,
-                branch,
-                identity,
-                nodes,
-                unwanted,
-                placement,
-                named,
-                sizes,
-                noticed,
-                plenty,
-                spool,
-            }),
-            cluster,
-        )
+        let nodes: Arc<[Member]> = nodes.into();
+        let shared = Shared {
+            placer: Placer::new(site.clone(), branch.clone(), Arc::clone(&nodes)),
+            locations: Locations::new(branch.clone()),
+            known: Known::new(site.clone()),
+            queue: RepairQueue::new(site.clone(), identity.gateway.clone()),
+            waiting_locks: lock::Waiting::default(),
+            noticed: notice::Noticed::default(),
+            plenty: space::Plenty::default(),
+            nodes: Arc::clone(&nodes),
+            site,
+            branch,
+            identity,
+            spool,
+        };
+        Self { shared: Arc::new(shared), cluster: nodes }
     }
 
     /// Returns the gateway as it serves a request that came through other gateways, given by their UUIDs and those of
@@ -182,23 +171,23 @@ impl Gateway {
             Onward::By(node) => Some(Member { node, ..member.clone() }),
             Onward::LeadsBack => None,
         };
-        Self(Arc::clone(&self.0), self.0.nodes.iter().filter_map(member).collect())
+        Self { shared: Arc::clone(&self.shared), cluster: self.shared.nodes.iter().filter_map(member).collect() }
     }
 
     /// Returns the target with this UUID.
     pub fn target(&self, uuid: &Uuid) -> Option<Target> {
-        if *uuid == self.0.identity.cluster {
+        if *uuid == self.shared.identity.cluster {
             return Some(Target::Cluster);
         }
-        if *uuid == self.0.identity.gateway {
+        if *uuid == self.shared.identity.gateway {
             return Some(Target::Gateway);
         }
-        self.0.nodes.iter().position(|member| member.uuid == *uuid).map(Target::Node)
+        self.shared.nodes.iter().position(|member| member.uuid == *uuid).map(Target::Node)
     }
 
     /// Returns the repository's UUIDs.
     pub fn identity(&self) -> &Identity {
-        &self.0.identity
+        &self.shared.identity
     }
 
     /// Tells whether the target has a key: for a cluster, whether a node has it. If other nodes should have it too, it comes
@@ -211,12 +200,12 @@ impl Gateway {
         let mut unknown = Vec::new();
         if let Some(holder) = self.holder(self.members(target), key, &mut unknown).await {
             if target == Target::Cluster {
-                self.notice_missing(key, &holder.uuid);
+                self.shared.noticed.add(self, key, &holder.uuid);
             }
             return Ok(true);
         }
         if target == Target::Cluster && !unknown.is_empty() {
-            let logged = self.logged(key).await?;
+            let logged = self.shared.locations.of(key).await?;
             // A peer's cluster is in no location log, so it may have any key.
             unknown.retain(|(member, _)| member.uuid.is_cluster() || logged.contains(&member.uuid));
         }
@@ -230,7 +219,7 @@ impl Gateway {
         key: &Key,
         unknown: &mut Vec<(&'a Member, NodeError)>,
     ) -> Option<&'a Member> {
-        let ask = |member: &'a Member| async move { (member, self.seen(member, key).await) };
+        let ask = |member: &'a Member| async move { (member, self.shared.known.present(member, key).await) };
         let (mut members, mut asked) = (silent_last(members).into_iter(), FuturesUnordered::new());
         loop {
             if asked.is_empty() {
@@ -251,56 +240,44 @@ impl Gateway {
 
     /// Returns the site's time, by which [`Gateway::remove`] measures its deadline.
     pub async fn now(&self) -> Result<u64, GatewayError> {
-        let site = self.0.site.clone();
+        let site = self.shared.site.clone();
         Ok(blocking(move || site.now()).await?)
     }
 
     /// Commits what the git-annex branch's journal holds.
     pub async fn commit(&self) -> Result<(), GatewayError> {
-        let branch = self.0.branch.clone();
+        let branch = self.shared.branch.clone();
         Ok(blocking(move || branch.commit()).await?)
     }
 
     /// Returns the node with this name.
     fn named(&self, name: &str) -> Result<&Member, GatewayError> {
-        let found = self.0.nodes.iter().find(|member| member.name == name);
+        let found = self.shared.nodes.iter().find(|member| member.name == name);
         found.ok_or_else(|| GatewayError::NoSuchNode(name.to_owned()))
-    }
-
-    /// Returns how much repositories hold, as it was last counted.
-    fn sizes(&self) -> MutexGuard<'_, Sizes> {
-        self.0.sizes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the nodes behind a target.
     fn members(&self, target: Target) -> &[Member] {
         match target {
-            Target::Cluster => &self.1,
+            Target::Cluster => &self.cluster,
             Target::Gateway => &[],
-            Target::Node(position) => self.0.nodes.get(position..=position).unwrap_or_default(),
+            Target::Node(position) => self.shared.nodes.get(position..=position).unwrap_or_default(),
         }
-    }
-
-    /// Returns the repositories that have a key by its location log.
-    async fn logged(&self, key: &Key) -> Result<BTreeSet<Uuid>, GatewayError> {
-        let branch = self.0.branch.clone();
-        let path = key.branch_path(".log");
-        let content = blocking(move || branch.read(&path)).await?;
-        Ok(facts::logged(&content))
     }
 
     /// Removes a node from the location log if the node itself says that it does not have the content.
     async fn record_lost(&self, member: &Member, key: &Key) {
+        let Shared { locations, known, queue, .. } = &*self.shared;
         let lost = async {
-            if self.logged(key).await?.contains(&member.uuid) && !member.node.present(key).await.unwrap_or(true) {
+            if locations.of(key).await?.contains(&member.uuid) && !member.node.present(key).await.unwrap_or(true) {
                 tracing::warn!("{key}: node {} has lost it", member.name);
-                self.forget(member, key).await?;
-                self.record(key, vec![(member.uuid.clone(), Status::Missing)]).await?;
+                known.forget(member, key).await?;
+                locations.record_missing(key, &member.uuid).await?;
                 let cause = format!("node {} has lost it", member.name);
-                self.want_repair(key, &AssociatedFile::default(), cause).await;
+                queue.put(key, &AssociatedFile::default(), cause).await;
                 // An upload may have stored the key in the meantime.
                 if member.node.present(key).await.unwrap_or(false) {
-                    self.record(key, vec![(member.uuid.clone(), Status::Present)]).await?;
+                    locations.record_present(key, std::slice::from_ref(&member.uuid)).await?;
                 }
             }
             Ok::<(), GatewayError>(())
@@ -310,31 +287,11 @@ impl Gateway {
         }
     }
 
-    /// Records in the location log where a key now is, and is no more. The cluster itself is never recorded, only its
-    /// nodes.
-    async fn record(&self, key: &Key, changes: Vec<(Uuid, Status)>) -> Result<(), GatewayError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let (gateway, path) = (self.clone(), key.branch_path(".log"));
-        Ok(blocking(move || gateway.record_at(path, changes)).await?)
+    /// Tells whether a node is to become empty.
+    fn is_draining(&self, uuid: &Uuid) -> bool {
+        self.shared.nodes.iter().any(|member| member.draining && member.uuid == *uuid)
     }
 
-    /// Records the same in the location log at `path`. Blocks.
-    fn record_at(&self, path: Vec<u8>, mut changes: Vec<(Uuid, Status)>) -> Result<(), BranchError> {
-        changes.retain(|(uuid, _)| !uuid.is_cluster());
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let record = |content: &[u8]| {
-            let changes = changes.iter().map(|(uuid, status)| (uuid, *status));
-            record_locations(content, changes, self.0.branch.now())
-        };
-        self.0.branch.change(&[path], |_, content| record(content)).map(drop)
-    }
-}
-
-impl Gateway {
     /// Returns those of the repositories named by a node that the node may speak for.
     ///
     /// Only another gateway's cluster names nodes that are not ours. What it says of our own nodes is left out.

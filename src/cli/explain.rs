@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use annex_gateway::gateway::Explained;
+use annex_gateway::gateway::upkeep::{self, Explained, OnNode};
 use annex_gateway::site::RepoName;
 use annex_protocol::key::Key;
 use keep_store::base::task::Shutdown;
@@ -39,10 +39,10 @@ impl Explain {
         let hosted = hub.open(&self.repo)?;
         let gateway = hub.gateway(&hosted).await;
         let Explained { nodes, numcopies } =
-            gateway.explain(&self.key, self.file.as_deref().map(str::as_bytes)).await?;
+            upkeep::explain(&gateway, &self.key, self.file.as_deref().map(str::as_bytes)).await?;
         let mut out = Lines::new();
         if self.json {
-            let node = |node: &annex_gateway::gateway::OnNode| {
+            let node = |node: &OnNode| {
                 let (present, error) = (node.present.as_ref().ok(), node.present.as_ref().err());
                 json!({
                     "name": node.name, "uuid": node.uuid.to_string(), "logged": node.logged, "present": present,

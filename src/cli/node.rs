@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use annex_gateway::gateway::upkeep;
 use annex_gateway::node::NodeSpec;
 use annex_gateway::node::kind::secret::Secret;
 use annex_gateway::site::{RepoName, Site};
@@ -201,7 +202,7 @@ async fn probe(
     tally: &mut Tally,
 ) -> Result<(), Failure> {
     let salt = uuid::Uuid::new_v4();
-    for tried in hub.gateway(hosted).await.probe(name, salt.as_bytes()).await? {
+    for tried in upkeep::probe(&hub.gateway(hosted).await, name, salt.as_bytes()).await? {
         match tried.failure {
             None => {
                 tally.done();
@@ -221,7 +222,7 @@ async fn drain(site: &Site, name: &str, out: &mut Lines, tally: &mut Tally) -> R
         if !hosted.repo.nodes.iter().any(|node| node.name == name) {
             continue;
         }
-        let drained = hub.gateway(&hosted).await.drain(name, &hub.paces().repair).await?;
+        let drained = upkeep::drain(&hub.gateway(&hosted).await, name, &hub.paces().repair).await?;
         hosted.repo.branch.commit()?;
         (0..drained.gone).for_each(|_| tally.done());
         out.line(format_args!("{repo}: {} keys are gone from node {name}", drained.gone))?;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use annex_gateway::gateway::upkeep::drop_surplus;
 use annex_gateway::site::RepoName;
 use annex_gateway::site::repair::Wanting;
 use annex_protocol::key::Key;
@@ -62,7 +63,7 @@ impl Repair {
             out.line(format_args!("{} keys have a copy on a node that does not want it; {stay}", surplus.len()))?;
         } else {
             for key in surplus {
-                match hub.gateway(&hosted).await.drop_surplus(&key).await {
+                match drop_surplus(&hub.gateway(&hosted).await, &key).await {
                     Ok(nodes) => dropped += nodes.len(),
                     Err(error) => tally.failed(format_args!("{key}: {error}")),
                 }

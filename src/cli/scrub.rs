@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 
-use annex_gateway::gateway::{CopyState, Due};
+use annex_gateway::gateway::upkeep::{CopyState, Due, copies_due, scrub};
 use annex_gateway::pace::Pace;
 use annex_gateway::site::RepoName;
 use keep_store::base::task::Shutdown;
@@ -48,8 +48,8 @@ impl Scrub {
         let mut out = Lines::new();
         let mut tally = Tally::default();
         let mut read = 0;
-        for Due { key, node, uuid, .. } in gateway.copies_due(&nodes, u64::MAX, usize::MAX)? {
-            match gateway.scrub(&node, &key, &pace).await {
+        for Due { key, node, uuid, .. } in copies_due(&gateway, &nodes, u64::MAX, usize::MAX)? {
+            match scrub(&gateway, &node, &key, &pace).await {
                 Ok((CopyState::Good, size)) => {
                     tally.done();
                     read += size;
@@ -57,7 +57,7 @@ impl Scrub {
                 }
                 Ok((CopyState::Bad, _)) => tally.failed(format_args!("{key}: the copy on node {node} was bad")),
                 Ok((CopyState::Gone, _)) => {
-                    tally.failed(format_args!("{key}: the copy on node {node} is gone, or damaged"))
+                    tally.failed(format_args!("{key}: the copy on node {node} is gone, or damaged"));
                 }
                 Err(error) => tally.failed(format_args!("{key}: {error}")),
             }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use annex_gateway::gateway::{Due, ErrorKind, Gateway, HasKind};
+use annex_gateway::gateway::upkeep::{self, Due};
+use annex_gateway::gateway::{ErrorKind, Gateway, HasKind};
 use annex_gateway::site::Site;
 use annex_protocol::key::Key;
 use annex_protocol::uuid::Uuid;
@@ -56,7 +57,7 @@ async fn round(hub: &Hub) -> Result<Duration, Failure> {
         if hub.site().config().scrub.every != Some(every) {
             break;
         }
-        match gateway.scrub(&copy.node, &copy.key, &hub.paces().scrub).await {
+        match upkeep::scrub(&gateway, &copy.node, &copy.key, &hub.paces().scrub).await {
             Ok(_) => progress.read(copy.uuid, copy.key).await?,
             Err(error) => {
                 tracing::warn!("{}: reading {} again: {error}", hosted.repo.name, copy.key);
@@ -84,7 +85,7 @@ async fn due(hub: &Hub, site: &Site, before: u64) -> Result<(Copies, bool), Fail
     for hosted in super::repositories(hub).await? {
         let gateway = hub.gateway(&hosted).await;
         let (asked, nodes) = (gateway.clone(), Arc::clone(&nodes));
-        let found = blocking(move || asked.copies_due(&nodes, before, BATCH)).await?;
+        let found = blocking(move || upkeep::copies_due(&asked, &nodes, before, BATCH)).await?;
         all &= found.len() < BATCH;
         copies.extend(found.into_iter().map(|copy| (Arc::clone(&hosted), gateway.clone(), copy)));
     }

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::choose::in_order;
 use super::digest::Checker;
+use super::upkeep::condemn_soon;
 use super::{Gateway, GatewayError, Member, Target};
 use crate::node::{ByteStream, NodeError};
 
@@ -45,7 +46,7 @@ impl Gateway {
                 Ok(Some(content)) if has_other_size(key, content.size) => {
                     let text = format!("its copy has {} bytes, which is not the size of the key", content.size);
                     unknown = Some(source.failed(NodeError::Damaged(text)));
-                    self.condemn_soon(&source, key);
+                    condemn_soon(self, &source, key);
                 }
                 Ok(Some(content)) => {
                     let (gateway, key) = (self.clone(), key.clone());
@@ -127,7 +128,7 @@ impl Body {
             return None;
         }
         let bad = self.source.clone();
-        self.gateway.condemn_soon(&bad, &self.key);
+        condemn_soon(&self.gateway, &bad, &self.key);
         Some(Err(GatewayError::Damaged { node: bad.name }))
     }
 

@@ -6,13 +6,21 @@
 use annex_protocol::key::Key;
 use keep_store::base::task::blocking;
 
-use super::{Gateway, GatewayError, Member};
+use super::Member;
 use crate::node::NodeError;
-use crate::site::Site;
+use crate::site::{Site, SiteError};
 
-impl Gateway {
+/// What is known about nodes. Cloning is cheap.
+#[derive(Clone)]
+pub(super) struct Known(Site);
+
+impl Known {
+    pub(super) fn new(site: Site) -> Self {
+        Self(site)
+    }
+
     /// Tells whether a node has a key. If it was seen to have it within `known_seconds`, it is not asked.
-    pub(super) async fn seen(&self, member: &Member, key: &Key) -> Result<bool, NodeError> {
+    pub(super) async fn present(&self, member: &Member, key: &Key) -> Result<bool, NodeError> {
         let Some(within) = self.known_seconds(member) else { return member.node.present(key).await };
         let asked = self
             .of_known(member, key, move |site, member, key| Ok((site.knows(&member.uuid, key, within)?, site.now()?)));
@@ -23,8 +31,7 @@ impl Gateway {
         }
         let present = member.node.present(key).await?;
         if let (true, Some(asked)) = (present, asked) {
-            let learnt =
-                self.of_known(member, key, move |site, member, key| Ok(site.learn(&member.uuid, key, asked)?));
+            let learnt = self.of_known(member, key, move |site, member, key| site.learn(&member.uuid, key, asked));
             if let Err(error) = learnt.await {
                 tracing::warn!("{key}: remembering that node {} has it: {error}", member.name);
             }
@@ -34,24 +41,24 @@ impl Gateway {
 
     /// Forgets what is known about a key on a node, before and after it is removed there. An error means that others may
     /// still take it for present.
-    pub(super) async fn forget(&self, member: &Member, key: &Key) -> Result<(), GatewayError> {
+    pub(super) async fn forget(&self, member: &Member, key: &Key) -> Result<(), SiteError> {
         if self.known_seconds(member).is_none() {
             return Ok(());
         }
-        self.of_known(member, key, |site, member, key| Ok(site.forget_known(&member.uuid, key)?)).await
+        self.of_known(member, key, |site, member, key| site.forget_known(&member.uuid, key)).await
     }
 
     fn known_seconds(&self, member: &Member) -> Option<u64> {
-        self.0.site.config().nodes.get(&member.name)?.known_seconds
+        self.0.config().nodes.get(&member.name)?.known_seconds
     }
 
     async fn of_known<T: Send + 'static>(
         &self,
         member: &Member,
         key: &Key,
-        ask: impl FnOnce(&Site, &Member, &Key) -> Result<T, GatewayError> + Send + 'static,
-    ) -> Result<T, GatewayError> {
-        let (site, member, key) = (self.0.site.clone(), member.clone(), key.clone());
+        ask: impl FnOnce(&Site, &Member, &Key) -> Result<T, SiteError> + Send + 'static,
+    ) -> Result<T, SiteError> {
+        let (site, member, key) = (self.0.clone(), member.clone(), key.clone());
         blocking(move || ask(&site, &member, &key)).await
     }
 }

@@ -24,7 +24,7 @@ pub struct Locked {
 }
 
 /// Locks that wait for the connection which keeps them, by name.
-pub(super) type Named = std::sync::Mutex<HashMap<String, (Instant, Locked)>>;
+pub(super) type Waiting = std::sync::Mutex<HashMap<String, (Instant, Locked)>>;
 
 impl Gateway {
     /// Locks a key's content at the target; for a cluster, on one node that has it. `None` if it is not there, or is
@@ -32,7 +32,7 @@ impl Gateway {
     pub async fn lock(&self, target: Target, key: &Key) -> Result<Option<Locked>, GatewayError> {
         let mut unknown = None;
         for member in silent_last(self.members(target)) {
-            let (site, uuid, locked_key) = (self.0.site.clone(), member.uuid.clone(), key.clone());
+            let (site, uuid, locked_key) = (self.shared.site.clone(), member.uuid.clone(), key.clone());
             let Some(lock) = blocking(move || site.lock(&uuid, &locked_key)).await? else { continue };
             // Presence is looked at after the lock was taken: removals before it have ended, and none can start now.
             match member.node.lock(key).await {
@@ -48,12 +48,12 @@ impl Gateway {
     /// Gives a lock a name that nobody can guess, and returns it: another connection finds the lock by that.
     pub async fn name_lock(&self, locked: Locked) -> Result<String, GatewayError> {
         let name = uuid::Uuid::new_v4().to_string();
-        let (site, lock, named) = (self.0.site.clone(), locked.lock.clone(), name.clone());
+        let (site, lock, named) = (self.shared.site.clone(), locked.lock.clone(), name.clone());
         if let Err(error) = blocking(move || site.name_lock(&lock, &named)).await {
             self.unlock(locked).await?;
             return Err(error.into());
         }
-        let mut waiting = self.0.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.shared.waiting_locks.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|_, (since, _)| since.elapsed() < LOCKED);
         waiting.insert(name.clone(), (Instant::now(), locked));
         Ok(name)
@@ -61,8 +61,8 @@ impl Gateway {
 
     /// Returns the lock of this name and the key that it keeps, if it still holds; of any repository of the site.
     pub async fn find_lock(&self, name: &str) -> Result<Option<(Locked, Key)>, GatewayError> {
-        let waiting = self.0.named.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-        let (site, name) = (self.0.site.clone(), name.to_owned());
+        let waiting = self.shared.waiting_locks.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let (site, name) = (self.shared.site.clone(), name.to_owned());
         let found = blocking(move || site.find_lock(&name)).await?;
         Ok(found.map(|(lock, key)| {
             let hold = waiting.and_then(|(_, locked)| locked.hold);
@@ -73,7 +73,7 @@ impl Gateway {
     /// Renews a lock: it lasts [`LOCKED`] from now on. An error if it has ended, or if the node does not renew its own: then
     /// this gateway keeps the content all the same, and others may not.
     pub async fn renew(&self, locked: &Locked) -> Result<(), GatewayError> {
-        let (site, lock) = (self.0.site.clone(), locked.lock.clone());
+        let (site, lock) = (self.shared.site.clone(), locked.lock.clone());
         if !blocking(move || site.renew(&lock)).await? {
             return Err(GatewayError::LockEnded);
         }
@@ -99,7 +99,7 @@ impl Gateway {
     }
 
     async fn end_lock(&self, lock: Lock) -> Result<(), GatewayError> {
-        let site = self.0.site.clone();
+        let site = self.shared.site.clone();
         Ok(blocking(move || site.unlock(&lock)).await?)
     }
 }

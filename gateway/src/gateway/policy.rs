@@ -32,11 +32,11 @@ const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// How often a quota is looked at before an upload is refused.
 const LOOKS: usize = 3;
 
-impl Gateway {
+impl Admission {
     /// Allows a key to be stored on these nodes, or says why not.
-    pub(super) async fn admit(&self, key: &Key, nodes: &[Member]) -> Result<Admission, GatewayError> {
-        self.check_hash(key).await?;
-        let limits = &self.0.site.config().limits;
+    pub(super) async fn ask(gateway: &Gateway, key: &Key, nodes: &[Member]) -> Result<Self, GatewayError> {
+        check_hash(gateway, key).await?;
+        let limits = &gateway.shared.site.config().limits;
         let size = key.content_size();
         if let (Some(size), Some(largest)) = (size, limits.largest_key)
             && size > largest
@@ -44,64 +44,12 @@ impl Gateway {
             return Err(GatewayError::TooLarge { largest });
         }
         let room = match limits.repository_quota {
-            Some(quota) => Some(Box::new(self.reserve(key, nodes, quota).await?)),
+            Some(quota) => Some(Box::new(reserve(gateway, key, nodes, quota).await?)),
             None => None,
         };
-        Ok(Admission { ceiling: size.or(limits.largest_key), room })
+        Ok(Self { ceiling: size.or(limits.largest_key), room })
     }
 
-    /// Refuses keys without a secure hash, if the site or the repository asks for that.
-    ///
-    /// What is stored already is still served, as by git-annex. A `VURL` key is refused, too: its content could not be
-    /// verified here.
-    async fn check_hash(&self, key: &Key) -> Result<(), GatewayError> {
-        if is_secure(key.backend()) && Hasher::for_key(key).is_some() {
-            return Ok(());
-        }
-        let gateway = self.clone();
-        let by_site = self.0.site.config().secure_hashes_only;
-        if by_site || blocking(move || gateway.placement()).await?.secure_hashes_only {
-            let rule = if by_site { "this site" } else { "annex.securehashesonly" };
-            let backend = String::from_utf8_lossy(key.backend()).into_owned();
-            return Err(GatewayError::InsecureHash { rule, backend });
-        }
-        Ok(())
-    }
-
-    /// Reserves room for a key on these nodes, if the quota allows it.
-    async fn reserve(&self, key: &Key, nodes: &[Member], quota: u64) -> Result<Reserved, GatewayError> {
-        let size = key.content_size().ok_or(GatewayError::NoSize)?;
-        let (site, gateway, key) = (self.0.site.clone(), self.clone(), key.clone());
-        let nodes: Vec<Share> = nodes.iter().map(|member| Share::of_quota(member.uuid.clone())).collect();
-        let held = move || {
-            let needed = size.saturating_mul(nodes.len() as u64);
-            let (room, _) = site.hold_room(&gateway.0.identity.gateway, &key, size, &nodes, None)?;
-            let reserved = Reserved::new(&site, room.clone());
-            // In this order, an upload that ends in between may be counted twice, never missed. So it is looked at a
-            // few times.
-            let mut exceeded = QuotaExceeded { quota, used: 0, coming: 0, size, nodes: nodes.len() };
-            for _ in 0..LOOKS {
-                exceeded.coming = reserved.site.room_before(&room)?;
-                exceeded.used = gateway.used()?;
-                if exceeded.used.saturating_add(exceeded.coming).saturating_add(needed) <= quota {
-                    return Ok(reserved);
-                }
-            }
-            drop(reserved);
-            Err(exceeded.into())
-        };
-        blocking(held).await
-    }
-
-    /// Returns how many bytes all nodes hold together, by the location logs. Blocks.
-    fn used(&self) -> Result<u64, GatewayError> {
-        let mut sizes = self.sizes();
-        self.0.branch.update_sizes(&mut sizes)?;
-        Ok(self.0.nodes.iter().filter_map(|member| sizes.of(&member.uuid)).fold(0, u64::saturating_add))
-    }
-}
-
-impl Admission {
     /// Allows more copies of a key that is stored already.
     pub(super) fn of_stored(key: &Key) -> Self {
         Self { ceiling: key.content_size(), room: None }
@@ -142,6 +90,49 @@ impl Admission {
             blocking(move || release(&site, &room)).await;
         }
     }
+}
+
+/// Refuses keys without a secure hash, if the site or the repository asks for that.
+///
+/// What is stored already is still served, as by git-annex. A `VURL` key is refused, too: its content could not be
+/// verified here.
+async fn check_hash(gateway: &Gateway, key: &Key) -> Result<(), GatewayError> {
+    if is_secure(key.backend()) && Hasher::for_key(key).is_some() {
+        return Ok(());
+    }
+    let by_site = gateway.shared.site.config().secure_hashes_only;
+    let asked = gateway.clone();
+    if by_site || blocking(move || asked.shared.placer.secure_hashes_only()).await? {
+        let rule = if by_site { "this site" } else { "annex.securehashesonly" };
+        let backend = String::from_utf8_lossy(key.backend()).into_owned();
+        return Err(GatewayError::InsecureHash { rule, backend });
+    }
+    Ok(())
+}
+
+/// Reserves room for a key on these nodes, if the quota allows it.
+async fn reserve(gateway: &Gateway, key: &Key, nodes: &[Member], quota: u64) -> Result<Reserved, GatewayError> {
+    let size = key.content_size().ok_or(GatewayError::NoSize)?;
+    let (site, gateway, key) = (gateway.shared.site.clone(), gateway.clone(), key.clone());
+    let nodes: Vec<Share> = nodes.iter().map(|member| Share::of_quota(member.uuid.clone())).collect();
+    let held = move || {
+        let needed = size.saturating_mul(nodes.len() as u64);
+        let (room, _) = site.hold_room(&gateway.shared.identity.gateway, &key, size, &nodes, None)?;
+        let reserved = Reserved::new(&site, room.clone());
+        // In this order, an upload that ends in between may be counted twice, never missed. So it is looked at a
+        // few times.
+        let mut exceeded = QuotaExceeded { quota, used: 0, coming: 0, size, nodes: nodes.len() };
+        for _ in 0..LOOKS {
+            exceeded.coming = reserved.site.room_before(&room)?;
+            exceeded.used = gateway.shared.placer.held_by_all()?;
+            if exceeded.used.saturating_add(exceeded.coming).saturating_add(needed) <= quota {
+                return Ok(reserved);
+            }
+        }
+        drop(reserved);
+        Err(exceeded.into())
+    };
+    blocking(held).await
 }
 
 impl Reserved {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use annex_protocol::key::Key;
-use annex_protocol::log::Status;
 use annex_protocol::p2p::AssociatedFile;
 use annex_protocol::uuid::Uuid;
 use bytes::Bytes;
@@ -12,10 +11,10 @@ use keep_store::base::stream::{Cutter, MAX_BLOCK, Piece};
 
 use super::digest::{Checker, Print};
 use super::feed::Feed;
+use super::plan::Plan;
 use super::policy::Admission;
 use super::resume::{Resumed, resume};
-use super::route::Plan;
-use super::start::fail_all;
+use super::start::{fail_all, start};
 use super::{Gateway, GatewayError, NodeFailure, Target, joined};
 use crate::node::{NodeError, Upload};
 
@@ -73,10 +72,10 @@ impl Gateway {
         if target == Target::Gateway {
             return Err(GatewayError::NoContentHere);
         }
-        let plan = self.plan(target, key, file).await?;
+        let plan = Plan::make(self, target, key, file).await?;
         if plan.targets.is_empty() {
             if !plan.holders.is_empty() {
-                self.record_present(key, &plan.holders).await?;
+                self.shared.locations.record_present(key, &plan.holders).await?;
                 return Ok(Put::AlreadyHave(plan.holders));
             }
             return Err(match plan.failures.is_empty() {
@@ -84,7 +83,7 @@ impl Gateway {
                 false => GatewayError::Nodes(plan.failures),
             });
         }
-        let admission = self.admit(key, &plan.targets).await?;
+        let admission = Admission::ask(self, key, &plan.targets).await?;
         Ok(Put::Receive(self.receive(key, file, plan, admission).await?))
     }
 
@@ -97,7 +96,7 @@ impl Gateway {
         admission: Admission,
     ) -> Result<Receiving, GatewayError> {
         let mut failures = plan.failures;
-        let started = self.start(key, file, plan.targets, &mut failures).await;
+        let started = start(self, key, file, plan.targets, &mut failures).await;
         let Resumed { started, checker, offset, prints } = resume(key, started, &mut failures).await;
         for failure in &failures {
             tracing::warn!("{key}: {failure}");
@@ -147,12 +146,8 @@ impl Gateway {
                 Err(source) => return Err(member.failed(source)),
             }
         }
-        self.record_present(key, &holders).await?;
+        self.shared.locations.record_present(key, &holders).await?;
         Ok(holders)
-    }
-
-    pub(super) async fn record_present(&self, key: &Key, holders: &[Uuid]) -> Result<(), GatewayError> {
-        self.record(key, holders.iter().map(|uuid| (uuid.clone(), Status::Present)).collect()).await
     }
 }
 
@@ -281,10 +276,10 @@ impl Receiving {
         if fresh == 0 {
             return Err(GatewayError::Nodes(failures));
         }
-        self.gateway.record_present(&self.key, &stored).await?;
+        self.gateway.shared.locations.record_present(&self.key, &stored).await?;
         self.admission.end().await;
         if !failures.is_empty() {
-            self.gateway.want_repair(&self.key, &self.file, joined(&failures)).await;
+            self.gateway.shared.queue.put(&self.key, &self.file, joined(&failures)).await;
         }
         Ok(Stored { nodes: stored, left_out: failures })
     }

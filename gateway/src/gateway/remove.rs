@@ -1,12 +1,10 @@
 //! Removing content.
 
 use annex_protocol::key::Key;
-use annex_protocol::log::Status;
 use annex_protocol::uuid::Uuid;
 use futures_util::future::join_all;
 use keep_store::base::task::blocking;
 
-use super::facts::logged;
 use super::{ErrorKind, Gateway, GatewayError, HasKind, Member, Target};
 use crate::site::hold::Removal;
 
@@ -33,7 +31,7 @@ impl Gateway {
     /// With `before`, nothing is removed from that time on by [`Gateway::now`]. Content that is locked stays.
     pub async fn remove(&self, target: Target, key: &Key, before: Option<u64>) -> Result<Removed, GatewayError> {
         let members = self.members(target);
-        let (site, removed_key) = (self.0.site.clone(), key.clone());
+        let (site, removed_key) = (self.shared.site.clone(), key.clone());
         let uuids: Vec<Uuid> = members.iter().map(|member| member.uuid.clone()).collect();
         let announced = blocking(move || site.begin_removals(&uuids, &removed_key)).await?;
         let each = members.iter().zip(&announced).map(|(member, removal)| async move {
@@ -56,9 +54,9 @@ impl Gateway {
 
     /// Removes a key from a node, and makes sure that nobody remembers it as present, whatever happens in between.
     async fn remove_forgotten(&self, member: &Member, key: &Key) -> Result<Vec<Uuid>, GatewayError> {
-        self.forget(member, key).await?;
+        self.shared.known.forget(member, key).await?;
         let removed = member.node.remove(key).await.map_err(|source| member.failed(source));
-        self.forget(member, key).await?;
+        self.shared.known.forget(member, key).await?;
         Ok(self.behind(member, removed?))
     }
 
@@ -72,7 +70,10 @@ impl Gateway {
     ) -> Result<Vec<Uuid>, GatewayError> {
         // Presence is looked at before time and locks: content that is not there is gone, whatever the deadline.
         match member.node.present(key).await {
-            Ok(false) => return self.forget(member, key).await.map(|()| Vec::new()),
+            Ok(false) => {
+                self.shared.known.forget(member, key).await?;
+                return Ok(Vec::new());
+            }
             Ok(true) if !announced => return Err(GatewayError::Locked { node: member.name.clone() }),
             Ok(true) => {}
             Err(source) => return Err(member.failed(source)),
@@ -87,15 +88,13 @@ impl Gateway {
 
     /// Ends the announced removal, and records from which nodes the key is gone.
     async fn end(&self, key: &Key, removals: Vec<Removal>, gone: Vec<Uuid>) -> Result<(), GatewayError> {
-        let (gateway, path) = (self.clone(), key.branch_path(".log"));
+        let (gateway, key) = (self.clone(), key.clone());
         let ending = move || {
-            // The content is gone even if this fails. Then locks are refused until the removal's deadline.
-            if let Err(error) = gateway.0.site.end_removals(&removals) {
+            // What is gone is gone, also if this fails: locks are refused then, up to the deadline.
+            if let Err(error) = gateway.shared.site.end_removals(&removals) {
                 tracing::error!("ending removals: {error}");
             }
-            let logged = logged(&gateway.0.branch.read(&path)?);
-            let changes = gone.into_iter().filter(|uuid| logged.contains(uuid)).map(|uuid| (uuid, Status::Missing));
-            gateway.record_at(path, changes.collect())
+            gateway.shared.locations.record_gone(&key, gone)
         };
         Ok(blocking(ending).await?)
     }

@@ -16,7 +16,6 @@ use tokio::time::Instant;
 use super::policy::Admission;
 use super::shown::shown;
 use super::{Gateway, GatewayError, Member, Terms};
-use crate::branch::BranchError;
 use crate::node::{Capacity, NodeError, Space};
 use crate::site::room::{Share, Under};
 use crate::site::{Site, SiteError};
@@ -59,58 +58,10 @@ impl Plenty {
 }
 
 impl Gateway {
-    /// Looks how much room a node has. If the node cannot tell, the upload itself finds out.
-    async fn look(&self, member: &Member, rest: u64) -> Room {
-        let Terms { local, max_size, .. } = member.terms;
-        if !local && max_size.is_none() {
-            return Room { space: None, held: None, rest };
-        }
-        let capacity = member.node.capacity().await;
-        let space = capacity.as_ref().ok().and_then(|capacity| capacity.space).filter(|_| local);
-        let held = match max_size {
-            Some(most) => self.held_by_its_word(member, capacity).await.ok().map(|held| (held, most)),
-            None => None,
-        };
-        Room { space: space.map(|space| space.above(member.terms.reserve)), held, rest }
-    }
-
-    /// Tells whether an upload of `size` bytes can skip the reservation, since there is room for many like it.
-    fn is_small(&self, size: u64, nodes: &[(Member, u64)]) -> bool {
-        // Where placement depends on sizes, the next upload has to know of this one.
-        let sizes_decide = self.places_by_size() || nodes.iter().any(|(member, _)| member.terms.max_size.is_some());
-        size <= SMALL && !sizes_decide
-    }
-
-    /// Returns how many bytes a node holds: of all repositories if it counts them itself, else by the location logs.
-    pub(super) async fn held(&self, member: &Member) -> Result<u64, GatewayError> {
-        self.held_by_its_word(member, member.node.capacity().await).await
-    }
-
-    /// Returns the same of a node that was asked already.
-    async fn held_by_its_word(
-        &self,
-        member: &Member,
-        capacity: Result<Capacity, NodeError>,
-    ) -> Result<u64, GatewayError> {
-        match capacity {
-            Ok(Capacity { held: Some(held), .. }) => return Ok(held),
-            // If the node cannot be asked, the location logs tell.
-            Ok(Capacity { held: None, .. }) | Err(NodeError::Unreachable(_)) => {}
-            Err(source) => return Err(member.failed(source)),
-        }
-        let (gateway, uuid) = (self.clone(), member.uuid.clone());
-        Ok(blocking(move || {
-            let mut sizes = gateway.sizes();
-            gateway.0.branch.update_sizes(&mut sizes)?;
-            Ok::<_, BranchError>(sizes.of(&uuid).unwrap_or_default())
-        })
-        .await?)
-    }
-
     /// Returns what node `name` holds, where it is limited; `None` if the repository has no such node.
     pub async fn held_by(&self, name: &str) -> Option<Result<u64, GatewayError>> {
-        let member = self.0.nodes.iter().find(|member| member.name == name)?;
-        Some(self.held(member).await)
+        let member = self.shared.nodes.iter().find(|member| member.name == name)?;
+        Some(held(self, member).await)
     }
 }
 
@@ -127,11 +78,11 @@ impl Admission {
         nodes: &[(Member, u64)],
     ) -> Result<Vec<(Member, NodeError)>, GatewayError> {
         let earlier = self.held();
-        let small = earlier.is_none() && gateway.is_small(size, nodes);
-        if small && nodes.iter().all(|(member, _)| gateway.0.plenty.has(&member.uuid, size)) {
+        let small = earlier.is_none() && is_small(gateway, size, nodes);
+        if small && nodes.iter().all(|(member, _)| gateway.shared.plenty.has(&member.uuid, size)) {
             return Ok(Vec::new());
         }
-        let looks = nodes.iter().map(|(member, offset)| gateway.look(member, size.saturating_sub(*offset)));
+        let looks = nodes.iter().map(|(member, offset)| Room::look(gateway, member, size.saturating_sub(*offset)));
         let rooms = join_all(looks).await;
         let shares = nodes.iter().zip(&rooms).map(|((member, _), room)| Share {
             node: member.uuid.clone(),
@@ -140,13 +91,13 @@ impl Admission {
             rest: room.rest,
         });
         let shares: Vec<Share> = shares.collect();
-        let (site, repo, key) = (gateway.0.site.clone(), gateway.0.identity.gateway.clone(), key.clone());
+        let (site, repo, key) = (gateway.shared.site.clone(), gateway.shared.identity.gateway.clone(), key.clone());
         let frees: Vec<Option<u64>> = rooms.iter().map(|room| room.space.map(|space| space.free)).collect();
         let seen = gateway.clone();
         let held = blocking(move || {
             if small {
                 let most = fitting(&site, &shares, &frees)?;
-                seen.0.plenty.seen(shares.iter().zip(&most).map(|(share, most)| (share.node.clone(), *most)));
+                seen.shared.plenty.seen(shares.iter().zip(&most).map(|(share, most)| (share.node.clone(), *most)));
                 if shares.iter().zip(&most).all(|(share, most)| share.rest <= *most) {
                     return Ok(None);
                 }
@@ -155,7 +106,7 @@ impl Admission {
             Ok::<_, GatewayError>(Some((room, shares, under)))
         });
         let Some((room, shares, under)) = held.await? else { return Ok(Vec::new()) };
-        self.hold(&gateway.0.site, room.clone());
+        self.hold(&gateway.shared.site, room.clone());
         let mut taken: HashMap<&str, u64> = HashMap::new();
         let (mut refused, mut released) = (Vec::new(), Vec::new());
         for (((member, _), look), (share, under)) in nodes.iter().zip(&rooms).zip(shares.iter().zip(under)) {
@@ -170,7 +121,7 @@ impl Admission {
             }
         }
         if !released.is_empty() {
-            let site = gateway.0.site.clone();
+            let site = gateway.shared.site.clone();
             blocking(move || site.release_shares(&room, &released)).await?;
         }
         Ok(refused)
@@ -178,6 +129,21 @@ impl Admission {
 }
 
 impl Room {
+    /// Looks how much room a node has. If the node cannot tell, the upload itself finds out.
+    async fn look(gateway: &Gateway, member: &Member, rest: u64) -> Self {
+        let Terms { local, max_size, .. } = member.terms;
+        if !local && max_size.is_none() {
+            return Self { space: None, held: None, rest };
+        }
+        let capacity = member.node.capacity().await;
+        let space = capacity.as_ref().ok().and_then(|capacity| capacity.space).filter(|_| local);
+        let held = match max_size {
+            Some(most) => held_by_its_word(gateway, member, capacity).await.ok().map(|held| (held, most)),
+            None => None,
+        };
+        Self { space: space.map(|space| space.above(member.terms.reserve)), held, rest }
+    }
+
     /// Tells whether the content fits beside uploads under way, or why it does not.
     fn judge(&self, size: u64, under: Under) -> Result<(), String> {
         let on_the_way = |bytes: u64| match bytes {
@@ -203,6 +169,35 @@ impl Room {
         }
         Ok(())
     }
+}
+
+/// Returns how many bytes a node holds: of all repositories if it counts them itself, else by the location logs.
+async fn held(gateway: &Gateway, member: &Member) -> Result<u64, GatewayError> {
+    held_by_its_word(gateway, member, member.node.capacity().await).await
+}
+
+/// Returns the same of a node that was asked already.
+async fn held_by_its_word(
+    gateway: &Gateway,
+    member: &Member,
+    capacity: Result<Capacity, NodeError>,
+) -> Result<u64, GatewayError> {
+    match capacity {
+        Ok(Capacity { held: Some(held), .. }) => return Ok(held),
+        // If the node cannot be asked, the location logs tell.
+        Ok(Capacity { held: None, .. }) | Err(NodeError::Unreachable(_)) => {}
+        Err(source) => return Err(member.failed(source)),
+    }
+    let (gateway, uuid) = (gateway.clone(), member.uuid.clone());
+    Ok(blocking(move || gateway.shared.placer.held(&uuid)).await?)
+}
+
+/// Tells whether an upload of `size` bytes can skip the reservation, since there is room for many like it.
+fn is_small(gateway: &Gateway, size: u64, nodes: &[(Member, u64)]) -> bool {
+    // Where placement depends on sizes, the next upload has to know of this one.
+    let sizes_decide =
+        gateway.shared.placer.goes_by_size() || nodes.iter().any(|(member, _)| member.terms.max_size.is_some());
+    size <= SMALL && !sizes_decide
 }
 
 /// Returns how large uploads may be so that many of them fit on each of these nodes beside the uploads under way, as

@@ -54,39 +54,37 @@ impl Started {
     }
 }
 
-impl Gateway {
-    /// Starts an upload on these nodes; those that fail are named in `failures`.
-    pub(super) async fn start(
-        &self,
-        key: &Key,
-        file: &AssociatedFile,
-        targets: Vec<Member>,
-        failures: &mut Vec<NodeFailure>,
-    ) -> Vec<Started> {
-        let asked = targets.into_iter().map(|member| async move {
-            let incoming = member.node.put(key, file).await;
-            (member, incoming)
-        });
-        let (mut started, mut takers) = (Vec::new(), Vec::new());
-        for (member, incoming) in join_all(asked).await {
-            match incoming {
-                Ok(Incoming::Pieces(pieces)) => started.push(Started::Pieces(member, pieces)),
-                Ok(Incoming::WholeFile(store)) => takers.push((member, store)),
-                Err(source) => failures.push(member.failure(source)),
-            }
+/// Starts an upload on these nodes; those that fail are named in `failures`.
+pub(super) async fn start(
+    gateway: &Gateway,
+    key: &Key,
+    file: &AssociatedFile,
+    targets: Vec<Member>,
+    failures: &mut Vec<NodeFailure>,
+) -> Vec<Started> {
+    let asked = targets.into_iter().map(|member| async move {
+        let incoming = member.node.put(key, file).await;
+        (member, incoming)
+    });
+    let (mut started, mut takers) = (Vec::new(), Vec::new());
+    for (member, incoming) in join_all(asked).await {
+        match incoming {
+            Ok(Incoming::Pieces(pieces)) => started.push(Started::Pieces(member, pieces)),
+            Ok(Incoming::WholeFile(store)) => takers.push((member, store)),
+            Err(source) => failures.push(member.failure(source)),
         }
-        if !takers.is_empty() {
-            match self.spool(key).await {
-                Ok(spooling) => started.push(Started::File(takers, Box::new(spooling))),
-                Err(error) => fail_all(takers.iter().map(|(member, _)| member), &error, failures),
-            }
-        }
-        started
     }
+    if !takers.is_empty() {
+        match spool(gateway, key).await {
+            Ok(spooling) => started.push(Started::File(takers, Box::new(spooling))),
+            Err(error) => fail_all(takers.iter().map(|(member, _)| member), &error, failures),
+        }
+    }
+    started
+}
 
-    async fn spool(&self, key: &Key) -> Result<Spooling, NodeError> {
-        Spooling::start(&self.0.spool.open().await?, &self.0.identity.gateway, key).await
-    }
+async fn spool(gateway: &Gateway, key: &Key) -> Result<Spooling, NodeError> {
+    Spooling::start(&gateway.shared.spool.open().await?, &gateway.shared.identity.gateway, key).await
 }
 
 /// Notes that nodes fail for the same reason.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use annex_gateway::gateway::{Repaired, Target};
+use annex_gateway::gateway::Target;
+use annex_gateway::gateway::upkeep::{self, Repaired};
 use annex_gateway::pace::Pace;
 use annex_protocol::p2p::AssociatedFile;
 use tokio::time::sleep;
@@ -16,7 +17,7 @@ const SUBJECT: usize = 2;
 
 async fn repair(house: &House) -> Result<Repaired, String> {
     let key = &house.subjects[SUBJECT].key;
-    let repaired = house.gateway.repair(key, &AssociatedFile::default(), &Pace::default()).await;
+    let repaired = upkeep::repair(&house.gateway, key, &AssociatedFile::default(), &Pace::default()).await;
     repaired.map_err(|error| error.to_string())
 }
 

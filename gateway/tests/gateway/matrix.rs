@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use annex_gateway::gateway::{CopyState, GatewayError, Stage, Target};
+use annex_gateway::gateway::upkeep::{self, CopyState, Stage};
+use annex_gateway::gateway::{GatewayError, Target};
 use annex_gateway::pace::Pace;
 use annex_protocol::p2p::AssociatedFile;
 use tokio::time::timeout;
@@ -120,7 +121,8 @@ async fn perform(operation: &str, house: &mut House, trouble: Trouble, places: &
             let troubled: Vec<_> = places.iter().map(|node| house.nodes[*node].faulty.clone()).collect();
             befall(house, trouble, places);
             house.replace(2);
-            let refilled = house.gateway.refill("c", &old, Stage::After { unlogged: false }, &pace).await.unwrap();
+            let refilled =
+                upkeep::refill(&house.gateway, "c", &old, Stage::After { unlogged: false }, &pace).await.unwrap();
             drop(troubled);
             assert_eq!(refilled.missing.is_empty(), house.has(SUBJECT, 2), "{:?}", refilled.missing);
             if house.has(SUBJECT, 2) { '+' } else { '-' }
@@ -146,7 +148,7 @@ async fn perform(operation: &str, house: &mut House, trouble: Trouble, places: &
                     }
                 }
                 "repair" => {
-                    let repaired = gateway.repair(&key, &AssociatedFile::default(), &pace).await;
+                    let repaired = upkeep::repair(&gateway, &key, &AssociatedFile::default(), &pace).await;
                     let others = [0, 2].into_iter().filter(|node| !places.contains(node));
                     let filled: Vec<bool> = others.map(|node| house.has(SUBJECT, node)).collect();
                     match repaired {
@@ -158,20 +160,20 @@ async fn perform(operation: &str, house: &mut House, trouble: Trouble, places: &
                         Err(_) => '-',
                     }
                 }
-                "scrub" => match gateway.scrub("b", &key, &pace).await {
+                "scrub" => match upkeep::scrub(&gateway, "b", &key, &pace).await {
                     Ok((CopyState::Good, _)) => '+',
                     Ok((CopyState::Bad, _)) => '-',
                     Ok((CopyState::Gone, _)) => '0',
                     Err(error) => failed(&error),
                 },
-                "drain" => match gateway.drain("c", &pace).await.unwrap().kept.is_empty() {
+                "drain" => match upkeep::drain(&gateway, "c", &pace).await.unwrap().kept.is_empty() {
                     true => {
                         assert!(house.copy(SUBJECT, 2).is_none() && house.has(SUBJECT, 0) && house.has(SUBJECT, 1));
                         '+'
                     }
                     false => '-',
                 },
-                "surplus" => said(gateway.drop_surplus(&key).await.map(|gone| gone == ["c"])),
+                "surplus" => said(upkeep::drop_surplus(&gateway, &key).await.map(|gone| gone == ["c"])),
                 _ => panic!("no operation {operation}"),
             }
         }

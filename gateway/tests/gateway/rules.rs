@@ -1,6 +1,6 @@
 //! What the git-annex branch and the site's settings say of copies: how many there must be, where they go, who may lose one.
 
-use annex_gateway::gateway::{ErrorKind, Target};
+use annex_gateway::gateway::{ErrorKind, Target, upkeep};
 use annex_gateway::lock_time::LOCKED;
 use annex_gateway::pace::Pace;
 
@@ -33,7 +33,7 @@ fn write(house: &House, path: &str, content: &str) {
 }
 
 async fn dropped(house: &House) -> Result<Vec<String>, String> {
-    let dropped = house.gateway.drop_surplus(&house.subjects[SUBJECT].key).await;
+    let dropped = upkeep::drop_surplus(&house.gateway, &house.subjects[SUBJECT].key).await;
     dropped.map_err(|error| error.to_string())
 }
 
@@ -101,12 +101,12 @@ async fn what_nobody_else_can_hold_stays_on_a_node_that_is_emptied() {
     house.set_draining(2, true);
     house.trouble(0, Some(Trouble::Away));
     house.trouble(1, Some(Trouble::Fails));
-    let drained = house.gateway.drain("c", &Pace::default()).await.unwrap();
+    let drained = upkeep::drain(&house.gateway, "c", &Pace::default()).await.unwrap();
     assert_eq!((drained.gone, drained.kept.len()), (0, 1));
     assert!(drained.kept[0].1.starts_with("1 copies must be on other nodes, but only 0 are"), "{:?}", drained.kept);
     assert_eq!(left(&house), [2]);
     house.trouble(1, None);
-    let drained = house.gateway.drain("c", &Pace::default()).await.unwrap();
+    let drained = upkeep::drain(&house.gateway, "c", &Pace::default()).await.unwrap();
     assert_eq!((drained.gone, left(&house)), (1, vec![1]), "one copy is enough");
 }
 
@@ -164,7 +164,7 @@ async fn the_copy_that_was_read_longest_ago_is_due_first() {
     }
     let key = |subject: usize| house.subjects[subject].key.clone();
     let due = |before: u64| -> Vec<_> {
-        let due = house.gateway.copies_due(&["a".to_owned(), "b".to_owned()].into(), before, 10).unwrap();
+        let due = upkeep::copies_due(&house.gateway, &["a".to_owned(), "b".to_owned()].into(), before, 10).unwrap();
         due.into_iter().map(|due| due.key).collect()
     };
     let now = || house.site.clock().unix_seconds();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use annex_gateway::gateway::{GatewayError, Removed};
+use annex_gateway::gateway::{GatewayError, Removed, upkeep};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -53,7 +53,7 @@ async fn take(step: &Step, house: &mut House, ledger: &mut Ledger) {
         Step::Wait(time) => sleep(*time).await,
         Step::Survey => {
             let gateway = house.gateway.clone();
-            tokio::task::spawn_blocking(move || gateway.survey(false)).await.unwrap().unwrap();
+            tokio::task::spawn_blocking(move || upkeep::survey(&gateway, false)).await.unwrap().unwrap();
         }
         Step::Restart => {
             house.restart();

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use annex_gateway::gateway::{CopyState, GatewayError, Repaired, Stage};
+use annex_gateway::gateway::GatewayError;
+use annex_gateway::gateway::upkeep::{self, CopyState, Repaired, Stage};
 use annex_gateway::pace::Pace;
 use annex_protocol::p2p::AssociatedFile;
 
@@ -13,7 +14,7 @@ use crate::ledger::Ledger;
 /// Repairs a content, from which a node may lose a copy that was damaged.
 pub(crate) async fn repair(subject: usize, house: &House, ledger: &mut Ledger) {
     let key = &house.subjects[subject].key;
-    match house.gateway.repair(key, &AssociatedFile::default(), &Pace::default()).await {
+    match upkeep::repair(&house.gateway, key, &AssociatedFile::default(), &Pace::default()).await {
         Ok(Repaired::Stored(nodes)) => {
             for node in nodes.iter().filter_map(|uuid| house.node_of(uuid)).filter(|node| !house.lies(*node)) {
                 assert!(
@@ -55,7 +56,7 @@ fn expect_enough_left(subject: usize, before: usize, house: &House, ledger: &Led
 /// Has copies dropped that nobody wants.
 pub(crate) async fn drop_surplus(subject: usize, house: &House, ledger: &mut Ledger) {
     let before = copies(subject, house);
-    let dropped = house.gateway.drop_surplus(&house.subjects[subject].key).await;
+    let dropped = upkeep::drop_surplus(&house.gateway, &house.subjects[subject].key).await;
     expect_enough_left(subject, before, house, ledger);
     for node in 0..house.nodes.len() {
         let told = match &dropped {
@@ -83,7 +84,7 @@ pub(crate) async fn drain(node: usize, house: &mut House, ledger: &mut Ledger) {
     let before: Vec<usize> = subjects.clone().map(|subject| copies(subject, house)).collect();
     house.set_draining(node, true);
     let name = house.nodes[node].name.clone();
-    let drained = house.gateway.drain(&name, &Pace::default()).await;
+    let drained = upkeep::drain(&house.gateway, &name, &Pace::default()).await;
     for subject in subjects {
         expect_enough_left(subject, before[subject], house, ledger);
         if !house.has(subject, node) {
@@ -111,7 +112,7 @@ pub(crate) async fn scrub(subject: usize, node: usize, house: &House) {
     let (key, name) = (&house.subjects[subject].key, &house.nodes[node].name);
     let before = house.copy(subject, node);
     let right = house.has(subject, node);
-    match house.gateway.scrub(name, key, &Pace::default()).await {
+    match upkeep::scrub(&house.gateway, name, key, &Pace::default()).await {
         Ok((CopyState::Good, _)) => assert!(right || house.lies(node), "content {subject} on node {node} is not good"),
         Ok((CopyState::Bad, _)) => assert!(!right || house.lies(node), "content {subject} on node {node} is not bad"),
         Ok((CopyState::Gone, _)) => assert!(!right || house.lies(node), "content {subject} on node {node} is not gone"),
@@ -129,8 +130,8 @@ pub(crate) async fn replace(node: usize, house: &mut House, ledger: &mut Ledger)
     let lied = house.lies(node);
     house.replace(node);
     let new = &house.gateway;
-    new.refill(&name, &old, Stage::Before, &pace).await.unwrap();
-    let filled = new.refill(&name, &old, Stage::After { unlogged: true }, &pace).await.unwrap();
+    upkeep::refill(new, &name, &old, Stage::Before, &pace).await.unwrap();
+    let filled = upkeep::refill(new, &name, &old, Stage::After { unlogged: true }, &pace).await.unwrap();
     let missing: BTreeSet<_> = filled.missing.iter().map(|(key, _)| key.clone()).collect();
     for (subject, content) in house.subjects.iter().enumerate() {
         let copy = (subject, node);

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use annex_gateway::gateway::{Refilled, Stage};
+use annex_gateway::gateway::upkeep::{Refilled, Stage, refill};
 use annex_gateway::node::NodeSpec;
 use annex_gateway::site::Site;
 use keep_store::base::task::{Shutdown, blocking};
@@ -102,7 +102,7 @@ impl Places {
                 continue;
             }
             let (gateway, before) = (self.new.gateway(&new).await, self.old.gateway(&old).await);
-            let refilled = gateway.refill(&self.name, &before, stage, &self.new.paces().repair).await;
+            let refilled = refill(&gateway, &self.name, &before, stage, &self.new.paces().repair).await;
             new.repo.branch.commit()?;
             filled.push((repo.to_string(), refilled?));
         }

@@ -4,11 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use annex_protocol::key::Key;
-use annex_protocol::log::{LocationLog, Metadata, MetadataLog, PresenceLog, recorded_urls};
-use annex_protocol::prefer::{KeyFacts, Placement};
+use annex_protocol::log::{Metadata, MetadataLog, PresenceLog, recorded_urls};
+use annex_protocol::prefer::KeyFacts;
 use annex_protocol::uuid::Uuid;
 
-use super::Gateway;
 use crate::branch::placement::PlacementState;
 use crate::branch::sizes::Sizes;
 use crate::branch::{Branch, BranchError};
@@ -65,29 +64,4 @@ impl KeyFacts for Facts<'_> {
         self.keep_error(self.branch.update_sizes(&mut sizes))?;
         Some(sizes.of(repository)?.saturating_add(self.coming.get(repository).copied().unwrap_or_default()))
     }
-}
-
-impl Gateway {
-    /// Answers a question about a key by preferred content, given who has it (clusters not added). Blocks.
-    pub(super) fn judge<T>(
-        &self,
-        key: &Key,
-        locations: BTreeSet<Uuid>,
-        judge: impl FnOnce(&Placement, &Facts<'_>) -> T,
-    ) -> Result<T, BranchError> {
-        let state = self.placement()?;
-        let (branch, sizes, failed) = (&self.0.branch, &self.0.sizes, Mutex::new(None));
-        let coming = if state.depends_on_sizes() { self.coming(key) } else { HashMap::new() };
-        let facts = Facts { branch, state: &state, sizes, coming, key, locations, failed };
-        let judged = judge(&state.placement, &facts);
-        match facts.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => Ok(judged),
-        }
-    }
-}
-
-/// Returns who has a key by the content of its location log.
-pub(super) fn logged(content: &[u8]) -> BTreeSet<Uuid> {
-    LocationLog::parse(content).present().collect()
 }

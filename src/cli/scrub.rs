@@ -57,7 +57,7 @@ impl Scrub {
                 }
                 Ok((CopyState::Bad, _)) => tally.failed(format_args!("{key}: the copy on node {node} was bad")),
                 Ok((CopyState::Gone, _)) => {
-                    tally.failed(format_args!("{key}: the copy on node {node} is gone, or damaged"))
+                    tally.failed(format_args!("{key}: the copy on node {node} is gone, or damaged"));
                 }
                 Err(error) => tally.failed(format_args!("{key}: {error}")),
             }

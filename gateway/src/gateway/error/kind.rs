@@ -217,7 +217,7 @@ mod tests {
     fn the_gateways_own_full_disk_is_no_room() {
         let full = io::Error::from(io::ErrorKind::StorageFull);
         let path = std::path::PathBuf::from("journal");
-        let journal = BranchError::Journal { path: path.clone(), source: full };
+        let journal = BranchError::Journal { path, source: full };
         assert_eq!(journal.kind(), ErrorKind::NoRoom);
     }
 }

@@ -170,7 +170,7 @@ resumes_at() {
     assert_equal "$status" 1
     # Nothing half said.
     assert_equal "$(timeout 20 cat <&8)" ""
-    grep -qF "lost" "$TMP/errors"
+    grep -qF "daemon ended in the middle of the conversation" "$TMP/errors"
     [ -e "$SITE/run/socket" ]
     exec 7>&- 8<&-
     talk

@@ -46,7 +46,7 @@ pub mod upkeep;
 use choose::silent_last;
 
 pub use error::{ErrorKind, GatewayError, HasKind, NodeFailure, QuotaExceeded, joined};
-pub use get::Body;
+pub use get::Sending;
 pub use lock::Locked;
 pub use put::{Put, Receiving, Stored};
 pub use remove::Removed;
@@ -65,7 +65,7 @@ pub struct Gateway {
 }
 
 /// A node that has not said for so long whether it has a key is late.
-const LATE: Duration = Duration::from_millis(500);
+const LATE_AFTER: Duration = Duration::from_millis(500);
 
 /// What all handles of a repository's gateway share.
 struct Shared {
@@ -232,7 +232,7 @@ impl Gateway {
                     Ok(false) => {}
                     Err(source) => unknown.push((member, source)),
                 },
-                () = sleep(LATE), if members.len() > 0 => asked.extend(members.next().map(ask)),
+                () = sleep(LATE_AFTER), if members.len() > 0 => asked.extend(members.next().map(ask)),
                 else => return None,
             }
         }

@@ -8,7 +8,7 @@ use keep_store::base::task::Shutdown;
 
 use super::site::SiteOption;
 use crate::assemble::Stores;
-use crate::doors::conversation::{Asked, Programs, Streams, converse};
+use crate::doors::conversation::{ClientCommand, Programs, Streams, converse};
 use crate::doors::shell::{argument_bytes, forced_command};
 use crate::doors::socket::ask::Told;
 use crate::doors::socket::{Handed, hand_over};
@@ -52,7 +52,7 @@ async fn serve(site: &SiteOption, told: &Told, command: Option<Command>) -> Resu
     let who = told.user.clone().map_or(Who::Owner, Who::User);
     let caller = Caller::with_variables(who, |name| told.variable(name));
     let git_protocol = told.variable("GIT_PROTOCOL").and_then(|value| String::from_utf8(value).ok());
-    let asked = Asked { command, git_protocol, door: "shell" };
+    let asked = ClientCommand { command, git_protocol, door: "shell" };
     let hub = Hub::new(site.open()?, Box::new(Stores::default()), Shutdown::default());
     let streams = Streams {
         input: Box::new(tokio::io::stdin()),

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::doors::notify;
 use crate::doors::p2p::{self, Service};
-use crate::doors::shell::{Request, greeting, request};
+use crate::doors::shell::{ShellTask, greeting, understand};
 use crate::error::Failure;
 use crate::host::caller::Caller;
 use crate::host::git_service;
@@ -42,7 +42,7 @@ pub enum Programs {
 }
 
 /// A command of a client.
-pub struct Asked {
+pub struct ClientCommand {
     /// What it is; `None` for somebody who just logs in.
     pub command: Option<Command>,
     /// The version of git's protocol that the client asks for, as in `GIT_PROTOCOL`.
@@ -52,7 +52,7 @@ pub struct Asked {
 }
 
 /// Does what a client asks, and returns the exit code. What goes wrong is told to the client.
-pub async fn converse(hub: &Hub, caller: &Caller, asked: Asked, mut streams: Streams) -> u8 {
+pub async fn converse(hub: &Hub, caller: &Caller, asked: ClientCommand, mut streams: Streams) -> u8 {
     match converse_or_fail(hub, caller, asked, &mut streams).await {
         Ok(code) => code,
         Err(failure) => {
@@ -66,7 +66,12 @@ pub async fn converse(hub: &Hub, caller: &Caller, asked: Asked, mut streams: Str
     }
 }
 
-async fn converse_or_fail(hub: &Hub, caller: &Caller, asked: Asked, streams: &mut Streams) -> Result<u8, Failure> {
+async fn converse_or_fail(
+    hub: &Hub,
+    caller: &Caller,
+    asked: ClientCommand,
+    streams: &mut Streams,
+) -> Result<u8, Failure> {
     let Some(command) = asked.command else {
         let (site, caller) = (hub.site(), caller.clone());
         let lines = blocking(move || greeting(&site, &caller)).await?;
@@ -74,13 +79,13 @@ async fn converse_or_fail(hub: &Hub, caller: &Caller, asked: Asked, streams: &mu
         return Ok(0);
     };
     let (asking_hub, asking) = (hub.clone(), caller.clone());
-    match blocking(move || request(&asking_hub, &asking, &command)).await? {
-        Request::Nothing => Ok(0),
-        Request::ConfigList(cluster) => {
+    match blocking(move || understand(&asking_hub, &asking, &command)).await? {
+        ShellTask::Nothing => Ok(0),
+        ShellTask::ConfigList(cluster) => {
             answer(streams, &format!("annex.uuid={cluster}\ncore.gcrypt-id=")).await?;
             Ok(0)
         }
-        Request::P2p { hosted, uuid, mode } => {
+        ShellTask::P2p { hosted, uuid, mode } => {
             let uuid = uuid.unwrap_or_else(|| hosted.repo.identity.cluster.clone());
             let (gateway, target) = hub.target(&hosted, &uuid).await?;
             let traffic = hub.traffic().clone();
@@ -93,12 +98,12 @@ async fn converse_or_fail(hub: &Hub, caller: &Caller, asked: Asked, streams: &mu
             served?;
             Ok(0)
         }
-        Request::Notify(hosted) => {
+        ShellTask::Notify(hosted) => {
             let git = hosted.repo.git.clone();
             notify::notify(git, &hub.shutdown().drain, &mut streams.input, &mut streams.output).await?;
             Ok(0)
         }
-        Request::Git { service, hosted, may_place } => {
+        ShellTask::Git { service, hosted, may_place } => {
             let protocol = asked.git_protocol.as_deref();
             run_git(service, &hosted, may_place, protocol, streams).await
         }

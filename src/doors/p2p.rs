@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
-use crate::host::access::{Access, Commits, Held};
+use crate::host::access::{Access, Commits, HeldLock};
 use crate::host::hub::COMMIT_AFTER;
 use crate::host::traffic::Scope;
 
@@ -188,7 +188,7 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     }
 
     /// Holds a lock until the client gives it back. If the client is lost, the lock stays until its deadline.
-    async fn hold(&mut self, held: Held) -> Result<Next, SessionError> {
+    async fn hold(&mut self, held: HeldLock) -> Result<Next, SessionError> {
         self.wire.send(&Message::Success).await?;
         let Some(message) = held.until(self.next_request()).await? else { return Ok(Next::End) };
         let verdict = Expect::Unlock.judge(message.as_ref(), self.version);

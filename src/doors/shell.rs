@@ -18,7 +18,7 @@ use crate::host::hub::{Hosted, Hub};
 use crate::host::repo::RepoError;
 
 /// What the door is to do, once the caller is known to be allowed to.
-pub enum Request {
+pub enum ShellTask {
     /// Nothing, successfully.
     Nothing,
     /// Tell this cluster UUID.
@@ -91,16 +91,16 @@ impl HasKind for Refusal {
 /// Finds out what a command line asks for and whether the caller may. Makes the repository where that is asked for.
 ///
 /// Blocks.
-pub fn request(hub: &Hub, caller: &Caller, command: &Command) -> Result<Request, Refusal> {
+pub fn understand(hub: &Hub, caller: &Caller, command: &Command) -> Result<ShellTask, Refusal> {
     caller.limits.check(command, &caller.home)?;
     match command {
-        Command::True => Ok(Request::Nothing),
+        Command::True => Ok(ShellTask::Nothing),
         Command::Annex(command) => annex(hub, caller, command),
         Command::Git { service, directory } => git(hub, caller, *service, directory),
     }
 }
 
-fn annex(hub: &Hub, caller: &Caller, command: &AnnexCommand) -> Result<Request, Refusal> {
+fn annex(hub: &Hub, caller: &Caller, command: &AnnexCommand) -> Result<ShellTask, Refusal> {
     let site = hub.site();
     let name = find(&site, &command.directory)?;
     let role = caller.who.role(&site, &name)?;
@@ -116,21 +116,21 @@ fn annex(hub: &Hub, caller: &Caller, command: &AnnexCommand) -> Result<Request, 
                 }
                 opened => opened?,
             };
-            Ok(Request::ConfigList(hosted.repo.identity.cluster.clone()))
+            Ok(ShellTask::ConfigList(hosted.repo.identity.cluster.clone()))
         }
         Action::P2pStdio { .. } => {
             let hosted = hub.open(&name)?;
-            Ok(Request::P2p { hosted, uuid: command.uuid.clone(), mode: caller.mode(role) })
+            Ok(ShellTask::P2p { hosted, uuid: command.uuid.clone(), mode: caller.mode(role) })
         }
-        Action::NotifyChanges => Ok(Request::Notify(hub.open(&name)?)),
+        Action::NotifyChanges => Ok(ShellTask::Notify(hub.open(&name)?)),
         ref other => Err(Refusal::NotServed(other.name())),
     }
 }
 
-fn git(hub: &Hub, caller: &Caller, service: GitService, directory: &Directory) -> Result<Request, Refusal> {
+fn git(hub: &Hub, caller: &Caller, service: GitService, directory: &Directory) -> Result<ShellTask, Refusal> {
     let name = find(&hub.site(), directory)?;
     let (hosted, may_place) = for_git(hub, &caller.who, service, &name, true)?;
-    Ok(Request::Git { service, hosted, may_place })
+    Ok(ShellTask::Git { service, hosted, may_place })
 }
 
 /// Opens a repository for a git program, and tells whether what is pushed may change placement.

@@ -1,7 +1,7 @@
 //! The site's own socket: where `annex-keep shell` hands conversations over, and `annex-keep status` asks.
 //!
 //! It is a Unix socket, `SITE/run/socket`, for the user whom the daemon runs as and for root. A client sends one request
-//! ([`Ask`]), with its standard streams beside it if they are to be spoken on. The daemon answers [`TAKEN`] before it
+//! ([`SocketRequest`]), with its standard streams beside it if they are to be spoken on. The daemon answers [`TAKEN`] before it
 //! touches those, or [`NOT_TAKEN`], after which the client goes on by itself. So nothing is ever said twice, whichever of
 //! the two dies when.
 
@@ -15,8 +15,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-use self::ask::{Ask, Told};
-use crate::doors::conversation::{Asked, Programs, Streams, converse};
+use self::ask::{SocketRequest, Told};
+use crate::doors::conversation::{ClientCommand, Programs, Streams, converse};
 use crate::host::caller::{Caller, Who};
 use crate::host::hub::Hub;
 use crate::host::status::status;
@@ -160,8 +160,8 @@ async fn connection(hub: &Hub, mut stream: UnixStream) -> io::Result<()> {
     }
     let received = tokio::time::timeout(ASK_TIME, descriptor::receive(&stream)).await;
     let (bytes, descriptors) = received.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    match (Ask::parse(&bytes), <[OwnedFd; 3]>::try_from(descriptors)) {
-        (Some(Ask::Status), _) => {
+    match (SocketRequest::parse(&bytes), <[OwnedFd; 3]>::try_from(descriptors)) {
+        (Some(SocketRequest::Status), _) => {
             let text = match status(hub, true).await {
                 Ok(status) => serde_json::to_string(&status)?,
                 Err(error) => serde_json::json!({ "error": error.to_string() }).to_string(),
@@ -169,7 +169,7 @@ async fn connection(hub: &Hub, mut stream: UnixStream) -> io::Result<()> {
             stream.write_all(text.as_bytes()).await?;
             stream.shutdown().await
         }
-        (Some(Ask::Shell(told)), Ok(descriptors)) if !hub.shutdown().drain.is_cancelled() => {
+        (Some(SocketRequest::Shell(told)), Ok(descriptors)) if !hub.shutdown().drain.is_cancelled() => {
             stream.write_all(&[TAKEN]).await?;
             let code = conversation(hub, &told, descriptors, &mut stream).await?;
             stream.write_all(&[code]).await
@@ -197,7 +197,7 @@ async fn conversation(hub: &Hub, told: &Told, descriptors: [OwnedFd; 3], stream:
         (_, Err(refusal)) => refusal.to_string(),
         (Ok(connected), Ok(command)) => {
             let git_protocol = told.variable("GIT_PROTOCOL").and_then(|value| String::from_utf8(value).ok());
-            let asked = Asked { command, git_protocol, door: DOOR };
+            let asked = ClientCommand { command, git_protocol, door: DOOR };
             let mut talk = Box::pin(async {
                 let code = converse(hub, &caller, asked, streams).await;
                 drop(connected);

@@ -47,7 +47,7 @@ pub enum DoorError {
 }
 
 /// How long a client that is turned away may take to hear it.
-const PARTING: Duration = Duration::from_secs(2);
+const PARTING_TIME: Duration = Duration::from_secs(2);
 
 /// What a client is told that comes when there are too many, instead of the protocol's first line.
 const TOO_MANY: &[u8] = b"annex-keep: too many connections are open; try again later\r\n";
@@ -101,7 +101,7 @@ pub async fn serve(listener: Listener, door: Door) {
 fn accept(stream: TcpStream, peer: SocketAddr, door: &Door) {
     let Ok(connected) = door.hub.traffic().connect("ssh") else {
         tracing::warn!(%peer, "ssh: refused, too many connections are open");
-        tokio::spawn(tokio::time::timeout(PARTING, turn_away(stream)));
+        tokio::spawn(tokio::time::timeout(PARTING_TIME, turn_away(stream)));
         return;
     };
     let _ = stream.set_nodelay(true);

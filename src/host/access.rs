@@ -20,8 +20,8 @@ mod put;
 mod remove;
 
 pub use get::Download;
-pub use lock::Held;
-pub use put::{Offset, Put, Source, Upload};
+pub use lock::HeldLock;
+pub use put::{Offset, PutAnswer, Source, Upload};
 
 /// A client's access to the content of a repository: for whom, through which door, and to which of its nodes.
 pub struct Access {

@@ -46,16 +46,16 @@ pub trait Assemble: Send + Sync {
 
 /// What all doors share. Cloning is cheap.
 #[derive(Clone)]
-pub struct Hub(Arc<Inner>);
+pub struct Hub(Arc<Shared>);
 
-struct Inner {
+struct Shared {
     site: RwLock<Site>,
     assemble: Box<dyn Assemble>,
-    open: Mutex<Open>,
+    open: Mutex<OpenRepos>,
     keep: Mutex<Option<SiteKeep>>,
     catalogue: OnceCell<Catalogue>,
     /// For what requests to the API server hold: one permit for each KiB.
-    room: Arc<Semaphore>,
+    body_room: Arc<Semaphore>,
     traffic: Traffic,
     shutdown: Shutdown,
     started: Instant,
@@ -76,7 +76,7 @@ pub struct Paces {
 
 /// Repositories that are open, and whose UUIDs are known.
 #[derive(Default)]
-struct Open {
+struct OpenRepos {
     repos: HashMap<RepoName, Arc<Hosted>>,
     uuids: HashMap<Uuid, RepoName>,
     looked: Option<Instant>,
@@ -105,7 +105,7 @@ struct Stamp {
 pub const COMMIT_AFTER: Duration = Duration::from_secs(1);
 
 /// Bytes that the bodies of requests to the API server may have together.
-const ROOM: usize = 256 << 20;
+const MOST_BODY_BYTES: usize = 256 << 20;
 
 /// How often, at most, all repositories are looked through for a UUID that nobody knows.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -115,17 +115,17 @@ impl Hub {
     pub fn new(site: Site, assemble: Box<dyn Assemble>, shutdown: Shutdown) -> Self {
         let traffic = Traffic::new(&site.config().limits);
         let (open, keep, catalogue) = (Mutex::default(), Mutex::default(), OnceCell::new());
-        let room = Arc::new(Semaphore::new(ROOM >> 10));
+        let body_room = Arc::new(Semaphore::new(MOST_BODY_BYTES >> 10));
         let (paces, reloads) = (Paces::default(), watch::Sender::new(()));
         paces.set(site.config());
         let (site, started, listening) = (RwLock::new(site), Instant::now(), Mutex::default());
-        Self(Arc::new(Inner {
+        Self(Arc::new(Shared {
             site,
             assemble,
             open,
             keep,
             catalogue,
-            room,
+            body_room,
             traffic,
             shutdown,
             started,
@@ -202,7 +202,7 @@ impl Hub {
         self.0.traffic.set_limits(&site.config().limits);
         self.0.paces.set(site.config());
         *self.0.site.write().unwrap_or_else(PoisonError::into_inner) = site;
-        *self.opened() = Open::default();
+        *self.opened() = OpenRepos::default();
         *self.0.keep.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.0.reloads.send_replace(());
         Ok(())
@@ -231,8 +231,8 @@ impl Hub {
 
     /// Waits until there is room in memory for a request's body of so many bytes, and holds it.
     pub async fn room_for(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let wanted = u32::try_from(bytes.min(ROOM) >> 10).unwrap_or(u32::MAX);
-        Arc::clone(&self.0.room).acquire_many_owned(wanted).await.ok()
+        let wanted = u32::try_from(bytes.min(MOST_BODY_BYTES) >> 10).unwrap_or(u32::MAX);
+        Arc::clone(&self.0.body_room).acquire_many_owned(wanted).await.ok()
     }
 
     /// Returns what answers Arvados clients.
@@ -333,7 +333,7 @@ impl Hub {
         });
     }
 
-    fn opened(&self) -> std::sync::MutexGuard<'_, Open> {
+    fn opened(&self) -> std::sync::MutexGuard<'_, OpenRepos> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

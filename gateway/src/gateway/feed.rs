@@ -28,50 +28,51 @@ const QUEUE_BYTES: u32 = 2 << 20;
 const QUEUE_PIECES: usize = 256;
 
 /// Up to so many bytes and pieces wait for the upload's end. Waking a task for them would take longer than storing them.
-const FEW_BYTES: usize = 64 << 10;
-const FEW_PIECES: usize = 16;
+const MOST_WAITING_BYTES: usize = 64 << 10;
+const MOST_WAITING_PIECES: usize = 16;
 
 /// An upload to one node, or to those that share a file.
 pub(super) struct Feed {
     pub(super) members: Vec<Member>,
     patience: Patience,
-    shared: Option<Shared>,
+    shared: Option<SharedFile>,
     /// Where the upload goes on.
     pub(super) offset: u64,
     /// What its node kept, if that is to be compared.
     pub(super) kept: Option<Printed>,
     /// Its node stores blocks.
     pub(super) takes_blocks: bool,
-    line: Line,
+    backlog: Backlog,
     budget: Budget,
     size: Option<u64>,
 }
 
 /// What has been handed over, and who works it off.
-enum Line {
+enum Backlog {
     /// Nobody yet.
-    Waiting { upload: Box<dyn Upload>, orders: Vec<Order>, bytes: usize },
+    Waiting { upload: Box<dyn Upload>, steps: Vec<Step>, bytes: usize },
     /// A task.
-    Working { queue: mpsc::Sender<Order>, task: JoinHandle<Ended> },
+    Working { queue: mpsc::Sender<Step>, task: JoinHandle<Worked> },
     /// Nobody: it has failed, and the error was returned.
     Over,
 }
 
 /// A file for several nodes.
-struct Shared {
+struct SharedFile {
     file: Arc<SpoolFile>,
     /// How each of the members stores it, in their order.
     stores: Vec<Box<dyn FileUpload>>,
 }
 
-enum Order {
+/// One thing that the node is to be told or given.
+enum Step {
     Announce(u64),
     Data(Counted),
     Cut(Piece),
 }
 
 /// The upload when its queue is empty, or why it failed before.
-type Ended = Result<Box<dyn Upload>, NodeError>;
+type Worked = Result<Box<dyn Upload>, NodeError>;
 
 impl Feed {
     pub(super) fn new(member: Member, pieces: Pieces) -> Self {
@@ -83,16 +84,16 @@ impl Feed {
         let (members, stores) = takers.into_iter().unzip();
         let (file, kept) = (spooling.file(), spooling.offset());
         let pieces = Pieces { upload: spooling, kept, takes_blocks: false };
-        Self::start(members, Some(Shared { file, stores }), pieces)
+        Self::start(members, Some(SharedFile { file, stores }), pieces)
     }
 
-    fn start(members: Vec<Member>, shared: Option<Shared>, pieces: Pieces) -> Self {
+    fn start(members: Vec<Member>, shared: Option<SharedFile>, pieces: Pieces) -> Self {
         // All nodes of a site have the same patience.
         let patience = members.first().map(|member| member.patience).unwrap_or_default();
         let Pieces { upload, kept: offset, takes_blocks } = pieces;
-        let line = Line::Waiting { upload, orders: Vec::new(), bytes: 0 };
+        let backlog = Backlog::Waiting { upload, steps: Vec::new(), bytes: 0 };
         let budget = Budget::new(QUEUE_BYTES);
-        Self { members, patience, shared, offset, kept: None, takes_blocks, line, budget, size: None }
+        Self { members, patience, shared, offset, kept: None, takes_blocks, backlog, budget, size: None }
     }
 
     /// Leaves these nodes out of the upload.
@@ -107,7 +108,7 @@ impl Feed {
     /// Tells the node how large the whole content will be.
     pub(super) async fn announce(&mut self, size: u64) -> Result<(), NodeError> {
         self.size = Some(size);
-        self.order(Order::Announce(size)).await
+        self.step(Step::Announce(size)).await
     }
 
     /// Hands a piece to the node. Waits while its queue is full; an error once the node has stood still for too long.
@@ -115,9 +116,9 @@ impl Feed {
         match piece {
             Piece::Data(bytes) => {
                 let counted = self.count(bytes).await?;
-                self.order(Order::Data(counted)).await
+                self.step(Step::Data(counted)).await
             }
-            cut @ Piece::Cut(_) => self.order(Order::Cut(cut)).await,
+            cut @ Piece::Cut(_) => self.step(Step::Cut(cut)).await,
         }
     }
 
@@ -129,33 +130,33 @@ impl Feed {
         }
     }
 
-    async fn order(&mut self, order: Order) -> Result<(), NodeError> {
-        if let Line::Waiting { orders, bytes, .. } = &mut self.line {
-            *bytes += order.bytes();
-            orders.push(order);
-            return match *bytes > FEW_BYTES || orders.len() > FEW_PIECES {
+    async fn step(&mut self, step: Step) -> Result<(), NodeError> {
+        if let Backlog::Waiting { steps, bytes, .. } = &mut self.backlog {
+            *bytes += step.bytes();
+            steps.push(step);
+            return match *bytes > MOST_WAITING_BYTES || steps.len() > MOST_WAITING_PIECES {
                 true => self.work().await,
                 false => Ok(()),
             };
         }
-        self.queue(order).await
+        self.queue(step).await
     }
 
     /// Starts a task that works off what waits and what comes from now on.
     async fn work(&mut self) -> Result<(), NodeError> {
-        if let Line::Waiting { upload, orders, .. } = std::mem::replace(&mut self.line, Line::Over) {
+        if let Backlog::Waiting { upload, steps, .. } = std::mem::replace(&mut self.backlog, Backlog::Over) {
             let (queue, waiting) = mpsc::channel(QUEUE_PIECES);
-            self.line = Line::Working { queue, task: tokio::spawn(work(upload, waiting)) };
-            for order in orders {
-                self.queue(order).await?;
+            self.backlog = Backlog::Working { queue, task: tokio::spawn(work(upload, waiting)) };
+            for step in steps {
+                self.queue(step).await?;
             }
         }
         Ok(())
     }
 
-    async fn queue(&mut self, order: Order) -> Result<(), NodeError> {
-        let Line::Working { queue, .. } = &self.line else { return Err(lost()) };
-        match timeout(self.patience.progress, queue.send(order)).await {
+    async fn queue(&mut self, step: Step) -> Result<(), NodeError> {
+        let Backlog::Working { queue, .. } = &self.backlog else { return Err(lost()) };
+        match timeout(self.patience.progress, queue.send(step)).await {
             Ok(Ok(())) => Ok(()),
             // The task has ended with an error, which is fetched here.
             Ok(Err(_closed)) => Err(self.failure().await),
@@ -164,7 +165,7 @@ impl Feed {
     }
 
     async fn failure(&mut self) -> NodeError {
-        let Line::Working { task, .. } = std::mem::replace(&mut self.line, Line::Over) else { return lost() };
+        let Backlog::Working { task, .. } = std::mem::replace(&mut self.backlog, Backlog::Over) else { return lost() };
         match task.await {
             Ok(Err(error)) => error,
             Ok(Ok(_)) | Err(_) => lost(),
@@ -173,7 +174,7 @@ impl Feed {
 
     /// Gives a node up that stands still, unless it has failed with a better reason by now.
     async fn behind(&mut self) -> NodeError {
-        if let Line::Working { task, .. } = &self.line {
+        if let Backlog::Working { task, .. } = &self.backlog {
             if task.is_finished() {
                 return self.failure().await;
             }
@@ -187,7 +188,7 @@ impl Feed {
         let limit = self.patience.commit() + all_of(self.size);
         let shared = self.shared.take();
         let (members, ended) = self.end(|upload| upload.commit()).await;
-        let Some(Shared { file, stores }) = shared else {
+        let Some(SharedFile { file, stores }) = shared else {
             return members.into_iter().map(|member| (member, ended.clone())).collect();
         };
         let stored = members.into_iter().zip(stores).map(|(member, store)| {
@@ -209,8 +210,8 @@ impl Feed {
         F: Future<Output = Result<T, NodeError>> + Send,
     {
         let limit = self.patience.commit() + all_of(self.size);
-        let Self { members, patience, line, .. } = self;
-        let outcome = match line.drained(patience).await {
+        let Self { members, patience, backlog, .. } = self;
+        let outcome = match backlog.drained(patience).await {
             Ok(upload) => answered(limit, end(upload)).await,
             Err(error) => Err(error),
         };
@@ -218,15 +219,15 @@ impl Feed {
     }
 }
 
-impl Line {
+impl Backlog {
     /// Waits until the node has taken everything, and returns its upload.
-    async fn drained(self, patience: Patience) -> Ended {
+    async fn drained(self, patience: Patience) -> Worked {
         let limit = patience.commit();
         match self {
-            Self::Waiting { mut upload, orders, .. } => {
+            Self::Waiting { mut upload, steps, .. } => {
                 let taking = async {
-                    for order in orders {
-                        order.carry_out(&mut *upload).await?;
+                    for step in steps {
+                        step.carry_out(&mut *upload).await?;
                     }
                     Ok(())
                 };
@@ -249,7 +250,7 @@ impl Line {
     }
 }
 
-impl Order {
+impl Step {
     fn bytes(&self) -> usize {
         match self {
             Self::Data(counted) => counted.bytes.len(),
@@ -275,9 +276,9 @@ fn took_nothing(waited: Duration) -> NodeError {
     NodeError::Unreachable(format!("it took nothing for {} s", waited.as_secs()))
 }
 
-async fn work(mut upload: Box<dyn Upload>, mut orders: mpsc::Receiver<Order>) -> Ended {
-    while let Some(order) = orders.recv().await {
-        order.carry_out(&mut *upload).await?;
+async fn work(mut upload: Box<dyn Upload>, mut steps: mpsc::Receiver<Step>) -> Worked {
+    while let Some(step) = steps.recv().await {
+        step.carry_out(&mut *upload).await?;
     }
     Ok(upload)
 }

@@ -17,7 +17,7 @@ use super::{Gateway, GatewayError, Member, Target};
 use crate::node::{ByteStream, NodeError};
 
 /// Content on its way to a client. If a copy breaks off, another one goes on at the same byte.
-pub struct Body {
+pub struct Sending {
     gateway: Gateway,
     key: Key,
     /// Where the next byte stands in the content.
@@ -38,7 +38,7 @@ impl Gateway {
     ///
     /// It is an error, which names a node, if no node is known to have it and one could not be asked. A copy that turns
     /// out to be lost or bad, now or later, is taken out of the location log.
-    pub async fn get(&self, target: Target, key: &Key, offset: u64) -> Result<Option<Body>, GatewayError> {
+    pub async fn get(&self, target: Target, key: &Key, offset: u64) -> Result<Option<Sending>, GatewayError> {
         let mut others = in_order(self.members(target));
         let mut unknown = None;
         while let Some(source) = others.pop_front() {
@@ -54,7 +54,7 @@ impl Gateway {
                     let position = offset.min(size);
                     let (length, from_start) = (size - position, position == 0);
                     let checker = (from_start && !content.verified).then(|| Checker::new(&key));
-                    return Ok(Some(Body {
+                    return Ok(Some(Sending {
                         gateway,
                         key,
                         position,
@@ -78,7 +78,7 @@ impl Gateway {
     }
 }
 
-impl Body {
+impl Sending {
     /// Returns how many bytes come, from the offset that was asked for.
     pub fn length(&self) -> u64 {
         self.length

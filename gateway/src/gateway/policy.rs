@@ -30,7 +30,7 @@ struct Reserved {
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a quota is looked at before an upload is refused.
-const LOOKS: usize = 3;
+const QUOTA_LOOKS: usize = 3;
 
 impl Admission {
     /// Allows a key to be stored on these nodes, or says why not.
@@ -122,7 +122,7 @@ async fn reserve(gateway: &Gateway, key: &Key, nodes: &[Member], quota: u64) -> 
         // In this order, an upload that ends in between may be counted twice, never missed. So it is looked at a
         // few times.
         let mut exceeded = QuotaExceeded { quota, used: 0, coming: 0, size, nodes: nodes.len() };
-        for _ in 0..LOOKS {
+        for _ in 0..QUOTA_LOOKS {
             exceeded.coming = reserved.site.room_before(&room)?;
             exceeded.used = gateway.shared.placer.held_by_all()?;
             if exceeded.used.saturating_add(exceeded.coming).saturating_add(needed) <= quota {

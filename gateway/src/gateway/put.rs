@@ -51,13 +51,13 @@ pub struct Receiving {
     cut_off: Option<Box<GatewayError>>,
     checker: Box<Checker>,
     /// Nodes that go on from the same offset share one cutter, and so one pass of hashing.
-    groups: Vec<Group>,
+    groups: Vec<OffsetGroup>,
     /// Nodes that had the content before.
     holders: Vec<Uuid>,
     failures: Vec<NodeFailure>,
 }
 
-struct Group {
+struct OffsetGroup {
     offset: u64,
     /// The bytes before the offset are hashed here if other nodes have fewer of them.
     before: Option<Print>,
@@ -108,7 +108,7 @@ impl Gateway {
             by_offset.entry(feed.offset).or_default().push(feed);
         }
         let mut prints: BTreeMap<u64, Print> = prints.into_iter().collect();
-        let group = |(offset, feeds)| Group::new(offset, feeds, prints.remove(&offset));
+        let group = |(offset, feeds)| OffsetGroup::new(offset, feeds, prints.remove(&offset));
         let groups = by_offset.into_iter().map(group).collect();
         let (gateway, size, key, file) = (self.clone(), key.content_size(), key.clone(), file.clone());
         let (holders, received, announced, cut_off, checker) = (plan.holders, 0, None, None, Box::new(checker));
@@ -320,7 +320,7 @@ impl Receiving {
     }
 }
 
-impl Group {
+impl OffsetGroup {
     fn new(offset: u64, feeds: Vec<Feed>, before: Option<Print>) -> Self {
         let blocks = feeds.iter().any(|feed| feed.takes_blocks);
         Self { offset, before, cutter: blocks.then(|| Cutter::new(MAX_BLOCK, offset)), feeds }

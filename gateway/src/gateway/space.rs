@@ -21,7 +21,7 @@ use crate::site::room::{Share, Under};
 use crate::site::{Site, SiteError};
 
 /// How much room one node has for one upload, as far as that is known.
-struct Room {
+struct NodeRoom {
     /// The free room; `None` for a node that is not on this machine.
     space: Option<Space>,
     /// What the node holds, and the most that it should.
@@ -34,10 +34,10 @@ struct Room {
 const SMALL_IF_SO_MANY_FIT: u64 = 1000;
 
 /// Larger content is never small.
-const SMALL: u64 = 1 << 20;
+const MOST_SMALL_BYTES: u64 = 1 << 20;
 
 /// How long small uploads go on without another look at the free room.
-const LATELY: Duration = Duration::from_secs(1);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Nodes that had room for many small uploads when they were looked at last: when that was, and how large each upload
 /// could have been.
@@ -47,7 +47,7 @@ pub(super) struct Plenty(Mutex<HashMap<Uuid, (Instant, u64)>>);
 impl Plenty {
     fn has(&self, node: &Uuid, size: u64) -> bool {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(node).is_some_and(|(when, most)| when.elapsed() < LATELY && size <= *most)
+        seen.get(node).is_some_and(|(when, most)| when.elapsed() < LOOK_AGAIN_AFTER && size <= *most)
     }
 
     fn seen(&self, nodes: impl Iterator<Item = (Uuid, u64)>) {
@@ -82,7 +82,7 @@ impl Admission {
         if small && nodes.iter().all(|(member, _)| gateway.shared.plenty.has(&member.uuid, size)) {
             return Ok(Vec::new());
         }
-        let looks = nodes.iter().map(|(member, offset)| Room::look(gateway, member, size.saturating_sub(*offset)));
+        let looks = nodes.iter().map(|(member, offset)| NodeRoom::look(gateway, member, size.saturating_sub(*offset)));
         let rooms = join_all(looks).await;
         let shares = nodes.iter().zip(&rooms).map(|((member, _), room)| Share {
             node: member.uuid.clone(),
@@ -128,7 +128,7 @@ impl Admission {
     }
 }
 
-impl Room {
+impl NodeRoom {
     /// Looks how much room a node has. If the node cannot tell, the upload itself finds out.
     async fn look(gateway: &Gateway, member: &Member, rest: u64) -> Self {
         let Terms { local, max_size, .. } = member.terms;
@@ -197,7 +197,7 @@ fn is_small(gateway: &Gateway, size: u64, nodes: &[(Member, u64)]) -> bool {
     // Where placement depends on sizes, the next upload has to know of this one.
     let sizes_decide =
         gateway.shared.placer.goes_by_size() || nodes.iter().any(|(member, _)| member.terms.max_size.is_some());
-    size <= SMALL && !sizes_decide
+    size <= MOST_SMALL_BYTES && !sizes_decide
 }
 
 /// Returns how large uploads may be so that many of them fit on each of these nodes beside the uploads under way, as
@@ -222,8 +222,8 @@ fn place(member: &Member, space: Option<Space>) -> String {
 mod tests {
     use super::*;
 
-    fn room(free: u64, held: Option<(u64, u64)>, rest: u64) -> Room {
-        Room { space: Some(Space { total: 1000, free, device: None }), held, rest }
+    fn room(free: u64, held: Option<(u64, u64)>, rest: u64) -> NodeRoom {
+        NodeRoom { space: Some(Space { total: 1000, free, device: None }), held, rest }
     }
 
     fn under(at_place: u64, to_node: u64) -> Under {
@@ -263,7 +263,7 @@ mod tests {
         assert!(!plenty.has(&node, 1));
         plenty.seen([(node.clone(), 10)].into_iter());
         assert!(plenty.has(&node, 10) && !plenty.has(&node, 11));
-        let earlier = Instant::now().checked_sub(LATELY).unwrap();
+        let earlier = Instant::now().checked_sub(LOOK_AGAIN_AFTER).unwrap();
         plenty.0.lock().unwrap().insert(node.clone(), (earlier, 10));
         assert!(!plenty.has(&node, 10));
     }
@@ -274,7 +274,7 @@ mod tests {
         assert!(room(100, Some((901, 1000)), 50).judge(100, under(0, 0)).is_err());
         let told = room(100, Some((800, 1000)), 50).judge(150, under(0, 100)).unwrap_err();
         assert!(told.contains("maxsize") && told.contains("100 bytes are on the way"), "{told}");
-        let nowhere = Room { space: None, held: None, rest: u64::MAX };
+        let nowhere = NodeRoom { space: None, held: None, rest: u64::MAX };
         assert_eq!(nowhere.judge(u64::MAX, under(u64::MAX, u64::MAX)), Ok(()));
     }
 }

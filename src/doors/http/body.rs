@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 
 /// Why no more of a body came.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+pub(super) enum BodyError {
     /// The connection broke off.
     #[error("the upload broke off: {0}")]
     Off(#[from] axum::Error),
@@ -18,14 +18,14 @@ pub(super) enum Broken {
     Stalled(Duration),
 }
 
-impl HasKind for Broken {
+impl HasKind for BodyError {
     fn kind(&self) -> ErrorKind {
         ErrorKind::BrokenOff
     }
 }
 
 /// Returns the next bytes of a body, `None` at its end.
-pub(super) async fn data(body: &mut Body) -> Result<Option<Bytes>, Broken> {
+pub(super) async fn data(body: &mut Body) -> Result<Option<Bytes>, BodyError> {
     while !body.is_end_stream() {
         let Some(frame) = body.frame().await else { break };
         if let Ok(bytes) = frame?.into_data() {
@@ -36,6 +36,6 @@ pub(super) async fn data(body: &mut Body) -> Result<Option<Bytes>, Broken> {
 }
 
 /// The same; waits no longer than `patience`.
-pub(super) async fn next(body: &mut Body, patience: Duration) -> Result<Option<Bytes>, Broken> {
-    tokio::time::timeout(patience, data(body)).await.unwrap_or(Err(Broken::Stalled(patience)))
+pub(super) async fn next(body: &mut Body, patience: Duration) -> Result<Option<Bytes>, BodyError> {
+    tokio::time::timeout(patience, data(body)).await.unwrap_or(Err(BodyError::Stalled(patience)))
 }

@@ -14,7 +14,7 @@ use super::reply::Refused;
 use crate::host::access;
 
 /// Content that is being sent. An error breaks the connection off: nothing else tells a client that bytes are missing.
-pub(super) struct Download {
+pub(super) struct DownloadBody {
     content: access::Download,
     /// What stands before each range that is still to come, and after the last.
     texts: VecDeque<Bytes>,
@@ -36,7 +36,7 @@ fn not_here(key: &Key) -> Refused {
     Refused::not_found(format!("no content here: {key}"))
 }
 
-impl Download {
+impl DownloadBody {
     /// Sends all that was asked for.
     pub(super) fn whole(content: access::Download) -> Self {
         Self { content, texts: VecDeque::new(), last: None }

@@ -28,11 +28,11 @@ use crate::host::repo::RepoError;
 mod input;
 mod program;
 
-use program::Run;
+use program::GitRun;
 
 /// What an address below a repository's name asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
+enum GitAddress {
     /// The references, for what is done next.
     References(GitService),
     /// One exchange of a fetch or a push.
@@ -62,8 +62,8 @@ async fn answer_or_refuse(hub: &Hub, parts: &Parts, body: Body) -> Result<Respon
     // A link on a web page must not make a repository. Browsers say that they are browsers.
     let create = who != Who::Anonymous && !parts.headers.contains_key("sec-fetch-mode");
     let service = match asked {
-        Asked::References(service) | Asked::Exchange(service) => service,
-        Asked::Config => {
+        GitAddress::References(service) | GitAddress::Exchange(service) => service,
+        GitAddress::Config => {
             let opened =
                 opened(hub, &who, &name, move |hub, who, name| open(hub, who, name, (Role::Read, "read"), create));
             let (hosted, _) = opened.await?;
@@ -76,7 +76,7 @@ async fn answer_or_refuse(hub: &Hub, parts: &Parts, body: Body) -> Result<Respon
     let protocol = protocol(&parts.headers);
     let mut command = git_service::command(may_place, protocol);
     command.args([plain(service), "--stateless-rpc"]);
-    let advertise = matches!(asked, Asked::References(_));
+    let advertise = matches!(asked, GitAddress::References(_));
     let (head, input, kind) = if advertise {
         command.arg("--advertise-refs");
         (announcement(service, protocol), None, "advertisement")
@@ -84,7 +84,7 @@ async fn answer_or_refuse(hub: &Hub, parts: &Parts, body: Body) -> Result<Respon
         (String::new(), Some(input::open(service, &parts.headers, body)?), "result")
     };
     command.arg(hosted.repo.git.dir());
-    let body = program::run(hub, Run { service, who, hosted, command, head: head.into(), input }).await?;
+    let body = program::run(hub, GitRun { service, who, hosted, command, head: head.into(), input }).await?;
     Ok(fresh(&format!("application/x-{}-{kind}", service.as_str()), body))
 }
 
@@ -107,20 +107,20 @@ async fn opened<T: Send + 'static>(
 }
 
 /// Splits a path into a repository's name and what is asked of it; `None` for other addresses.
-fn find<'a>(method: &Method, path: &'a str, query: &str) -> Result<Option<(&'a str, Asked)>, Refused> {
+fn find<'a>(method: &Method, path: &'a str, query: &str) -> Result<Option<(&'a str, GitAddress)>, Refused> {
     let read = method == Method::GET || method == Method::HEAD;
     let found = if let Some(name) = path.strip_suffix("/info/refs") {
         let service = query.split('&').find_map(|parameter| parameter.strip_prefix("service="));
         let service = service.and_then(service_named).ok_or_else(|| {
             Refused::forbidden("this server speaks git's smart protocol only: use git 1.6.6 or newer")
         })?;
-        (name, Asked::References(service), read)
+        (name, GitAddress::References(service), read)
     } else if let Some(name) = path.strip_suffix("/config") {
-        (name, Asked::Config, read)
+        (name, GitAddress::Config, read)
     } else {
         let Some((name, service)) = path.rsplit_once('/') else { return Ok(None) };
         let Some(service) = service_named(service) else { return Ok(None) };
-        (name, Asked::Exchange(service), method == Method::POST)
+        (name, GitAddress::Exchange(service), method == Method::POST)
     };
     match found {
         (name, asked, true) => Ok(Some((name, asked))),
@@ -171,20 +171,20 @@ fn fresh(kind: &str, body: impl Into<Body>) -> Response {
 mod tests {
     use super::*;
 
-    fn found(method: &Method, path: &'static str, query: &str) -> Option<(&'static str, Asked)> {
+    fn found(method: &Method, path: &'static str, query: &str) -> Option<(&'static str, GitAddress)> {
         find(method, path, query).unwrap()
     }
 
     #[test]
     fn addresses_are_told_apart() {
-        let references = Asked::References(GitService::UploadPack);
+        let references = GitAddress::References(GitService::UploadPack);
         assert_eq!(
             found(&Method::GET, "/org/data.git/info/refs", "a=b&service=git-upload-pack"),
             Some(("/org/data.git", references))
         );
-        let push = Asked::Exchange(GitService::ReceivePack);
+        let push = GitAddress::Exchange(GitService::ReceivePack);
         assert_eq!(found(&Method::POST, "/data/git-receive-pack", ""), Some(("/data", push)));
-        assert_eq!(found(&Method::GET, "/data/config", ""), Some(("/data", Asked::Config)));
+        assert_eq!(found(&Method::GET, "/data/config", ""), Some(("/data", GitAddress::Config)));
         for path in ["/", "/data", "/data/HEAD", "/data/objects/info/packs", "/data/git-upload-archive"] {
             assert_eq!(found(&Method::GET, path, ""), None, "{path}");
         }

@@ -18,7 +18,7 @@ use axum::routing::post;
 use keep_store::service::UploadError;
 use keep_store::store::StoreError;
 
-use super::body::Broken;
+use super::body::BodyError;
 use super::git;
 use super::reply::Refused;
 use super::token;
@@ -65,7 +65,7 @@ async fn answer_all(State(hub): State<Hub>, request: Request) -> Response {
 }
 
 /// A request, and what answers it.
-struct Asked<'a> {
+struct KeepRequest<'a> {
     hub: &'a Hub,
     parts: &'a Parts,
     keep: SiteKeep,
@@ -76,7 +76,7 @@ async fn answer(hub: &Hub, parts: &Parts, body: Body) -> Result<Response, Refuse
         return Ok(StatusCode::OK.into_response());
     }
     let path = parts.uri.path();
-    let asked = Asked { hub, parts, keep: keep(hub).await? };
+    let asked = KeepRequest { hub, parts, keep: keep(hub).await? };
     let nothing = || Refused::bad_request("Bad Request");
     if path == "/" && parts.method == Method::POST {
         return put::answer(&asked, None, body).await;
@@ -101,7 +101,7 @@ fn block(text: &[u8]) -> Result<BlockRequest, Refused> {
     BlockRequest::parse(text).map_err(|error| Refused::bad_request(error.to_string()))
 }
 
-impl Asked<'_> {
+impl KeepRequest<'_> {
     /// Finds out who asks, and whether that is enough.
     async fn holder(&self, needed: Role) -> Result<Holder, Refused> {
         let presented = token::presented(&self.parts.headers, self.parts.uri.query());
@@ -156,7 +156,7 @@ fn failed(error: &StoreError) -> Refused {
 enum BlockError {
     /// The client did not send all of it.
     #[error(transparent)]
-    Body(#[from] Broken),
+    Body(#[from] BodyError),
     /// It could not be stored.
     #[error(transparent)]
     Upload(#[from] UploadError),

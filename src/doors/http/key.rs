@@ -17,9 +17,9 @@ use bytes::Bytes;
 use keep_store::base::task::blocking;
 use tower_http::cors::{Any, CorsLayer};
 
-use super::download::{self, Download};
+use super::download::{self, DownloadBody};
 use super::key_request::KeyRequest;
-use super::range::Wanted;
+use super::range::RequestedRange;
 use super::reply::Refused;
 use crate::host::access;
 use crate::host::caller::Who;
@@ -64,18 +64,19 @@ pub(super) async fn answer(asked: &KeyRequest, key: &Key, head: bool) -> Result<
         None => download::size(asked, key).await?,
     };
     let range = headers.get(header::RANGE).filter(|_| !head && entity.is_in_range_of(headers));
-    let parts = match Wanted::parse(range, size) {
-        Wanted::Whole => {
+    let parts = match RequestedRange::parse(range, size) {
+        RequestedRange::Whole => {
             let builder = length(builder, size).header(header::CONTENT_TYPE, mime);
-            let body = if head { Body::empty() } else { Download::whole(open(asked, key, 0, size).await?).into_body() };
+            let body =
+                if head { Body::empty() } else { DownloadBody::whole(open(asked, key, 0, size).await?).into_body() };
             return built(builder, body);
         }
-        Wanted::Unsatisfiable => {
+        RequestedRange::Unsatisfiable => {
             download::size(asked, key).await?;
             let builder = length(builder, 0).header(header::CONTENT_RANGE, format!("bytes */{size}"));
             return built(builder.status(StatusCode::RANGE_NOT_SATISFIABLE), Body::empty());
         }
-        Wanted::Parts(parts) => parts,
+        RequestedRange::Parts(parts) => parts,
     };
     let builder = builder.status(StatusCode::PARTIAL_CONTENT);
     if let [range] = parts.as_slice() {
@@ -83,7 +84,7 @@ pub(super) async fn answer(asked: &KeyRequest, key: &Key, head: bool) -> Result<
         let builder = length(builder, wanted).header(header::CONTENT_TYPE, mime);
         let builder = builder.header(header::CONTENT_RANGE, content_range(range, size));
         let content = open(asked, key, range.start, size).await?;
-        return built(builder, Download::ranges(content, &parts, vec![Bytes::new()]).into_body());
+        return built(builder, DownloadBody::ranges(content, &parts, vec![Bytes::new()]).into_body());
     }
     let boundary = uuid::Uuid::new_v4().simple().to_string();
     let texts = multipart(&parts, size, &mime, &boundary);
@@ -92,7 +93,7 @@ pub(super) async fn answer(asked: &KeyRequest, key: &Key, head: bool) -> Result<
     let builder = length(builder, total);
     let builder = builder.header(header::CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
     let content = open(asked, key, parts.first().map_or(0, |range| range.start), size).await?;
-    built(builder, Download::ranges(content, &parts, texts).into_body())
+    built(builder, DownloadBody::ranges(content, &parts, texts).into_body())
 }
 
 /// What tells one content from another.

@@ -56,9 +56,9 @@ pub(super) struct Via {
 
 /// The HTTP door. Cloning is cheap.
 #[derive(Clone)]
-pub struct Door(Arc<Inner>);
+pub struct Door(Arc<Shared>);
 
-struct Inner {
+struct Shared {
     hub: Hub,
     routes: Router,
     certificate: Option<Certificate>,
@@ -116,7 +116,7 @@ impl Door {
         let site = hub.site();
         let tls = site.config().http.tls.as_ref();
         let certificate = tls.map(|files| Certificate::read(site.root(), files)).transpose()?;
-        Ok(Self(Arc::new(Inner { hub, routes, certificate, crowded: Notify::new() })))
+        Ok(Self(Arc::new(Shared { hub, routes, certificate, crowded: Notify::new() })))
     }
 
     /// Reads the certificate again. What goes wrong is an error, and the old one stays.

@@ -8,7 +8,7 @@ use axum::http::HeaderValue;
 
 /// What a Range header asks of content of some size.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum RequestedRange {
     /// Everything: there is no header, or it is none to follow.
     Whole,
     /// These bytes, at least one of them; in the order that was asked for.
@@ -20,7 +20,7 @@ pub(super) enum Wanted {
 /// Whoever asks for more parts than this gets everything.
 const MAX_PARTS: usize = 64;
 
-impl Wanted {
+impl RequestedRange {
     /// Reads the header. Parts that together are more than the whole, overlapping ones mostly, are answered with that.
     pub(super) fn parse(header: Option<&HeaderValue>, size: u64) -> Self {
         let Some(text) = header.and_then(|value| value.to_str().ok()) else { return Self::Whole };
@@ -75,8 +75,8 @@ fn number(text: &str) -> Option<Option<u64>> {
 mod tests {
     use super::*;
 
-    fn wanted(text: &str) -> Wanted {
-        Wanted::parse(Some(&HeaderValue::from_str(text).unwrap()), 10)
+    fn wanted(text: &str) -> RequestedRange {
+        RequestedRange::parse(Some(&HeaderValue::from_str(text).unwrap()), 10)
     }
 
     #[test]
@@ -91,18 +91,18 @@ mod tests {
             ("bytes=5-6,0-1", &[(5, 7), (0, 2)]),
         ] {
             let parts = parts.iter().map(|(start, end)| *start..*end).collect();
-            assert_eq!(wanted(text), Wanted::Parts(parts), "{text}");
+            assert_eq!(wanted(text), RequestedRange::Parts(parts), "{text}");
         }
         for text in ["bytes=10-", "bytes=20-30,-0", "bytes=-0"] {
-            assert_eq!(wanted(text), Wanted::Unsatisfiable, "{text}");
+            assert_eq!(wanted(text), RequestedRange::Unsatisfiable, "{text}");
         }
         for text in ["bytes", "bytes=", "bytes=,", "lines=0-1", "bytes=3-1", "bytes=-", "bytes=a-b", "bytes=+1-2"] {
-            assert_eq!(wanted(text), Wanted::Whole, "{text}");
+            assert_eq!(wanted(text), RequestedRange::Whole, "{text}");
         }
-        assert_eq!(wanted("bytes=0-,0-"), Wanted::Whole, "no more than there is");
-        assert_eq!(wanted(&format!("bytes={}", "0-0,".repeat(65))), Wanted::Whole);
-        assert_eq!(Wanted::parse(None, 10), Wanted::Whole);
+        assert_eq!(wanted("bytes=0-,0-"), RequestedRange::Whole, "no more than there is");
+        assert_eq!(wanted(&format!("bytes={}", "0-0,".repeat(65))), RequestedRange::Whole);
+        assert_eq!(RequestedRange::parse(None, 10), RequestedRange::Whole);
         let first = HeaderValue::from_static("bytes=0-");
-        assert_eq!(Wanted::parse(Some(&first), 0), Wanted::Unsatisfiable);
+        assert_eq!(RequestedRange::parse(Some(&first), 0), RequestedRange::Unsatisfiable);
     }
 }

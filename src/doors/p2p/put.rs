@@ -9,17 +9,17 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Next, Session, SessionError, answer};
-use crate::host::access::{Put, Source, Upload};
+use crate::host::access::{PutAnswer, Source, Upload};
 
 impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     pub(super) async fn put(&mut self, key: &Key, file: &AssociatedFile) -> Result<Next, SessionError> {
         let upload = match self.access.put(key, file).await {
-            Ok(Put::AlreadyHave(holders)) => {
+            Ok(PutAnswer::AlreadyHave(holders)) => {
                 let reply = answer::already_have(self.access.others(holders));
                 self.wire.send(&reply.for_version(self.version)).await?;
                 return Ok(Next::Request);
             }
-            Ok(Put::Wanted(upload)) => upload,
+            Ok(PutAnswer::Wanted(upload)) => upload,
             Err(error) => {
                 self.tell(&error);
                 self.wire.send(&answer::failed(&error)).await?;

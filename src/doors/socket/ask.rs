@@ -8,7 +8,7 @@ use crate::doors::shell::Refusal;
 
 /// What a client of the socket wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ask {
+pub enum SocketRequest {
     /// A conversation to be taken over.
     Shell(Told),
     /// How the site is, in JSON.
@@ -64,7 +64,7 @@ impl Told {
     }
 }
 
-impl Ask {
+impl SocketRequest {
     /// Returns it as it is sent, without the length.
     pub fn bytes(&self) -> Vec<u8> {
         let mut fields: Vec<Vec<u8>> = vec![FORM.to_vec()];
@@ -131,8 +131,8 @@ mod tests {
             words: vec![b"-c".to_vec(), Vec::new(), b"a=b\n".to_vec()],
             variables: vec![("HOME".to_owned(), b"/h=1".to_vec()), ("GIT_PROTOCOL".to_owned(), Vec::new())],
         };
-        for ask in [Ask::Shell(told), Ask::Shell(Told::default()), Ask::Status] {
-            assert_eq!(Ask::parse(&ask.bytes()), Some(ask));
+        for ask in [SocketRequest::Shell(told), SocketRequest::Shell(Told::default()), SocketRequest::Status] {
+            assert_eq!(SocketRequest::parse(&ask.bytes()), Some(ask));
         }
     }
 
@@ -149,7 +149,7 @@ mod tests {
             b"annex-keep 1\0shell\0user=\xff\0",
             b"annex-keep 1\0shell\0limit=x\0",
         ] {
-            assert_eq!(Ask::parse(bytes), None, "{}", bytes.escape_ascii());
+            assert_eq!(SocketRequest::parse(bytes), None, "{}", bytes.escape_ascii());
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-use super::ask::{Ask, Told};
+use super::ask::{SocketRequest, Told};
 use super::{DIRECTORY, SOCKET, TAKEN, short};
 
 /// What became of a conversation.
@@ -36,7 +36,7 @@ pub fn hand_over(site: &Path, told: Told) -> Handed {
     }
     let Ok(mut socket) = connect(site) else { return Handed::NotTaken };
     let descriptors = [input.as_fd(), output.as_fd(), errors.as_fd()];
-    if send(&mut socket, &Ask::Shell(told), &descriptors).is_err() {
+    if send(&mut socket, &SocketRequest::Shell(told), &descriptors).is_err() {
         return Handed::NotTaken;
     }
     let mut byte = [0];
@@ -56,7 +56,7 @@ pub fn hand_over(site: &Path, told: Told) -> Handed {
 /// Asks the daemon of a site how it is, in JSON; `None` if there is none.
 pub fn ask_status(site: &Path) -> io::Result<Option<String>> {
     let Ok(mut socket) = connect(site) else { return Ok(None) };
-    send(&mut socket, &Ask::Status, &[])?;
+    send(&mut socket, &SocketRequest::Status, &[])?;
     let mut text = String::new();
     socket.read_to_string(&mut text)?;
     Ok(Some(text).filter(|text| text.starts_with('{')))
@@ -69,7 +69,7 @@ fn connect(site: &Path) -> io::Result<UnixStream> {
     Ok(socket)
 }
 
-fn send(socket: &mut UnixStream, ask: &Ask, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+fn send(socket: &mut UnixStream, ask: &SocketRequest, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let ask = ask.bytes();
     let length = u32::try_from(ask.len()).map_err(io::Error::other)?;
     let bytes = [&length.to_be_bytes(), ask.as_slice()].concat();

@@ -78,19 +78,19 @@ pub(super) struct Output {
     gone: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-enum Kind {
+enum FileType {
     Socket,
     Pipe,
     File,
 }
 
-fn kind(descriptor: OwnedFd) -> io::Result<(Kind, OwnedFd)> {
+fn kind(descriptor: OwnedFd) -> io::Result<(FileType, OwnedFd)> {
     let file = File::from(descriptor);
     let found = file.metadata()?.file_type();
     let kind = match (found.is_socket(), found.is_fifo()) {
-        (true, _) => Kind::Socket,
-        (_, true) => Kind::Pipe,
-        _ => Kind::File,
+        (true, _) => FileType::Socket,
+        (_, true) => FileType::Pipe,
+        _ => FileType::File,
     };
     Ok((kind, file.into()))
 }
@@ -104,17 +104,17 @@ fn socket(descriptor: OwnedFd) -> io::Result<UnixStream> {
 
 fn reader(descriptor: OwnedFd) -> io::Result<Box<Reader>> {
     Ok(match kind(descriptor)? {
-        (Kind::Socket, descriptor) => Box::new(socket(descriptor)?),
-        (Kind::Pipe, descriptor) => Box::new(pipe::Receiver::from_owned_fd(descriptor)?),
-        (Kind::File, descriptor) => Box::new(tokio::fs::File::from_std(File::from(descriptor))),
+        (FileType::Socket, descriptor) => Box::new(socket(descriptor)?),
+        (FileType::Pipe, descriptor) => Box::new(pipe::Receiver::from_owned_fd(descriptor)?),
+        (FileType::File, descriptor) => Box::new(tokio::fs::File::from_std(File::from(descriptor))),
     })
 }
 
 fn writer(descriptor: OwnedFd) -> io::Result<Box<Writer>> {
     Ok(match kind(descriptor)? {
-        (Kind::Socket, descriptor) => Box::new(socket(descriptor)?),
-        (Kind::Pipe, descriptor) => Box::new(pipe::Sender::from_owned_fd(descriptor)?),
-        (Kind::File, descriptor) => Box::new(tokio::fs::File::from_std(File::from(descriptor))),
+        (FileType::Socket, descriptor) => Box::new(socket(descriptor)?),
+        (FileType::Pipe, descriptor) => Box::new(pipe::Sender::from_owned_fd(descriptor)?),
+        (FileType::File, descriptor) => Box::new(tokio::fs::File::from_std(File::from(descriptor))),
     })
 }
 

@@ -11,7 +11,7 @@ use russh::keys::{Algorithm, Certificate, PublicKey};
 
 /// Why a certificate lets nobody in. It is told to the one who showed it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum CertificateError {
     #[error("the authority that signed your certificate is not trusted by this site")]
     Authority,
     #[error("your certificate is one for hosts, not for users")]
@@ -74,28 +74,28 @@ pub(super) fn check(
     authorities: &[KeyData],
     user: &str,
     peer: IpAddr,
-) -> Result<Option<Vec<u8>>, Refused> {
+) -> Result<Option<Vec<u8>>, CertificateError> {
     let weak = certificate.signature().algorithm() == Algorithm::Rsa { hash: None };
     if weak || !authorities.contains(certificate.signature_key()) {
-        return Err(Refused::Authority);
+        return Err(CertificateError::Authority);
     }
     if !certificate.cert_type().is_user() {
-        return Err(Refused::Type);
+        return Err(CertificateError::Type);
     }
     let principals = certificate.valid_principals();
     if principals.is_empty() {
-        return Err(Refused::NoPrincipals);
+        return Err(CertificateError::NoPrincipals);
     }
     if !principals.iter().any(|principal| principal == user) {
-        return Err(Refused::Principal { allowed: principals.join(", "), user: user.to_owned() });
+        return Err(CertificateError::Principal { allowed: principals.join(", "), user: user.to_owned() });
     }
     let mut forced = None;
     for (name, value) in certificate.critical_options().iter() {
         match name.as_str() {
             "force-command" => forced = Some(value.clone().into_bytes()),
             "source-address" if contains(value, peer) => {}
-            "source-address" => return Err(Refused::Source(peer.to_canonical())),
-            _ => return Err(Refused::Option(name.clone())),
+            "source-address" => return Err(CertificateError::Source(peer.to_canonical())),
+            _ => return Err(CertificateError::Option(name.clone())),
         }
     }
     Ok(forced)
@@ -158,7 +158,7 @@ mod tests {
         })
     }
 
-    fn checked(certificate: &Certificate, user: &str) -> Result<Option<Vec<u8>>, Refused> {
+    fn checked(certificate: &Certificate, user: &str) -> Result<Option<Vec<u8>>, CertificateError> {
         let authorities = [key(2).public_key().key_data().clone()];
         check(certificate, &authorities, user, "192.0.2.7".parse().unwrap())
     }
@@ -174,18 +174,21 @@ mod tests {
     fn everything_else_stays_out() {
         let peer = "192.0.2.7".parse().unwrap();
         let others = [key(3).public_key().key_data().clone()];
-        assert_eq!(check(&for_alice(None), &others, "alice", peer), Err(Refused::Authority));
-        assert_eq!(check(&for_alice(None), &[], "alice", peer), Err(Refused::Authority));
-        assert!(matches!(checked(&for_alice(None), "bob"), Err(Refused::Principal { .. })));
+        assert_eq!(check(&for_alice(None), &others, "alice", peer), Err(CertificateError::Authority));
+        assert_eq!(check(&for_alice(None), &[], "alice", peer), Err(CertificateError::Authority));
+        assert!(matches!(checked(&for_alice(None), "bob"), Err(CertificateError::Principal { .. })));
         let nobody = certificate(|builder| {
             builder.all_principals_valid().unwrap();
         });
-        assert_eq!(checked(&nobody, "alice"), Err(Refused::NoPrincipals));
+        assert_eq!(checked(&nobody, "alice"), Err(CertificateError::NoPrincipals));
         let host = certificate(|builder| {
             builder.cert_type(CertType::Host).unwrap().valid_principal("alice").unwrap();
         });
-        assert_eq!(checked(&host, "alice"), Err(Refused::Type));
-        assert!(matches!(checked(&for_alice(Some(("verify-required", ""))), "alice"), Err(Refused::Option(_))));
+        assert_eq!(checked(&host, "alice"), Err(CertificateError::Type));
+        assert!(matches!(
+            checked(&for_alice(Some(("verify-required", ""))), "alice"),
+            Err(CertificateError::Option(_))
+        ));
         for (list, comes_in) in [("192.0.2.0/24", true), ("10.0.0.0/8,192.0.2.7", true), ("10.0.0.0/8", false)] {
             let certificate = for_alice(Some(("source-address", list)));
             assert_eq!(checked(&certificate, "alice").is_ok(), comes_in, "{list}");

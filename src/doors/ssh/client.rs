@@ -9,7 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::auth::{self, Finding, Identity};
 use super::life::Life;
-use super::session::{self, Ask, Opened};
+use super::session::{self, Opened, SessionRequest};
 use crate::error::Failure;
 use crate::host::hub::Hub;
 
@@ -57,7 +57,7 @@ impl Client {
     }
 
     /// Begins what the client asks for.
-    fn begin(&mut self, id: ChannelId, ask: Ask, session: &mut Session) -> Result<(), Error> {
+    fn begin(&mut self, id: ChannelId, ask: SessionRequest, session: &mut Session) -> Result<(), Error> {
         let (Some(opened), Some(identity)) = (self.opened.take_if(|opened| opened.channel.id() == id), &self.identity)
         else {
             return session.channel_failure(id);
@@ -185,14 +185,14 @@ impl Handler for Client {
     }
 
     async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Result<(), Error> {
-        self.begin(id, Ask::Nothing, session)
+        self.begin(id, SessionRequest::Nothing, session)
     }
 
     async fn exec_request(&mut self, id: ChannelId, line: &[u8], session: &mut Session) -> Result<(), Error> {
-        self.begin(id, Ask::Command(line.to_vec()), session)
+        self.begin(id, SessionRequest::Command(line.to_vec()), session)
     }
 
     async fn subsystem_request(&mut self, id: ChannelId, name: &str, session: &mut Session) -> Result<(), Error> {
-        self.begin(id, Ask::Subsystem(name.to_owned()), session)
+        self.begin(id, SessionRequest::Subsystem(name.to_owned()), session)
     }
 }

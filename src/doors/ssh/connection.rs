@@ -19,14 +19,14 @@ use super::streams::Severable;
 /// A client has this long to prove who it is.
 const LOGIN_TIME: Duration = Duration::from_secs(60);
 /// A client that is told to end gets this long to end by itself.
-const PARTING: Duration = Duration::from_secs(1);
+const PARTING_TIME: Duration = Duration::from_secs(1);
 /// A refused key is answered this much later.
-const REJECTION: Duration = Duration::from_millis(50);
-/// So often a silent client is asked whether it is there, and given up when it did not answer [`SILENCES`] times.
+const REJECTION_DELAY: Duration = Duration::from_millis(50);
+/// So often a silent client is asked whether it is there, and given up when it did not answer [`MOST_SILENCES`] times.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-const SILENCES: usize = 3;
+const MOST_SILENCES: usize = 3;
 /// Agents offer all keys they hold, one after the other.
-const ATTEMPTS: usize = 20;
+const MOST_ATTEMPTS: usize = 20;
 
 /// Serves a connection until it ends.
 pub(super) async fn serve<S>(stream: S, peer: SocketAddr, door: Door)
@@ -77,7 +77,7 @@ async fn until_cut(life: &Life, shutdown: &Shutdown, login_time: Duration) {
         // A command may have come in the moment of the signal.
         for _ in 0..2 {
             life.commands.wait().await;
-            tokio::time::sleep(PARTING).await;
+            tokio::time::sleep(PARTING_TIME).await;
         }
     };
     tokio::select! {
@@ -98,14 +98,14 @@ fn config(door: &Door) -> Config {
     Config {
         server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-annex-keep_", env!("CARGO_PKG_VERSION")))),
         methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::KeyboardInteractive][..]),
-        auth_rejection_time: REJECTION,
+        auth_rejection_time: REJECTION_DELAY,
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys: vec![door.key.private()],
         preferred: Preferred { cipher: Cow::Borrowed(ciphers), key, ..Preferred::DEFAULT },
-        max_auth_attempts: ATTEMPTS,
+        max_auth_attempts: MOST_ATTEMPTS,
         inactivity_timeout: None,
         keepalive_interval: Some(KEEPALIVE),
-        keepalive_max: SILENCES,
+        keepalive_max: MOST_SILENCES,
         nodelay: true,
         ..Config::default()
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::Identity;
 use super::streams::{Answers, input};
-use crate::doors::conversation::{Asked, Programs, Streams, converse};
+use crate::doors::conversation::{ClientCommand, Programs, Streams, converse};
 use crate::doors::shell::greeting;
 use crate::error::Failure;
 use crate::host::caller::{Caller, Who};
@@ -27,7 +27,7 @@ pub(super) struct Opened {
 }
 
 /// What a client asks of its session.
-pub(super) enum Ask {
+pub(super) enum SessionRequest {
     /// Nothing: to be logged in.
     Nothing,
     /// A command.
@@ -52,7 +52,7 @@ const END_TIME: Duration = Duration::from_secs(5);
 pub(super) async fn run(
     hub: Hub,
     identity: Identity,
-    ask: Ask,
+    ask: SessionRequest,
     opened: Opened,
     cut: CancellationToken,
     gone: CancellationToken,
@@ -65,10 +65,10 @@ pub(super) async fn run(
     let caller = Caller::new(Who::User(identity.user));
     let line_end = if terminal { "\r\n" } else { "\n" };
     // A command that the certificate forces replaces the one that was asked for.
-    let ask = identity.forced.map_or(ask, Ask::Command);
+    let ask = identity.forced.map_or(ask, SessionRequest::Command);
     let code = match asked(ask) {
         Ok(Some(command)) => {
-            let asked = Asked { command: Some(command), git_protocol, door: "ssh" };
+            let asked = ClientCommand { command: Some(command), git_protocol, door: "ssh" };
             let streams = Streams {
                 input: Box::new(input(reading)),
                 output: Box::new(output),
@@ -91,11 +91,11 @@ pub(super) async fn run(
 }
 
 /// Returns the command that is asked for; the error is a text for the client.
-fn asked(ask: Ask) -> Result<Option<Command>, String> {
+fn asked(ask: SessionRequest) -> Result<Option<Command>, String> {
     match ask {
-        Ask::Nothing => Ok(None),
-        Ask::Command(line) => Command::parse(&line).map(Some).map_err(|error| format!("{error}; {SERVED}")),
-        Ask::Subsystem(name) => Err(format!("there is no {} here; {SERVED}", name.escape_default())),
+        SessionRequest::Nothing => Ok(None),
+        SessionRequest::Command(line) => Command::parse(&line).map(Some).map_err(|error| format!("{error}; {SERVED}")),
+        SessionRequest::Subsystem(name) => Err(format!("there is no {} here; {SERVED}", name.escape_default())),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
-use annex_gateway::gateway::{Body, Gateway, GatewayError, Target};
+use annex_gateway::gateway::{Gateway, GatewayError, Sending, Target};
 use annex_protocol::key::Key;
 use bytes::Bytes;
 
@@ -20,7 +20,7 @@ pub struct Download {
     key: Key,
     /// None once it has ended.
     request: Option<Request>,
-    body: Body,
+    content: Sending,
     /// Bytes that are still to come of the present range.
     left: u64,
     /// Ranges that come after it.
@@ -53,10 +53,10 @@ impl Access {
         let opened: Result<_, AccessError> = opened.await;
         // A copy may have turned out to be lost, which is to be seen by the next fetch.
         self.commits.note();
-        let Some((request, body)) = request.go_on_with(opened)? else { return Ok(None) };
+        let Some((request, content)) = request.go_on_with(opened)? else { return Ok(None) };
         let (gateway, target, commits) = (self.gateway.clone(), self.target, self.commits.clone());
-        let (key, left, ranges) = (key.clone(), body.length(), VecDeque::new());
-        Ok(Some(Download { gateway, target, commits, key, request: Some(request), body, left, ranges }))
+        let (key, left, ranges) = (key.clone(), content.length(), VecDeque::new());
+        Ok(Some(Download { gateway, target, commits, key, request: Some(request), content, left, ranges }))
     }
 }
 
@@ -68,12 +68,12 @@ impl Download {
 
     /// Returns the size of the whole content.
     pub fn size(&self) -> u64 {
-        self.body.size()
+        self.content.size()
     }
 
     /// Tells whether the content has been read to its last byte, be it good or not.
     pub fn is_all(&self) -> bool {
-        self.body.is_all()
+        self.content.is_all()
     }
 
     /// Returns after how long a client that takes nothing is given up.
@@ -94,9 +94,9 @@ impl Download {
     pub async fn next_range(&mut self) -> Result<bool, GatewayError> {
         let Some(range) = self.ranges.pop_front() else { return Ok(false) };
         self.left = range.end.saturating_sub(range.start);
-        if self.body.position() != range.start {
+        if self.content.position() != range.start {
             let opened = self.gateway.get(self.target, &self.key, range.start).await;
-            self.body = match opened.and_then(|body| body.ok_or(GatewayError::Gone)) {
+            self.content = match opened.and_then(|body| body.ok_or(GatewayError::Gone)) {
                 Ok(body) => body,
                 Err(error) => return Err(self.failed(error)),
             };
@@ -109,10 +109,10 @@ impl Download {
     /// Asked for more after the last byte of the content, it gives an error if what it gave is not the key's content. Where
     /// a client must not see the last byte of bad content, that is to be asked before the byte is sent.
     pub async fn next(&mut self) -> Option<Result<Bytes, GatewayError>> {
-        if self.left == 0 && !self.body.is_all() {
+        if self.left == 0 && !self.content.is_all() {
             return None;
         }
-        match self.body.next().await {
+        match self.content.next().await {
             Some(Ok(mut bytes)) => {
                 bytes.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
                 self.left -= bytes.len() as u64;
@@ -120,7 +120,7 @@ impl Download {
                     request.pass(bytes.len()).await;
                 }
                 // Nobody need ask for more. The last byte of the content, however, is followed by the verdict on it.
-                if !self.body.is_all() {
+                if !self.content.is_all() {
                     self.end_after_last();
                 }
                 Some(Ok(bytes))
@@ -138,7 +138,7 @@ impl Download {
             && self.ranges.is_empty()
             && let Some(request) = self.request.take()
         {
-            request.end(&Outcome::Done(&[self.body.source().clone()], &[]));
+            request.end(&Outcome::Done(&[self.content.source().clone()], &[]));
             self.commits.note();
         }
     }

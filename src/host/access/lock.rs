@@ -14,17 +14,17 @@ use crate::host::traffic::{Operation, Outcome, Settled};
 const RENEW_EVERY: Duration = Duration::from_secs(60);
 
 /// A lock on content, held for a client. Dropped, it stays until its deadline.
-pub struct Held {
+pub struct HeldLock {
     gateway: Gateway,
     lock: Locked,
 }
 
 impl Access {
     /// Locks a key's content; `None` if it is not there, or is just being removed.
-    pub async fn lock(&self, key: &Key) -> Result<Option<Held>, GatewayError> {
+    pub async fn lock(&self, key: &Key) -> Result<Option<HeldLock>, GatewayError> {
         let request = self.scope.request(Operation::Lock, key);
         let locked = self.gateway.lock(self.target, key).await;
-        let held = locked.map(|lock| lock.map(|lock| Held { gateway: self.gateway.clone(), lock }));
+        let held = locked.map(|lock| lock.map(|lock| HeldLock { gateway: self.gateway.clone(), lock }));
         request.settle(held)
     }
 
@@ -48,7 +48,7 @@ impl Access {
     ) -> Result<Option<Result<(), E>>, GatewayError> {
         let Some((lock, key)) = self.gateway.find_lock(name).await? else { return Ok(None) };
         let request = self.scope.request(Operation::Lock, &key);
-        let held = Held { gateway: self.gateway.clone(), lock };
+        let held = HeldLock { gateway: self.gateway.clone(), lock };
         // It may have waited for this connection for most of its time.
         held.renew().await;
         let ended = held.until(ended).await;
@@ -66,13 +66,13 @@ impl Access {
     }
 }
 
-impl Settled for Held {
+impl Settled for HeldLock {
     fn outcome(&self) -> Outcome<'_> {
         Outcome::Done(&[], &[])
     }
 }
 
-impl Held {
+impl HeldLock {
     /// Holds the lock until `ended` is ready, and returns what that gives.
     pub async fn until<T>(&self, ended: impl Future<Output = T>) -> T {
         let mut ended = pin!(ended);

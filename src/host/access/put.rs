@@ -14,7 +14,7 @@ use crate::host::traffic::{Operation, Outcome, Request};
 
 /// What becomes of content that a client wants to store.
 #[allow(clippy::large_enum_variant, reason = "it is taken apart at once, and a box is an allocation an upload")]
-pub enum Put {
+pub enum PutAnswer {
     /// It is where it should be already; these nodes have it.
     AlreadyHave(Vec<Uuid>),
     /// It is wanted.
@@ -55,7 +55,7 @@ pub trait Source: Send {
 
 impl Access {
     /// Begins to store a key; `file` is a file that has it as its content.
-    pub async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<Put, AccessError> {
+    pub async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<PutAnswer, AccessError> {
         let mut request = self.scope.request(Operation::Put, key);
         let begun = async {
             request.turn().await?;
@@ -65,11 +65,11 @@ impl Access {
             Ok(gateway::Put::AlreadyHave(holders)) => {
                 self.commits.note();
                 request.end(&Outcome::Done(&holders, &[]));
-                Ok(Put::AlreadyHave(holders))
+                Ok(PutAnswer::AlreadyHave(holders))
             }
             Ok(gateway::Put::Receive(receiving)) => {
                 let (gateway, target, commits) = (self.gateway.clone(), self.target, self.commits.clone());
-                Ok(Put::Wanted(Upload { gateway, target, commits, request, receiving, too_much: false }))
+                Ok(PutAnswer::Wanted(Upload { gateway, target, commits, request, receiving, too_much: false }))
             }
             Err(error) => {
                 request.fail(&error);

@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A transfer that has never moved anything counts as stalled after a part of that time: many clients may begin uploads
 /// and then send nothing.
-const NOTHING_YET: u32 = 5;
+const PART_IF_NOTHING_MOVED: u32 = 5;
 
 struct Queue {
     limits: Limits,
@@ -147,7 +147,7 @@ impl Queue {
             let still = self.limits.turn;
             self.running.retain(|_, running| match running.moved {
                 Some(moved) => moved.elapsed() < still,
-                None => running.since.elapsed() < still / NOTHING_YET,
+                None => running.since.elapsed() < still / PART_IF_NOTHING_MOVED,
             });
             if self.running.len() < running {
                 self.grant();

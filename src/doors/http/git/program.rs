@@ -24,7 +24,7 @@ use crate::host::git_service;
 use crate::host::hub::{Hosted, Hub};
 
 /// A git program to be run.
-pub(super) struct Run {
+pub(super) struct GitRun {
     pub(super) service: GitService,
     pub(super) who: Who,
     pub(super) hosted: Arc<Hosted>,
@@ -38,7 +38,7 @@ pub(super) struct Run {
 
 /// Why an exchange was broken off.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+enum ExchangeError {
     #[error("the client went away")]
     Gone,
     #[error("nothing came from the client, or went to it, for too long")]
@@ -55,7 +55,7 @@ enum Broken {
     CutOff,
 }
 
-impl HasKind for Broken {
+impl HasKind for ExchangeError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Gone | Self::Stalled | Self::Request(_) => ErrorKind::BrokenOff,
@@ -66,29 +66,29 @@ impl HasKind for Broken {
 }
 
 /// Bytes that are moved at once, and pieces that wait for the client.
-const PIECE: usize = 64 << 10;
-const PIECES: usize = 4;
+const PIECE_BYTES: usize = 64 << 10;
+const MOST_PIECES_WAITING: usize = 4;
 
 /// After the program has ended, the rest of the client's request is read for a while: otherwise the client may never
 /// see the answer.
-const HEARD_OUT: usize = 256 << 20;
+const HEARD_OUT_BYTES: usize = 256 << 20;
 
 /// The end of what the program says to its standard error is kept.
-const MESSAGES: usize = 4096;
+const MOST_MESSAGE_BYTES: usize = 4096;
 
 /// A program that is told to end has this long to do so.
-const CLEARING_UP: Duration = Duration::from_secs(3);
+const ENDING_TIME: Duration = Duration::from_secs(3);
 
 /// Runs the program. Returns when the program has said the first thing, or failed without a word.
-pub(super) async fn run(hub: &Hub, mut run: Run) -> Result<Body, Refused> {
+pub(super) async fn run(hub: &Hub, mut run: GitRun) -> Result<Body, Refused> {
     let stdin = if run.input.is_some() { Stdio::piped() } else { Stdio::null() };
     run.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = run.command.spawn().map_err(|error| Refused::of(Broken::Program(error)))?;
-    let (sender, mut pieces) = mpsc::channel(PIECES);
+    let child = run.command.spawn().map_err(|error| Refused::of(ExchangeError::Program(error)))?;
+    let (sender, mut pieces) = mpsc::channel(MOST_PIECES_WAITING);
     let (outcome, ended) = oneshot::channel();
     hub.shutdown().running.spawn(attend(hub.clone(), run, child, sender, outcome));
     let Some(first) = pieces.recv().await else {
-        return ended.await.unwrap_or(Err(Broken::CutOff)).map(|()| Body::empty()).map_err(Refused::of);
+        return ended.await.unwrap_or(Err(ExchangeError::CutOff)).map(|()| Body::empty()).map_err(Refused::of);
     };
     let rest = stream::unfold(Some((Some(first), pieces, ended)), |state| async move {
         let (first, mut pieces, ended) = state?;
@@ -96,7 +96,7 @@ pub(super) async fn run(hub: &Hub, mut run: Run) -> Result<Body, Refused> {
             return Some((Ok(piece), Some((None, pieces, ended))));
         }
         // A response that was cut off must not look complete.
-        ended.await.unwrap_or(Err(Broken::CutOff)).err().map(|problem| (Err(problem), None))
+        ended.await.unwrap_or(Err(ExchangeError::CutOff)).err().map(|problem| (Err(problem), None))
     });
     Ok(Body::from_stream(rest))
 }
@@ -104,11 +104,11 @@ pub(super) async fn run(hub: &Hub, mut run: Run) -> Result<Body, Refused> {
 type Pieces = mpsc::Sender<Bytes>;
 
 /// How an exchange ended.
-type Outcome = Result<(), Broken>;
+type ExchangeEnd = Result<(), ExchangeError>;
 
 /// Stays with the program until it has ended and everything that it says was passed on.
-async fn attend(hub: Hub, run: Run, mut child: Child, pieces: Pieces, outcome: oneshot::Sender<Outcome>) {
-    let Run { service, who, hosted, head, input, .. } = run;
+async fn attend(hub: Hub, run: GitRun, mut child: Child, pieces: Pieces, outcome: oneshot::Sender<ExchangeEnd>) {
+    let GitRun { service, who, hosted, head, input, .. } = run;
     let stalled = hub.site().config().limits.stalled;
     let (mut messages, mut said) = (Vec::new(), 0);
     // Open until the program has ended: it is not to be ended by a signal about them.
@@ -123,8 +123,8 @@ async fn attend(hub: Hub, run: Run, mut child: Child, pieces: Pieces, outcome: o
         };
         tokio::select! {
             talked = talk => talked.map(drop),
-            () = pieces.closed() => Err(Broken::Gone),
-            () = hub.shutdown().stop.cancelled() => Err(Broken::Ending),
+            () = pieces.closed() => Err(ExchangeError::Gone),
+            () = hub.shutdown().stop.cancelled() => Err(ExchangeError::Ending),
         }
     };
     let status = end(&mut child, talked.is_ok(), service).await;
@@ -137,11 +137,11 @@ async fn attend(hub: Hub, run: Run, mut child: Child, pieces: Pieces, outcome: o
     let broken = talked.is_err();
     let problem = match (talked, status) {
         (Ok(()), Ok(status)) if status.success() => None,
-        (Ok(()), Ok(status)) => Some(Broken::Git { service: plain(service), words: failure(&words, status) }),
-        (Ok(()), Err(error)) => Some(Broken::Program(error)),
+        (Ok(()), Ok(status)) => Some(ExchangeError::Git { service: plain(service), words: failure(&words, status) }),
+        (Ok(()), Err(error)) => Some(ExchangeError::Program(error)),
         (Err(broken), _) => Some(broken),
     };
-    let reason = problem.as_ref().map(Broken::to_string).unwrap_or_default();
+    let reason = problem.as_ref().map(ExchangeError::to_string).unwrap_or_default();
     let kind = problem.as_ref().map(|problem| problem.kind().as_str()).unwrap_or_default();
     tracing::info!(
         target: "annex_keep::request", user = %who, repository = %name, door = "http", operation = plain(service),
@@ -158,14 +158,14 @@ fn failure(words: &str, status: ExitStatus) -> String {
 }
 
 /// Passes on what the client says. A program that does not listen any more does not keep the client from hearing it.
-async fn feed(stdin: Option<ChildStdin>, input: Option<Input>, stalled: Duration) -> Result<(), Broken> {
+async fn feed(stdin: Option<ChildStdin>, input: Option<Input>, stalled: Duration) -> Result<(), ExchangeError> {
     let (mut stdin, Some(mut input)) = (stdin, input) else { return Ok(()) };
-    let mut buffer = BytesMut::with_capacity(PIECE);
+    let mut buffer = BytesMut::with_capacity(PIECE_BYTES);
     let mut unheard = 0;
     loop {
         buffer.clear();
-        let read = timeout(stalled, input.read_buf(&mut buffer)).await.map_err(|_| Broken::Stalled)?;
-        let count = read.map_err(Broken::Request)?;
+        let read = timeout(stalled, input.read_buf(&mut buffer)).await.map_err(|_| ExchangeError::Stalled)?;
+        let count = read.map_err(ExchangeError::Request)?;
         if count == 0 {
             return Ok(());
         }
@@ -175,7 +175,7 @@ async fn feed(stdin: Option<ChildStdin>, input: Option<Input>, stalled: Duration
             }
         } else {
             unheard += count;
-            if unheard > HEARD_OUT {
+            if unheard > HEARD_OUT_BYTES {
                 return Ok(());
             }
         }
@@ -189,11 +189,11 @@ async fn pass_on(
     pieces: &Pieces,
     stalled: Duration,
     said: &mut usize,
-) -> Result<(), Broken> {
+) -> Result<(), ExchangeError> {
     let Some(stdout) = stdout else { return Ok(()) };
     loop {
-        let mut buffer = BytesMut::with_capacity(PIECE);
-        let count = stdout.read_buf(&mut buffer).await.map_err(Broken::Program)?;
+        let mut buffer = BytesMut::with_capacity(PIECE_BYTES);
+        let count = stdout.read_buf(&mut buffer).await.map_err(ExchangeError::Program)?;
         if count == 0 {
             return Ok(());
         }
@@ -202,22 +202,22 @@ async fn pass_on(
         let head = std::mem::take(&mut head);
         for piece in [head, buffer.freeze()].into_iter().filter(|piece| !piece.is_empty()) {
             pieces.send_timeout(piece, stalled).await.map_err(|error| match error {
-                mpsc::error::SendTimeoutError::Timeout(_) => Broken::Stalled,
-                mpsc::error::SendTimeoutError::Closed(_) => Broken::Gone,
+                mpsc::error::SendTimeoutError::Timeout(_) => ExchangeError::Stalled,
+                mpsc::error::SendTimeoutError::Closed(_) => ExchangeError::Gone,
             })?;
         }
     }
 }
 
 /// Keeps the end of what the program complains about.
-async fn listen(stderr: Option<&mut ChildStderr>, messages: &mut Vec<u8>) -> Result<(), Broken> {
+async fn listen(stderr: Option<&mut ChildStderr>, messages: &mut Vec<u8>) -> Result<(), ExchangeError> {
     let Some(stderr) = stderr else { return Ok(()) };
-    read_end(stderr, messages).await.map_err(Broken::Program)
+    read_end(stderr, messages).await.map_err(ExchangeError::Program)
 }
 
 async fn read_end(from: &mut (impl AsyncRead + Unpin), kept: &mut Vec<u8>) -> std::io::Result<()> {
     while from.read_buf(kept).await? > 0 {
-        let surplus = kept.len().saturating_sub(MESSAGES);
+        let surplus = kept.len().saturating_sub(MOST_MESSAGE_BYTES);
         kept.drain(..surplus);
     }
     Ok(())
@@ -227,13 +227,13 @@ async fn read_end(from: &mut (impl AsyncRead + Unpin), kept: &mut Vec<u8>) -> st
 ///
 /// A push hears that by the end of its input: only then git removes what it received. A fetch has nothing to remove.
 async fn end(child: &mut Child, by_itself: bool, service: GitService) -> std::io::Result<ExitStatus> {
-    if by_itself || (service == GitService::ReceivePack && timeout(CLEARING_UP, child.wait()).await.is_ok()) {
+    if by_itself || (service == GitService::ReceivePack && timeout(ENDING_TIME, child.wait()).await.is_ok()) {
         return child.wait().await;
     }
     if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
         let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
     }
-    if timeout(CLEARING_UP, child.wait()).await.is_err() {
+    if timeout(ENDING_TIME, child.wait()).await.is_err() {
         child.start_kill()?;
     }
     child.wait().await

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use keep_store::service::{BadList, KeepService, PullItem, TrashItem, Trashed};
 use serde_json::json;
 
-use super::{Asked, block, failed, refused};
+use super::{KeepRequest, block, failed, refused};
 use crate::doors::http::reply::{self, Refused};
 use crate::doors::http::{admin, body};
 
@@ -21,7 +21,7 @@ use crate::doors::http::{admin, body};
 const LARGEST_LIST: usize = 256 << 20;
 
 /// Answers all requests that are not about the content of a block.
-pub(super) async fn answer(asked: &Asked<'_>, call: KeepCall<'_>, body: Body) -> Result<Response, Refused> {
+pub(super) async fn answer(asked: &KeepRequest<'_>, call: KeepCall<'_>, body: Body) -> Result<Response, Refused> {
     let service = asked.keep.service();
     let needed = if matches!(call, KeepCall::Ping | KeepCall::Metrics) { Role::None } else { Role::Admin };
     let holder = asked.holder(needed).await?;
@@ -72,7 +72,7 @@ async fn trash(service: &KeepService, hash: BlockHash) -> Result<Response, Refus
 }
 
 /// The empty line at the end tells that the list is whole.
-fn index(asked: &Asked<'_>, service: &KeepService, prefix: &[u8]) -> Result<Response, Refused> {
+fn index(asked: &KeepRequest<'_>, service: &KeepService, prefix: &[u8]) -> Result<Response, Refused> {
     let from_query = asked.parts.uri.query().unwrap_or_default().split('&').find_map(|p| p.strip_prefix("prefix="));
     let prefix =
         std::str::from_utf8(prefix).ok().filter(|prefix| !prefix.is_empty()).or(from_query).unwrap_or_default();
@@ -108,7 +108,7 @@ fn status(service: &KeepService) -> serde_json::Value {
 }
 
 async fn list<T>(
-    asked: &Asked<'_>,
+    asked: &KeepRequest<'_>,
     mut body: Body,
     read: impl FnOnce(&[u8]) -> Result<Vec<T>, BadList>,
 ) -> Result<Vec<T>, Refused> {

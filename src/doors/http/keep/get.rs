@@ -7,18 +7,18 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use keep_store::store::Block;
 
-use super::{Asked, block, failed, refused};
+use super::{KeepRequest, block, failed, refused};
 use crate::doors::http::reply::Refused;
 use crate::host::traffic::Operation;
 
 /// Bytes that are read before the client takes them.
-const AHEAD: usize = 4 << 20;
+const READ_AHEAD_BYTES: usize = 4 << 20;
 
 /// Answers with a block, or with its length.
 ///
 /// The last bytes leave only when the hash of all was right; a block that turns out bad after some were sent ends in a
 /// connection that breaks off.
-pub(super) async fn answer(asked: &Asked<'_>, text: &[u8], head: bool) -> Result<Response, Refused> {
+pub(super) async fn answer(asked: &KeepRequest<'_>, text: &[u8], head: bool) -> Result<Response, Refused> {
     let request = block(text)?;
     let holder = asked.holder(Role::Read).await?;
     let size = request.size.or((request.hash == Block::EMPTY.hash).then_some(0));
@@ -45,7 +45,7 @@ pub(super) async fn answer(asked: &Asked<'_>, text: &[u8], head: bool) -> Result
     let size = size.unwrap_or_default();
     let wanted = Block::try_from(&Locator::new(request.hash, size)).map_err(|_| absent())?;
     let transfer = asked.transfer(&holder, Operation::Get, (Some(request.hash), Some(size))).await?;
-    let found = transfer.go_on_with(service.read(wanted, AHEAD).await);
+    let found = transfer.go_on_with(service.read(wanted, READ_AHEAD_BYTES).await);
     let (transfer, bytes) = found.map_err(|error| failed(&error))?.ok_or_else(absent)?;
     Ok(answered(size, Body::from_stream(transfer.send(size, bytes))))
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use keep_store::service::{BlockUpload, UploadError};
 
 use super::headers::{self, CONFIRMED, REPLICAS_STORED};
-use super::{Asked, BlockError, not_stored};
+use super::{BlockError, KeepRequest, not_stored};
 use crate::doors::http::body;
 use crate::doors::http::reply::Refused;
 use crate::host::traffic::{Operation, Outcome, Request};
@@ -16,7 +16,11 @@ use crate::host::traffic::{Operation, Outcome, Request};
 /// Stores a block; `hash` is what the client calls it, if it knows.
 ///
 /// Success means: durable on as many copies as the answer says, and kept there for the lifetime of the signature.
-pub(super) async fn answer(asked: &Asked<'_>, hash: Option<BlockHash>, mut body: Body) -> Result<Response, Refused> {
+pub(super) async fn answer(
+    asked: &KeepRequest<'_>,
+    hash: Option<BlockHash>,
+    mut body: Body,
+) -> Result<Response, Refused> {
     let holder = asked.holder(Role::Append).await?;
     let wanted = headers::wanted(&asked.parts.headers)?;
     let length = headers::content_length(&asked.parts.headers)?;

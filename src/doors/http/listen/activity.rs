@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 /// What goes on on a connection. Cloning is cheap.
 #[derive(Clone)]
-pub(super) struct Activity(Arc<Mutex<State>>);
+pub(super) struct Activity(Arc<Mutex<Counts>>);
 
-struct State {
+struct Counts {
     /// Requests that have not been answered to the end.
     requests: usize,
     /// Since when there are bytes that the client does not take.
@@ -23,7 +23,7 @@ pub(super) struct Underway(Activity);
 
 impl Activity {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { requests: 0, blocked: None, last: Instant::now() })))
+        Self(Arc::new(Mutex::new(Counts { requests: 0, blocked: None, last: Instant::now() })))
     }
 
     /// A request begins; it ends when what is returned is dropped.
@@ -54,7 +54,7 @@ impl Activity {
         self.state().blocked.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,7 @@ use annex_protocol::p2p_http::DATA_LENGTH;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use crate::doors::http::download::{self, Download};
+use crate::doors::http::download::{self, DownloadBody};
 use crate::doors::http::key_request::KeyRequest;
 use crate::doors::http::reply::Refused;
 
@@ -20,7 +20,7 @@ pub(super) async fn answer(asked: &KeyRequest, key: &Key, head: bool) -> Result<
         (size.saturating_sub(offset), axum::body::Body::empty())
     } else {
         let content = download::open(asked, key, offset).await?;
-        (content.left(), Download::whole(content).into_body())
+        (content.left(), DownloadBody::whole(content).into_body())
     };
     let length = length.to_string();
     let headers = [

@@ -12,10 +12,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::doors::http::body::{self, Broken};
+use crate::doors::http::body::{self, BodyError};
 use crate::doors::http::key_request::KeyRequest;
 use crate::doors::http::reply::{self, Refused};
-use crate::host::access::{Offset, Put, Source, Upload};
+use crate::host::access::{Offset, PutAnswer, Source, Upload};
 
 impl KeyRequest {
     pub(super) async fn put(&self, version: Version, body: &mut Body) -> Result<Response, Refused> {
@@ -25,8 +25,8 @@ impl KeyRequest {
             return self.data_present(version, key).await;
         }
         let holders = match self.access.put(key, &self.file()).await.map_err(Refused::of)? {
-            Put::AlreadyHave(holders) => Some(holders),
-            Put::Wanted(upload) => self.receive(upload, length, body).await?,
+            PutAnswer::AlreadyHave(holders) => Some(holders),
+            PutAnswer::Wanted(upload) => self.receive(upload, length, body).await?,
         };
         Ok(self.stored(version, holders))
     }
@@ -58,7 +58,7 @@ impl KeyRequest {
             upload.refuse("the client sends another part of the content than is wanted").await;
             return Ok(None);
         };
-        match upload.receive(length - known, &mut Content { body, known }).await {
+        match upload.receive(length - known, &mut NewContent { body, known }).await {
             // More than was announced is no content of the key, whatever it is.
             Ok(Some(upload)) => match upload.finish(true).await {
                 Ok(stored) => Ok(stored.map(|stored| stored.nodes)),
@@ -100,16 +100,16 @@ impl KeyRequest {
 }
 
 /// Content in the body of a request, without what the nodes have of it.
-struct Content<'a> {
+struct NewContent<'a> {
     body: &'a mut Body,
     /// So many bytes from the start are still to be left out.
     known: u64,
 }
 
-impl Source for Content<'_> {
-    type Error = Broken;
+impl Source for NewContent<'_> {
+    type Error = BodyError;
 
-    async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         let Some(mut bytes) = body::data(self.body).await? else { return Ok(None) };
         let known = bytes.len().min(usize::try_from(self.known).unwrap_or(usize::MAX));
         self.known -= known as u64;
@@ -117,7 +117,7 @@ impl Source for Content<'_> {
         Ok(Some(bytes))
     }
 
-    fn stalled(after: Duration) -> Broken {
-        Broken::Stalled(after)
+    fn stalled(after: Duration) -> BodyError {
+        BodyError::Stalled(after)
     }
 }

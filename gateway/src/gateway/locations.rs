@@ -29,15 +29,19 @@ impl Locations {
         blocking(move || branch.read(&path)).await
     }
 
-    /// Returns the keys that a repository has, or those that it has not.
-    pub(super) async fn keys(&self, uuid: &Uuid, present: bool) -> Result<Vec<Key>, BranchError> {
+    /// Returns the keys that a repository has.
+    pub(super) async fn keys(&self, uuid: &Uuid) -> Result<Vec<Key>, BranchError> {
+        let keys = self.all_keys(uuid).await?;
+        Ok(keys.into_iter().filter_map(|(key, present)| present.then_some(key)).collect())
+    }
+
+    /// Returns all keys, each with whether a repository has it: all as they were at one moment.
+    pub(super) async fn all_keys(&self, uuid: &Uuid) -> Result<Vec<(Key, bool)>, BranchError> {
         let (branch, uuid) = (self.0.clone(), uuid.clone());
         let list = move || {
             let mut keys = Vec::new();
             branch.for_each_key(|key, locations| {
-                if locations.is_present(&uuid) == present {
-                    keys.push(key);
-                }
+                keys.push((key, locations.is_present(&uuid)));
                 Ok(())
             })?;
             Ok(keys)

@@ -1,5 +1,10 @@
 //! What the git-annex branch and the site's settings say of copies: how many there must be, where they go, who may lose one.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use annex_gateway::gateway::upkeep::Stage;
 use annex_gateway::gateway::{ErrorKind, Target, upkeep};
 use annex_gateway::lock_time::LOCKED;
 use annex_gateway::pace::Pace;
@@ -193,4 +198,47 @@ async fn unknown_is_neither_present_nor_absent() {
     assert_eq!(removed.kind(), ErrorKind::Unreachable, "{:?}", removed.failures);
     assert!(removed.failures[0].to_string().contains("node c"), "{:?}", removed.failures);
     assert_eq!(house.logged(SUBJECT).into_iter().collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test]
+async fn a_node_in_a_new_place_gets_each_key_once_whatever_is_recorded_meanwhile() {
+    let house = House::new(1, 1, &[]);
+    for subject in &house.subjects {
+        put(&house.gateway, Target::Node(0), subject, Manner::Whole).await.unwrap();
+    }
+    let (branch, path) = (house.branch.clone(), house.subjects[SUBJECT].key.branch_path(".log"));
+    let ended = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&ended);
+    // A daemon that uses the new place already does not find the content there, and then stores it again.
+    let daemon = std::thread::spawn(move || {
+        for seconds in (1..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+            let line = format!("{seconds}s {} {}\n", seconds % 2, node_uuid(0));
+            branch.change(&[path.clone()], |_, _| Some(line.clone().into_bytes())).unwrap();
+        }
+    });
+    let old = house.process();
+    let mut counted = BTreeSet::new();
+    for _ in 0..50 {
+        let stage = Stage::After { unlogged: true };
+        let filled = upkeep::refill(&house.gateway, "a", &old, stage, &Pace::default()).await.unwrap();
+        counted.insert((filled.there, filled.copied, filled.missing.len()));
+    }
+    ended.store(true, Ordering::Relaxed);
+    daemon.join().unwrap();
+    assert_eq!(counted, [(house.subjects.len(), 0, 0)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_place_that_does_not_answer_is_told_of() {
+    let mut house = House::new(1, 1, &[]);
+    put(&house.gateway, Target::Node(0), &house.subjects[SUBJECT], Manner::Whole).await.unwrap();
+    let log = house.subjects[SUBJECT].key.branch_path(".log");
+    write(&house, std::str::from_utf8(&log).unwrap(), "9999999999s 0 {0}\n");
+    house.trouble(0, Some(Trouble::Away));
+    let old = house.gateway.clone();
+    house.replace(0);
+    let stage = Stage::After { unlogged: true };
+    let filled = upkeep::refill(&house.gateway, "a", &old, stage, &Pace::default()).await.unwrap();
+    assert!(filled.missing.is_empty(), "nobody says that it was there");
+    assert!(filled.not_asked.unwrap().contains("away"));
 }

@@ -69,6 +69,11 @@ impl Replace {
             for (key, cause) in refilled.missing {
                 tally.failed(format_args!("{repo}: {key} is not on node {name} any more: {cause}"));
             }
+            if let Some(cause) = refilled.not_asked {
+                tally.failed(format_args!(
+                    "{repo}: what only the old place of node {name} knows of stays there: {cause}"
+                ));
+            }
         }
         let root = site.root().to_path_buf();
         if to != present && matches!(blocking(move || ask_status(&root)).await, Ok(Some(_))) {

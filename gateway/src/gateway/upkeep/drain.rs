@@ -24,7 +24,7 @@ pub async fn drain(gateway: &Gateway, name: &str, pace: &Pace) -> Result<Drained
     let Some((position, member)) = position.and_then(|at| Some((at, gateway.shared.nodes.get(at)?))) else {
         return Err(GatewayError::NoSuchNode(name.to_owned()));
     };
-    let keys = gateway.shared.locations.keys(&member.uuid, true).await?;
+    let keys = gateway.shared.locations.keys(&member.uuid).await?;
     let mut drained = Drained::default();
     for key in keys {
         match release(gateway, position, &key, pace).await {

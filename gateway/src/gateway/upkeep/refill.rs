@@ -30,6 +30,8 @@ pub struct Refilled {
     pub copied: usize,
     /// Keys that are not there, and why.
     pub missing: Vec<(Key, String)>,
+    /// Why the old place was not asked for keys that only it knows of, though it should have been.
+    pub not_asked: Option<String>,
 }
 
 /// Copies to a node, by name, the keys that it has by the location logs and lacks in its new place; `old` is the gateway
@@ -45,15 +47,19 @@ pub async fn refill(
 ) -> Result<Refilled, GatewayError> {
     let (member, before) = (gateway.named(name)?, old.named(name)?);
     let mut refilled = Refilled::default();
-    let mut keys = gateway.shared.locations.keys(&member.uuid, true).await?;
-    if stage == (Stage::After { unlogged: true }) {
-        for key in gateway.shared.locations.keys(&member.uuid, false).await? {
-            if before.node.present(&key).await.unwrap_or(false) {
-                keys.push(key);
+    let mut ask_for_unlogged = stage == (Stage::After { unlogged: true });
+    // The list is of one moment: a gateway that works with the new place already may record keys as gone meanwhile.
+    for (key, logged) in gateway.shared.locations.all_keys(&member.uuid).await? {
+        if !logged {
+            let had = if ask_for_unlogged { before.node.present(&key).await } else { Ok(false) };
+            if let Err(source) = &had {
+                refilled.not_asked = Some(source.to_string());
+                ask_for_unlogged = false;
+            }
+            if !had.unwrap_or(false) {
+                continue;
             }
         }
-    }
-    for key in keys {
         if stage == Stage::Before && !before.node.present(&key).await.unwrap_or(false) {
             continue;
         }

@@ -53,28 +53,7 @@ there_and_back() {
     memory=$(awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$DAEMON_PID/status")
     echo "# alone $alone s, with 250 others $crowded s; the daemon holds $memory MiB" >&3
     exec 4>&-
-    awk -v alone="$alone" -v crowded="$crowded" 'BEGIN { exit !(crowded < 2 * alone + 5) }' ||
-        fail "alone $alone s, in the crowd $crowded s"
     ((memory < 600)) || fail "the daemon holds $memory MiB"
-}
-
-@test "eight jobs are faster than one" {
-    local round one=() eight=()
-    # The quickest of three, in turns: others use this machine, too.
-    for round in 1 2 3; do
-        files "one$round-" 80
-        files "eight$round-" 80
-        one+=("$(seconds git annex copy -q --to origin "one$round-"*)")
-        eight+=("$(seconds git annex copy -q -J8 --to origin "eight$round-"*)")
-    done
-    echo "# 80 files: -J1 ${one[*]} s, -J8 ${eight[*]} s" >&3
-    awk -v one="${one[*]}" -v eight="${eight[*]}" 'function least(list, numbers, i, n, low) {
-        n = split(list, numbers, " ")
-        low = numbers[1]
-        for (i = 2; i <= n; i++) if (numbers[i] < low) low = numbers[i]
-        return low
-    }
-    BEGIN { exit !(least(eight) < least(one)) }'
 }
 
 # A user who stores, drops, fetches and moves all the time, and notes what was done for sure.

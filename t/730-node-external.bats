@@ -103,6 +103,16 @@ all_of_it() {
     assert_equal "$(spooled)" ""
 }
 
+@test "jobs of one client are worked on side by side" {
+    start_shelf "shelf?directory=$SHELF" 'deadline_seconds = 60'
+    mkdir -p "$SHELF"
+    fault STORE:together
+    for i in 1 2 3; do random_file "more$i" 16K; done
+    git annex add -q more*
+    git annex copy -q -J4 --to origin file more*
+    assert_equal "$(find "$SHELF" -name 'SHA256E-*' -type f | wc -l)" 4
+}
+
 @test "a shell script is a node, and git-annex reads what it keeps" {
     start_usual
     all_of_it

@@ -213,7 +213,7 @@ async fn a_node_in_a_new_place_gets_each_key_once_whatever_is_recorded_meanwhile
     let daemon = std::thread::spawn(move || {
         for seconds in (1..).take_while(|_| !stop.load(Ordering::Relaxed)) {
             let line = format!("{seconds}s {} {}\n", seconds % 2, node_uuid(0));
-            branch.change(&[path.clone()], |_, _| Some(line.clone().into_bytes())).unwrap();
+            branch.change(std::slice::from_ref(&path), |_, _| Some(line.clone().into_bytes())).unwrap();
         }
     });
     let old = house.process();

@@ -12,6 +12,9 @@ const NO_ROOM: [&str; 3] = ["not enough free space", "No space left on device", 
 /// All that git-annex's HTTP server says of most failures, of a removal of locked content for instance.
 const NO_REASON: &str = "Something went wrong";
 
+/// What is made of the answer that an upload was not stored, which has no reason with it.
+pub(super) const NOT_STORED: &str = "it did not store the content: it has no room, or the content is not the key's";
+
 /// The most characters of a peer's text that are passed on.
 const SHOWN: usize = 500;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use keep_store::base::clock::SharedClock;
 use keep_store::entries::{KeepError, KeepStore, Options};
+use keep_store::s3::BucketPlace;
 use keep_store::store::StoreError;
 use keep_store::store::dir::Create;
 use keep_store::store::s3::S3Store;
@@ -36,7 +37,7 @@ pub(in crate::node) const KIND: Kind = Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeepBucketSpec {
     /// Where the bucket is, and who asks. Nothing is cut into chunks here.
-    pub place: BucketSpec,
+    pub bucket: BucketSpec,
     /// Digits of a block's name that stand before it once more, as keepstore's PrefixLength says.
     pub digits: usize,
     /// The directory of its index, if not the usual one in the site; a relative one stands in the site directory.
@@ -47,7 +48,7 @@ impl KeepBucketSpec {
     /// Parses what follows `keep+s3://`.
     fn parse(text: &str) -> Result<Self, String> {
         let (mut digits, mut index) = (0, None);
-        let place = BucketSpec::parse_with(text, |name, value| {
+        let bucket = BucketSpec::parse_with(text, |name, value| {
             match name {
                 "prefixlength" => {
                     digits = value.parse().ok().filter(|digits| *digits <= 16).ok_or("prefixlength: 0 to 16")?;
@@ -60,12 +61,12 @@ impl KeepBucketSpec {
             }
             Ok(true)
         })?;
-        Ok(Self { place, digits, index })
+        Ok(Self { bucket, digits, index })
     }
 
     fn at(&self, opening: &Opening) -> KeepBucket {
         let usual = || {
-            let BucketSpec { bucket, prefix, endpoint, .. } = &self.place;
+            let BucketPlace { bucket, prefix, endpoint, .. } = &self.bucket.place;
             let place = format!("{}/{bucket}/{prefix}", endpoint.as_deref().unwrap_or_default());
             opening.index_of(bucket, &place)
         };
@@ -82,11 +83,11 @@ impl Spec for KeepBucketSpec {
 
     fn absolute(&self, base: &Path) -> Box<dyn Spec> {
         let index = self.index.as_ref().map(|index| base.join(index));
-        Box::new(Self { place: self.place.in_folder(base), digits: self.digits, index })
+        Box::new(Self { bucket: self.bucket.in_folder(base), digits: self.digits, index })
     }
 
     fn take(&mut self, beside: &mut Beside) -> Result<(), String> {
-        self.place.take_secrets(&mut beside.secrets)
+        self.bucket.take_secrets(&mut beside.secrets)
     }
 
     fn needs_site(&self) -> bool {
@@ -120,9 +121,10 @@ struct KeepBucket {
 impl KeepBucket {
     /// Returns the blocks, with their locks beside the index.
     async fn blocks(&self) -> Result<S3Store, KeepError> {
-        let place = &self.spec.place;
-        let failed = |error: NodeError| StoreError::Failed { store: place.bucket.clone(), reason: error.to_string() };
-        let client = place.client(self.patience).await.map_err(failed)?;
+        let bucket = &self.spec.bucket;
+        let failed =
+            |error: NodeError| StoreError::Failed { store: bucket.place.bucket.clone(), reason: error.to_string() };
+        let client = bucket.client(self.patience).await.map_err(failed)?;
         Ok(S3Store::new(client, self.spec.digits, &self.index, Arc::clone(&self.clock)))
     }
 }
@@ -130,7 +132,8 @@ impl KeepBucket {
 #[async_trait]
 impl KeepAt for KeepBucket {
     fn name(&self) -> String {
-        format!("s3://{}/{}", self.spec.place.bucket, self.spec.place.prefix)
+        let BucketPlace { bucket, prefix, .. } = &self.spec.bucket.place;
+        format!("s3://{bucket}/{prefix}")
     }
 
     fn directory(&self) -> &Path {
@@ -148,12 +151,12 @@ impl KeepAt for KeepBucket {
 
 impl fmt::Display for KeepBucketSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.place.to_string();
-        write!(f, "keep+{place}")?;
+        let bucket = self.bucket.to_string();
+        write!(f, "keep+{bucket}")?;
         let digits = (self.digits > 0).then(|| self.digits.to_string());
         let index = self.index.as_ref().map(|path| path.display().to_string());
         let settings = [("prefixlength", digits), ("index", index)];
         let settings = settings.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-        query::more(f, if place.contains('?') { '&' } else { '?' }, settings)
+        query::more(f, if bucket.contains('?') { '&' } else { '?' }, settings)
     }
 }

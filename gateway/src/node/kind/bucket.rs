@@ -17,18 +17,8 @@ use crate::node::patience::Patience;
 /// A bucket, or what is in it under a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketSpec {
-    /// The bucket's name.
-    pub bucket: String,
-    /// What the names of its objects begin with, as git-annex's `fileprefix` says.
-    pub prefix: String,
-    /// The server's address; without one it is Amazon's for the region.
-    pub endpoint: Option<String>,
-    /// The region.
-    pub region: Option<String>,
-    /// Whether the bucket stands in the path of addresses, not in their host.
-    pub path_style: bool,
-    /// The storage class of new objects.
-    pub storage_class: Option<String>,
+    /// Where it is. The certificates come from `ca_file` when a client is made.
+    pub place: BucketPlace,
     /// A file of certificates that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
     /// New content is cut into chunks of this many bytes, as the remote's `chunk=` says.
@@ -64,22 +54,19 @@ impl BucketSpec {
         if bucket.is_empty() || !bucket.bytes().all(legal) {
             return Err(format!("\"{bucket}\" is no name of a bucket: s3://BUCKET/PREFIX?endpoint=URL"));
         }
-        let mut spec = Self {
+        let mut place = BucketPlace {
             bucket: bucket.to_owned(),
             prefix: String::new(),
             endpoint: None,
             region: None,
             path_style: false,
             storage_class: None,
-            ca_file: None,
-            chunk: None,
-            part: None,
-            anonymous: false,
-            credentials: None,
+            certificates: None,
         };
         if !folder.is_empty() {
-            spec.prefix = format!("{}/", folder.trim_end_matches('/'));
+            place.prefix = format!("{}/", folder.trim_end_matches('/'));
         }
+        let mut spec = Self { place, ca_file: None, chunk: None, part: None, anonymous: false, credentials: None };
         let mut style = None;
         for setting in query::settings(settings) {
             let (name, value) = setting?;
@@ -87,13 +74,13 @@ impl BucketSpec {
                 continue;
             }
             match (name, value.as_str()) {
-                ("endpoint", url) => spec.endpoint = Some(endpoint(url)?),
-                ("region", _) => spec.region = Some(value),
+                ("endpoint", url) => spec.place.endpoint = Some(endpoint(url)?),
+                ("region", _) => spec.place.region = Some(value),
                 ("requeststyle", "path") => style = Some(true),
                 ("requeststyle", "virtual") => style = Some(false),
-                ("storageclass", _) => spec.storage_class = Some(value),
+                ("storageclass", _) => spec.place.storage_class = Some(value),
                 ("ca_file", _) => spec.ca_file = Some(value.into()),
-                ("fileprefix", _) if folder.is_empty() => spec.prefix = value,
+                ("fileprefix", _) if folder.is_empty() => spec.place.prefix = value,
                 ("fileprefix", _) => {
                     return Err("a prefix stands in the path, or in fileprefix=, not in both".to_owned());
                 }
@@ -119,7 +106,7 @@ impl BucketSpec {
             }
         }
         // Servers that are not Amazon's seldom have a DNS name for each bucket.
-        spec.path_style = style.unwrap_or(spec.endpoint.is_some());
+        spec.place.path_style = style.unwrap_or(spec.place.endpoint.is_some());
         Ok(spec)
     }
 
@@ -146,15 +133,7 @@ impl BucketSpec {
             Ok((credentials.transpose()?, certificates.transpose()?))
         };
         let (credentials, certificates) = blocking(read).await.map_err(NodeError::Unreachable)?;
-        let place = BucketPlace {
-            bucket: self.bucket.clone(),
-            prefix: self.prefix.clone(),
-            endpoint: self.endpoint.clone(),
-            region: self.region.clone(),
-            path_style: self.path_style,
-            storage_class: self.storage_class.clone(),
-            certificates,
-        };
+        let place = BucketPlace { certificates, ..self.place.clone() };
         let Patience { connect, answer, progress } = patience;
         Ok(Bucket::new(place, credentials.as_ref(), Deadlines { connect, answer, progress })?)
     }
@@ -195,24 +174,24 @@ fn endpoint(url: &str) -> Result<String, String> {
 
 impl fmt::Display for BucketSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}", self.bucket)?;
-        let folder = self.prefix.strip_suffix('/').filter(|folder| {
+        let BucketPlace { bucket, prefix, endpoint, region, path_style, storage_class, .. } = &self.place;
+        write!(f, "s3://{bucket}")?;
+        let folder = prefix.strip_suffix('/').filter(|folder| {
             !folder.is_empty() && !folder.ends_with('/') && !folder.starts_with('/') && !folder.contains('?')
         });
         if let Some(folder) = folder {
             write!(f, "/{folder}")?;
         }
-        let prefix = (folder.is_none() && !self.prefix.is_empty()).then(|| self.prefix.clone());
-        let style =
-            (self.path_style != self.endpoint.is_some()).then_some(if self.path_style { "path" } else { "virtual" });
+        let prefix = (folder.is_none() && !prefix.is_empty()).then(|| prefix.clone());
+        let style = (*path_style != endpoint.is_some()).then_some(if *path_style { "path" } else { "virtual" });
         let settings = [
-            ("endpoint", self.endpoint.clone()),
-            ("region", self.region.clone()),
+            ("endpoint", endpoint.clone()),
+            ("region", region.clone()),
             ("requeststyle", style.map(str::to_owned)),
             ("fileprefix", prefix),
             ("chunk", self.chunk.map(|bytes| bytes.to_string())),
             ("partsize", self.part.map(|bytes| bytes.to_string())),
-            ("storageclass", self.storage_class.clone()),
+            ("storageclass", storage_class.clone()),
             ("ca_file", self.ca_file.as_ref().map(|path| path.display().to_string())),
             ("signature", self.anonymous.then(|| "anonymous".to_owned())),
         ];

@@ -16,7 +16,7 @@ use super::client::Client;
 use super::connection::{Lost, unexpected};
 use super::pool::{Lease, Purpose};
 use crate::node::error::NodeError;
-use crate::node::foreign::error_of_peer;
+use crate::node::foreign::{NOT_STORED, error_of_peer};
 use crate::node::port::{ByteStream, Upload};
 use crate::node::window::Window;
 
@@ -149,8 +149,7 @@ impl Upload for P2pUpload {
                 }
                 Message::Failure | Message::FailurePlus(_) => {
                     lease.give_back();
-                    let text = "it did not store the content: it has no room, or the content is not the key's";
-                    Err(NodeError::Failed(text.to_owned()))
+                    Err(NodeError::Failed(NOT_STORED.to_owned()))
                 }
                 other => Err(unexpected("PUT", &other)),
             },

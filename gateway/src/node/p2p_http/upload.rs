@@ -18,6 +18,7 @@ use super::body::Streamed;
 use super::client::Client;
 use super::repository::{DATA_LENGTH, Repository, uuids};
 use crate::node::error::NodeError;
+use crate::node::foreign::NOT_STORED;
 use crate::node::port::{ByteStream, Upload};
 use crate::node::window::Window;
 
@@ -169,5 +170,3 @@ impl Upload for HttpUpload {
         self.leave().await
     }
 }
-
-const NOT_STORED: &str = "it did not store the content: it has no room, or the content is not the key's";

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use keep_store::base::clock::SharedClock;
 use keep_store::entries::{KeepError, KeepStore, Options};
-use keep_store::s3::BucketPlace;
 use keep_store::store::StoreError;
 use keep_store::store::dir::Create;
 use keep_store::store::s3::S3Store;
@@ -66,9 +65,9 @@ impl KeepBucketSpec {
 
     fn at(&self, opening: &Opening) -> KeepBucket {
         let usual = || {
-            let BucketPlace { bucket, prefix, endpoint, .. } = &self.bucket.place;
-            let place = format!("{}/{bucket}/{prefix}", endpoint.as_deref().unwrap_or_default());
-            opening.index_of(bucket, &place)
+            let at = &self.bucket.place;
+            let place = format!("{}/{}/{}", at.endpoint.as_deref().unwrap_or_default(), at.bucket, at.prefix);
+            opening.index_of(&at.bucket, &place)
         };
         let index = self.index.clone().unwrap_or_else(usual);
         KeepBucket { spec: self.clone(), index, patience: opening.patience, clock: Arc::clone(&opening.clock) }
@@ -132,8 +131,8 @@ impl KeepBucket {
 #[async_trait]
 impl KeepAt for KeepBucket {
     fn name(&self) -> String {
-        let BucketPlace { bucket, prefix, .. } = &self.spec.bucket.place;
-        format!("s3://{bucket}/{prefix}")
+        let place = &self.spec.bucket.place;
+        format!("s3://{}/{}", place.bucket, place.prefix)
     }
 
     fn directory(&self) -> &Path {

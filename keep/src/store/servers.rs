@@ -25,6 +25,7 @@ use crate::base::clock::{SharedClock, SystemClock};
 mod api;
 mod cache;
 mod http;
+mod proven;
 mod read;
 mod retry;
 mod services;
@@ -36,6 +37,7 @@ pub use http::{Access, Http, Token};
 pub use services::{Service, ServiceKind, Services};
 
 use cache::Cache;
+use proven::Proven;
 use retry::Failures;
 use signed::Signed;
 
@@ -93,6 +95,8 @@ struct Inner {
     services: Services,
     options: ServerOptions,
     signed: Signed,
+    /// Services that give back what they do not sign.
+    proven: Proven,
     renew: Mutex<Vec<Weak<dyn Renew>>>,
     cache: Mutex<Cache>,
     writing: Arc<Semaphore>,
@@ -130,7 +134,8 @@ impl ServerStore {
         let (cache, writing) =
             (Mutex::new(Cache::new(options.cache)), Arc::new(Semaphore::new(options.writing.max(1))));
         let (signed, renew) = (Signed::new(Arc::clone(&options.clock)), Mutex::default());
-        Self(Arc::new(Inner { http, services, options, signed, renew, cache, writing }))
+        let proven = Proven::default();
+        Self(Arc::new(Inner { http, services, options, signed, proven, renew, cache, writing }))
     }
 
     /// Adds a renewer of signatures, which is asked for as long as it lives.

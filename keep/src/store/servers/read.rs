@@ -21,7 +21,7 @@ const REASON: usize = 4 << 10;
 
 /// What is asked about a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Question {
+pub(super) enum Question {
     /// Its bytes.
     Bytes,
     /// Whether it is there, in its right size.
@@ -105,7 +105,7 @@ impl Inner {
         Ok(false)
     }
 
-    async fn ask_one(
+    pub(super) async fn ask_one(
         &self,
         question: Question,
         service: &Service,
@@ -172,7 +172,10 @@ pub(super) async fn refusal(response: Response, wait: Duration) -> Failed {
         Some(said) => format!("{status}: {said}"),
         None => status.to_string(),
     };
-    (retry::verdict(status), reason)
+    match retry::says_damaged(&reason) {
+        true => (Verdict::Bad, format!("the file that it has for the block is damaged, and has to go there: {reason}")),
+        false => (retry::verdict(status), reason),
+    }
 }
 
 fn cut(piece: Piece) -> Option<BlockDigest> {

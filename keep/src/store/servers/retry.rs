@@ -56,6 +56,13 @@ pub(super) fn says_full(said: &str) -> bool {
         && ["insufficient storage", "no space left", ": full"].iter().any(|words| said.contains(words))
 }
 
+/// Tells whether a keepstore says that what it has under the block's name is not the block. Its statuses (502 for a read,
+/// 500 for a write, which cannot mend it) could mean anything else, too.
+pub(super) fn says_damaged(said: &str) -> bool {
+    (said.starts_with("502") && said.contains("checksum mismatch in stored data"))
+        || (said.starts_with("500") && said.contains("hash collision"))
+}
+
 /// Returns how long to wait before repetition `number`, counted from 0: doubling, up to ten times, and never all alike.
 pub(super) fn pause(first: Duration, number: u32) -> Duration {
     let longest = first.saturating_mul(1 << number.min(4)).min(first.saturating_mul(10));
@@ -136,6 +143,9 @@ mod tests {
         assert_eq!(of(507), Verdict::Full);
         assert!(says_full("503 Service Unavailable: Full") && says_full("503 x: insufficient storage"));
         assert!(!says_full("503 Service Unavailable: too many requests") && !says_full("500: full of bugs: full"));
+        assert!(says_damaged("502 Bad Gateway: checksum mismatch in stored data"));
+        assert!(says_damaged("500 Internal Server Error: hash collision"));
+        assert!(!says_damaged("502 Bad Gateway: upstream") && !says_damaged("500 Internal Server Error: stale"));
         assert!([405, 411, 413, 422].into_iter().all(|code| of(code) == Verdict::Never));
     }
 

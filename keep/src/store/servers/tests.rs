@@ -151,6 +151,23 @@ async fn a_bad_copy_is_followed_by_the_next_and_absent_is_only_what_all_say() {
 }
 
 #[tokio::test]
+async fn what_a_keepstore_finds_damaged_is_damaged_and_not_away() {
+    let says_it = |status, body: &'static [u8]| Answer { body: Bytes::from_static(body), ..says(status) };
+    let script = Script::default();
+    let broken = says_it(502, b"checksum mismatch in stored data\n");
+    let address = script.serve([broken, says_it(500, b"hash collision\n")]).await;
+    let store = store(Services::given([address.as_str()]), options()).await;
+    let read = get(&store).await.unwrap_err();
+    assert!(matches!(read, StoreError::Damaged { .. }), "{read}");
+    let written = put(&store).await.unwrap_err();
+    assert!(matches!(written, StoreError::Failed { .. }), "{written}");
+    for error in [read, written] {
+        assert!(error.to_string().contains("damaged") && error.to_string().contains(&address), "{error}");
+    }
+    assert_eq!(script.asked().len(), 2, "nothing is asked again");
+}
+
+#[tokio::test]
 async fn keepstores_make_a_copy_each_and_others_all_of_them() {
     let (first, second) = (Script::default(), Script::default());
     let addresses = [first.serve([stored(1)]).await, second.serve([says(503), stored(1)]).await];
@@ -170,6 +187,32 @@ async fn keepstores_make_a_copy_each_and_others_all_of_them() {
     proxy.0.lock().unwrap().0.push_back(stored(1));
     let short = put(&store(Services::given([address.as_str()]), two).await).await.unwrap_err().to_string();
     assert!(short.contains("1 of 2"), "{short}");
+}
+
+#[tokio::test]
+async fn a_block_that_is_not_signed_counts_only_if_the_server_gives_it_back() {
+    let unsigned = || Answer { body: Locator::of(CONTENT).to_string().into(), ..stored(1) };
+    let there = || Answer { headers: vec![("Content-Length", CONTENT.len().to_string())], ..says(200) };
+    let (head, put_it) = (format!("HEAD /{}", Locator::of(CONTENT)), format!("PUT /{}", block().hash));
+    for status in [401, 403, 404] {
+        let script = Script::default();
+        let address = script.serve([unsigned(), says(status)]).await;
+        let store = store(Services::given([address.as_str()]), options()).await;
+        let refused = put(&store).await.unwrap_err().to_string();
+        assert!(refused.contains(&address) && refused.contains("does not give it back"), "{refused}");
+        assert!(script.asked()[1].starts_with(&head));
+    }
+    let script = Script::default();
+    let address = script.serve([unsigned(), there(), unsigned()]).await;
+    let store = store(Services::given([address.as_str()]), options()).await;
+    put(&store).await.unwrap();
+    put(&store).await.unwrap();
+    let asked = script.asked();
+    assert!(
+        [&put_it, &head, &put_it].into_iter().zip(&asked).all(|(begin, asked)| asked.starts_with(begin)),
+        "{asked:?}"
+    );
+    assert_eq!(asked.len(), 3, "one block shows it for the next ones");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use reqwest::header::CONTENT_LENGTH;
 use reqwest::{Body, Method};
 
 use super::Inner;
-use super::read::refusal;
+use super::read::{Question, refusal};
 use super::retry::{self, Failures, Verdict};
 use super::services::{Service, ServiceKind, in_order};
 use crate::base::http_client;
@@ -103,8 +103,35 @@ impl Inner {
         parts: Vec<Bytes>,
         copies: u32,
     ) -> (Service, Result<Answer, (Verdict, String)>) {
-        let answer = self.put_to(&service, block, parts, copies).await;
+        let answer = match self.put_to(&service, block, parts, copies).await {
+            Ok(answer) => self.prove_readable(&service, &answer.locator, block).await.map(|()| answer),
+            refused => refused,
+        };
         (service, answer)
+    }
+
+    /// Has a service show that it gives back to us what it stored, if its answer has no signature.
+    ///
+    /// A keepstore whose cluster signs takes a block from anybody, but without a valid token it signs nothing, and then
+    /// nobody can read the block. What one block shows is true of the next ones for a while.
+    async fn prove_readable(
+        &self,
+        service: &Service,
+        locator: &Locator,
+        block: Block,
+    ) -> Result<(), (Verdict, String)> {
+        if locator.is_signed() || self.proven.holds(&service.base, self.options.trusted) {
+            return Ok(());
+        }
+        match self.ask_one(Question::Presence, service, locator, block).await {
+            Ok(_) => {
+                self.proven.note(&service.base);
+                Ok(())
+            }
+            Err((verdict, reason)) => {
+                Err((verdict, format!("it took the block without signing it, and does not give it back: {reason}")))
+            }
+        }
     }
 
     async fn put_to(

@@ -3,15 +3,15 @@
 //! Everything here is synchronous; callers on the runtime use `spawn_blocking`.
 
 use std::fs::File;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use gix::objs::tree::EntryKind;
-use gix::refs::transaction::{PreviousValue, RefEdit};
 
+mod damaged;
 mod index;
 pub mod program;
 mod recent;
+mod reference;
 pub mod tree;
 
 pub use gix::ObjectId;
@@ -152,35 +152,6 @@ impl Git {
         let handle = self.handle();
         let id = handle.write_object(&commit).map_err(|e| self.fail("writing a commit", &e))?;
         Ok(id.detach())
-    }
-
-    /// Points the branch `name` to `new` if it still points to `old` (`None`: if it still does not exist).
-    ///
-    /// All objects are on disk before the reference moves, and the reference is when this returns.
-    ///
-    /// Missing folders on the way to a reference are made. The reference is reached from the directory that is open
-    /// here. So a repository whose disk is unmounted at that moment is not recreated below the mount point.
-    pub fn move_ref(&self, name: &str, old: Option<ObjectId>, new: ObjectId) -> Result<(), GitError> {
-        let dir = File::open(&self.dir).map_err(|error| self.fail("opening the repository", &error))?;
-        self.sync(&dir, "writing objects")?;
-        let expected = match old {
-            Some(old) => PreviousValue::MustExistAndMatch(old.into()),
-            None => PreviousValue::MustNotExist,
-        };
-        let full: gix::refs::FullName =
-            name.try_into().map_err(|e: gix::validate::reference::name::Error| self.fail("naming a reference", &e))?;
-        let edit = RefEdit::update(full, new, expected, "annex-keep");
-        let time = gix::date::Time { seconds: 0, offset: 0 };
-        let committer = gix::actor::Signature { name: "annex-keep".into(), email: "annex-keep".into(), time };
-        let mut buffer = gix::date::parse::TimeBuf::default();
-        let handle = Self::open(Path::new(&format!("/proc/self/fd/{}", dir.as_raw_fd())))?.handle();
-        if let Err(error) = handle.edit_references_as([edit], Some(committer.to_ref(&mut buffer))) {
-            if self.tip(name)? != old {
-                return Err(GitError::Moved { dir: self.dir.clone(), name: name.to_owned() });
-            }
-            return Err(self.fail("moving a reference", &error));
-        }
-        self.sync(&dir, "moving a reference")
     }
 
     /// Makes everything written to this repository, whose directory is `dir`, durable.

@@ -9,11 +9,13 @@ use keep_store::base::clock::SharedClock;
 
 use crate::git::{Git, GitError, ObjectId};
 
+pub mod claims;
 mod journal;
 mod keys;
 mod lock;
 pub mod merge;
 pub mod placement;
+mod recover;
 pub mod sizes;
 
 use journal::Journal;
@@ -53,9 +55,13 @@ pub enum BranchError {
 
 impl Branch {
     /// Opens the branch of a repository; it need not exist yet. What is written gets its time from `clock`.
+    ///
+    /// What a power loss left behind is put right first.
     pub fn open(git: Git, clock: SharedClock) -> Result<Self, BranchError> {
         let journal = Journal::open(git.dir())?;
-        Ok(Self { git, journal, clock })
+        let branch = Self { git, journal, clock };
+        branch.recover()?;
+        Ok(branch)
     }
 
     /// Returns the time for a new line of the branch.

@@ -53,7 +53,7 @@ pub use field::{FieldLog, Layout, LogField, Record};
 pub use group::Groups;
 pub use journal::{branch_path, journal_name, journal_round_trips};
 pub use kind::LogKind;
-pub use location::{LocationLog, mark_key_dead, record_locations, without_clusters};
+pub use location::{LocationLog, affirm_location, mark_key_dead, record_locations, without_clusters, without_lines};
 pub use maxsize::MaxSize;
 pub use merge::{Union, union};
 pub use metadata::{Metadata, MetadataLog};

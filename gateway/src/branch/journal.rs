@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use annex_protocol::log::{branch_path, journal_name, journal_round_trips};
-use keep_store::base::disk::make_folders;
+use keep_store::base::disk::{make_folders, sync_folder};
 
 use super::BranchError;
 use super::lock::JournalLock;
@@ -61,7 +61,8 @@ impl Journal {
     pub(super) fn read(&self, path: &[u8]) -> Result<Option<Vec<u8>>, BranchError> {
         let file = self.file(path);
         match std::fs::read(&file) {
-            Ok(content) => Ok(Some(whole_lines(content))),
+            // No log becomes empty. Only a power loss makes a file so, and what was committed is still true.
+            Ok(content) => Ok(Some(whole_lines(content)).filter(|content| !content.is_empty())),
             // A name that no file can have is held by no journal either.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => Ok(None),
             Err(source) => Err(BranchError::Journal { path: file, source }),
@@ -94,7 +95,7 @@ impl Journal {
         Ok(entries.next().is_none())
     }
 
-    /// Returns all that is pending.
+    /// Returns all that is pending. Files without a whole line are removed.
     pub(super) fn staged(&self, _lock: &JournalLock) -> Result<Vec<Staged>, BranchError> {
         let dir = self.dir();
         let fail = |path: &Path| {
@@ -109,6 +110,11 @@ impl Journal {
                 continue;
             }
             let content = whole_lines(std::fs::read(&file).map_err(fail(&file))?);
+            if content.is_empty() {
+                tracing::warn!("{}: removed, since no whole line of it is left", file.display());
+                std::fs::remove_file(&file).map_err(fail(&file))?;
+                continue;
+            }
             staged.push(Staged { path: branch_path(&entry.file_name().into_vec()), content, file });
         }
         Ok(staged)
@@ -122,7 +128,7 @@ impl Journal {
         for entry in std::fs::read_dir(&dir).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let found = entry.metadata().map_err(fail)?;
-            if found.is_file() {
+            if found.is_file() && found.len() > 0 {
                 let stamp =
                     Stamp { inode: found.ino(), changed: (found.ctime(), found.ctime_nsec()), size: found.len() };
                 stamps.push((branch_path(&entry.file_name().into_vec()), stamp));
@@ -142,6 +148,31 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// Returns the file of what pushes said of our own nodes.
+    pub(super) fn claims(&self) -> PathBuf {
+        self.annex.join("annex-keep-claims")
+    }
+
+    /// Returns the file that says in which start of the machine the repository was last looked through for damage.
+    pub(super) fn recovered_in(&self) -> PathBuf {
+        self.annex.join("annex-keep-boot")
+    }
+
+    /// Notes that the repository was looked through since this start of the machine. All that was written before is
+    /// durable when this returns.
+    pub(super) fn mark_recovered(&self, _lock: &JournalLock, boot: &str) -> Result<(), BranchError> {
+        let path = self.recovered_in();
+        let temporary = self.temporary_dir().join("boot");
+        let mark = || {
+            let mut file = std::fs::File::create(&temporary)?;
+            file.write_all(boot.as_bytes())?;
+            nix::unistd::syncfs(&file)?;
+            std::fs::rename(&temporary, &path)?;
+            sync_folder(&self.annex)
+        };
+        mark().map_err(|source| BranchError::Journal { path: path.clone(), source })
     }
 
     fn dir(&self) -> PathBuf {

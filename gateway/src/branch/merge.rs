@@ -1,14 +1,21 @@
 //! Merging what clients push into the git-annex branch.
 //!
-//! Lines are never lost: both sides' are kept (union merge). Two kinds of lines are left out: cluster UUIDs in location
-//! logs, which old clients write as if a cluster were a copy, and changes of placement by those who may not make them.
+//! Lines are never lost: both sides' are kept (union merge). Three kinds of lines are left out: cluster UUIDs in location
+//! logs, which old clients write as if a cluster were a copy; changes of placement by those who may not make them; and
+//! what location logs say of our own nodes, since only this program knows what those have.
 //!
 //! Source: `docs/spec/git-annex-branch.md` §7 to §9; `docs/decisions/branch.md`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use annex_protocol::log::{LocationLog, LogKind, union, without_clusters};
+use annex_protocol::key::Key;
+use annex_protocol::log::{
+    ClusterNodes, FieldLog, LocationLog, LogKind, PresenceLine, PresenceLog, union, without_lines,
+};
+use annex_protocol::uuid::Uuid;
 
+use super::claims::Claim;
 use super::{Branch, BranchError, REF};
 use crate::git::{GitError, ObjectId};
 
@@ -21,6 +28,21 @@ pub enum Policy {
     NoPlacement,
 }
 
+/// On which terms a push is merged.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// What the pusher may change.
+    pub policy: Policy,
+    /// Our own nodes: what is pushed about their content is not taken.
+    pub own_nodes: BTreeSet<Uuid>,
+}
+
+impl From<Policy> for Terms {
+    fn from(policy: Policy) -> Self {
+        Self { policy, own_nodes: BTreeSet::new() }
+    }
+}
+
 /// What came of a merge.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Merged {
@@ -28,6 +50,8 @@ pub struct Merged {
     pub tip: ObjectId,
     /// The files of which changes were left out.
     pub refused: Vec<String>,
+    /// What was said of our own nodes and is not what is known of them.
+    pub claims: Vec<Claim>,
 }
 
 /// Files that cannot be merged line by line: they say that history was rewritten, or how paths are made.
@@ -38,11 +62,12 @@ impl Branch {
     ///
     /// Fast-forwards where nothing has to be added or left out. The merge takes git-annex's lock, so it works beside a
     /// running git-annex, and includes what is in the journal.
-    pub fn merge(&self, theirs: ObjectId, policy: Policy) -> Result<Merged, BranchError> {
+    pub fn merge(&self, theirs: ObjectId, terms: impl Into<Terms>) -> Result<Merged, BranchError> {
+        let terms = terms.into();
         let lock = self.journal.lock()?;
         for _ in 0..super::RACES {
             let ours = self.commit_locked(&lock, Vec::new(), "update")?;
-            match self.merge_once(ours, theirs, policy) {
+            match self.merge_once(ours, theirs, &terms) {
                 Err(BranchError::Git(GitError::Moved { .. })) => {}
                 done => return done,
             }
@@ -50,14 +75,15 @@ impl Branch {
         Err(GitError::Moved { dir: self.git.dir().into(), name: REF.to_owned() }.into())
     }
 
-    fn merge_once(&self, ours: Option<ObjectId>, theirs: ObjectId, policy: Policy) -> Result<Merged, BranchError> {
+    fn merge_once(&self, ours: Option<ObjectId>, theirs: ObjectId, terms: &Terms) -> Result<Merged, BranchError> {
         if let Some(ours) = ours
             && self.git.is_ancestor(theirs, ours)?
         {
-            return Ok(Merged { tip: ours, refused: Vec::new() });
+            return Ok(Merged { tip: ours, refused: Vec::new(), claims: Vec::new() });
         }
         let mut edits = Vec::new();
-        let mut refused = Vec::new();
+        let policy = terms.policy;
+        let (mut refused, mut claims) = (Vec::new(), Vec::new());
         let mut as_pushed = true;
         for difference in self.git.differences(ours, theirs)? {
             let path = difference.path;
@@ -83,12 +109,13 @@ impl Branch {
                 }
                 continue;
             }
-            let allowed = match kind {
-                LogKind::Location(_) => without_clusters(&pushed),
+            let allowed = match &kind {
+                LogKind::Location(key) => without_own(key, &pushed, &our_content, &terms.own_nodes, &mut claims),
                 _ => pushed.as_slice().into(),
             };
             as_pushed &= allowed.len() == pushed.len();
-            as_pushed &= policy == Policy::Everything || supersedes(&kind, &pushed, &our_content);
+            let may_drop_lines = policy == Policy::Everything && !matches!(kind, LogKind::Location(_));
+            as_pushed &= may_drop_lines || supersedes(&kind, &pushed, &our_content);
             let merged = union(&our_content, &allowed);
             let content = merged.content(&our_content, &allowed);
             if content != our_content {
@@ -98,7 +125,7 @@ impl Branch {
         let descends = ours.map_or(Ok(true), |ours| self.git.is_ancestor(ours, theirs))?;
         if descends && as_pushed {
             self.git.move_ref(REF, ours, theirs)?;
-            return Ok(Merged { tip: theirs, refused });
+            return Ok(Merged { tip: theirs, refused, claims });
         }
         // If lines were refused, the pushed commit is no parent of the merge: when it is pushed again, it is looked at
         // again.
@@ -106,13 +133,41 @@ impl Branch {
         if refused.is_empty() {
             parents.push(theirs);
         } else if let (true, Some(tip)) = (edits.is_empty(), ours) {
-            return Ok(Merged { tip, refused });
+            return Ok(Merged { tip, refused, claims });
         }
         let tree = self.git.edit_tree(ours, &edits)?;
         let tip = self.git.commit(tree, &parents, "merging pushed git-annex branch", self.clock.unix_seconds())?;
         self.git.move_ref(REF, ours, tip)?;
-        Ok(Merged { tip, refused })
+        Ok(Merged { tip, refused, claims })
     }
+
+    /// Returns the nodes of a cluster, as the branch names them.
+    pub fn nodes_of(&self, cluster: &Uuid) -> Result<BTreeSet<Uuid>, BranchError> {
+        let log = self.read(b"cluster.log")?;
+        let nodes = FieldLog::<ClusterNodes>::parse(&log).value(cluster).map(|nodes| nodes.0.clone());
+        Ok(nodes.unwrap_or_default())
+    }
+}
+
+/// Returns a pushed location log without the lines that name a cluster, and without new ones about our own nodes. Those
+/// that say something else than ours become claims.
+fn without_own<'a>(
+    key: &Key,
+    pushed: &'a [u8],
+    ours: &[u8],
+    own_nodes: &BTreeSet<Uuid>,
+    claims: &mut Vec<Claim>,
+) -> Cow<'a, [u8]> {
+    let known = PresenceLog::parse(ours);
+    let is_new = |line: &PresenceLine<'_>| known.newest(line.info).is_none_or(|known| known != line);
+    let own = |info: &[u8]| Uuid::parse(info).filter(|uuid| uuid.is_cluster() || own_nodes.contains(uuid));
+    for line in LocationLog::parse(pushed).lines() {
+        let Some(node) = own(line.info).filter(|_| is_new(line)) else { continue };
+        if known.newest(line.info).map(|known| known.status) != Some(line.status) {
+            claims.push(Claim { node, key: key.clone(), clock: line.clock });
+        }
+    }
+    without_lines(pushed, |line| own(line.info).is_some_and(|uuid| uuid.is_cluster() || is_new(line)))
 }
 
 fn decides_placement(kind: &LogKind) -> bool {

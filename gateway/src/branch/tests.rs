@@ -1,13 +1,16 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use annex_protocol::key::Key;
 use annex_protocol::log::{Clock, LocationLog, Status, record_locations};
 use annex_protocol::uuid::Uuid;
 
-use keep_store::base::clock::SystemClock;
+use keep_store::base::clock::{ManualClock, SystemClock};
 
-use super::merge::Policy;
+use super::claims::Claim;
+use super::merge::{Policy, Terms};
 use super::{Branch, REF};
 use crate::git::{Git, ObjectId};
 
@@ -66,6 +69,48 @@ fn a_path_that_the_journal_cannot_hold_is_committed_at_once() {
         let tip = branch.tip().unwrap().unwrap();
         assert_eq!(branch.git().read_file(tip, &path).unwrap().as_deref(), Some(&b"1s 1 here\n"[..]));
     }
+}
+
+#[test]
+fn an_empty_journal_file_does_not_win_over_what_is_committed() {
+    let Fixture { branch, .. } = &fixture();
+    for left in ["", "torn line without its end"] {
+        let file = branch.git().dir().join("annex/journal/uuid.log");
+        std::fs::write(&file, left).unwrap();
+        assert_eq!(read(branch, "uuid.log"), "u1 one timestamp=1s\n");
+        branch.commit().unwrap();
+        assert_eq!(read(branch, "uuid.log"), "u1 one timestamp=1s\n");
+        assert!(!file.exists());
+    }
+}
+
+#[test]
+fn what_a_power_loss_left_is_put_right_at_the_next_start_of_the_machine() {
+    let clock = Arc::new(ManualClock::new(UNIX_EPOCH + Duration::from_secs(1_000_000)));
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let git = dir.path().join("r.git");
+        let git = if git.exists() { Git::open(&git) } else { Git::init_bare(&git) };
+        Branch::open(git.unwrap(), clock.clone()).unwrap()
+    };
+    let path = b"uuid.log".to_vec();
+    let branch = open();
+    let lines = "u1 one timestamp=1s\nu2 two timestamp=1s\n";
+    branch.change(std::slice::from_ref(&path), |_, _| Some(lines.into())).unwrap();
+    branch.commit().unwrap();
+    // The journal file has lost its second half, and an object of a commit that never came to be all of its bytes.
+    let journal = dir.path().join("r.git/annex/journal/uuid.log");
+    std::fs::write(&journal, "u1 uno timestamp=2s\n").unwrap();
+    let blob = branch.git().edit_tree(None, &[(b"x".to_vec(), b"lost\n".to_vec())]).unwrap().to_string();
+    let object = dir.path().join("r.git/objects").join(&blob[..2]).join(&blob[2..]);
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, "").unwrap();
+    assert_eq!(read(&open(), "uuid.log"), "u1 uno timestamp=2s\n", "the machine was not started since");
+    clock.reboot("the next one");
+    assert_eq!(read(&open(), "uuid.log"), "u1 one timestamp=1s\nu1 uno timestamp=2s\nu2 two timestamp=1s\n");
+    assert!(!object.exists());
+    open().commit().unwrap();
+    assert!(!journal.exists());
 }
 
 #[test]
@@ -166,6 +211,42 @@ fn a_push_onto_our_tip_takes_no_lines_away_but_may_replace_them() {
     assert_eq!(read(branch, "uuid.log"), "u1 one timestamp=1s\n");
     let replaced = client_commit(branch, branch.tip().unwrap(), &[(path, "7s 0 u1\n6s 1 u2\n")]);
     assert_eq!(branch.merge(replaced, Policy::NoPlacement).unwrap().tip, replaced);
+}
+
+#[test]
+fn what_is_pushed_about_our_own_nodes_is_a_claim_and_no_line() {
+    let Fixture { branch, .. } = &fixture();
+    let (path, other) = ("abc/def/WORM--x.log", "abc/def/WORM--y.log");
+    branch.change(&[path.into()], |_, _| Some(b"5s 1 n1\n5s 1 n2\n5s 1 u1\n".to_vec())).unwrap();
+    branch.commit().unwrap();
+    let own_nodes: BTreeSet<Uuid> = [b"n1", b"n2"].into_iter().filter_map(|name| Uuid::parse(name)).collect();
+    for policy in [Policy::NoPlacement, Policy::Everything] {
+        let terms = Terms { policy, own_nodes: own_nodes.clone() };
+        let said = "6s 0 n1\n6s 1 n2\n6s 0 u1\n";
+        let pushed = client_commit(branch, branch.tip().unwrap(), &[(path, said), (other, "6s 1 n1\n")]);
+        let merged = branch.merge(pushed, terms.clone()).unwrap();
+        let log = read(branch, path);
+        let log = LocationLog::parse(log.as_bytes());
+        let present: Vec<_> = log.present().map(|uuid| uuid.to_string()).collect();
+        assert_eq!(present, ["n1", "n2"], "what is said of others is taken");
+        assert_eq!(read(branch, other), "");
+        let claims: Vec<_> =
+            merged.claims.iter().map(|claim| (claim.key.to_string(), claim.node.to_string())).collect();
+        assert_eq!(claims, [("WORM--x".into(), "n1".into()), ("WORM--y".into(), "n1".to_owned())]);
+        // Nor does leaving our lines out take them away.
+        let without = client_commit(branch, branch.tip().unwrap(), &[(path, "6s 0 u1\n")]);
+        assert!(branch.merge(without, terms).unwrap().claims.is_empty());
+        assert!(read(branch, path).contains("5s 1 n1\n"));
+    }
+    branch.note_claims(&[]).unwrap();
+    assert!(branch.take_claims().unwrap().is_empty());
+    let key = Key::parse(b"WORM--with space").unwrap();
+    let claim = Claim { node: Uuid::parse(b"n1").unwrap(), key, clock: Clock::from_seconds(6) };
+    branch.note_claims(std::slice::from_ref(&claim)).unwrap();
+    branch.note_claims(&vec![claim.clone(); 200_000]).unwrap();
+    let taken = branch.take_claims().unwrap();
+    assert!(taken.len() > 10_000 && taken.len() < 200_000 && taken.iter().all(|taken| *taken == claim));
+    assert!(branch.take_claims().unwrap().is_empty());
 }
 
 #[test]

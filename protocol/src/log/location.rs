@@ -70,6 +70,15 @@ pub fn record_locations<'a>(
     changed.then(|| log.write())
 }
 
+/// Records whether a repository has a key in a line that is newer than `claim`, what somebody else said of it, even if
+/// the log says so already. Returns the new content.
+pub fn affirm_location(content: &[u8], uuid: &Uuid, status: Status, now: Clock, claim: Clock) -> Vec<u8> {
+    let LocationLog(mut log) = LocationLog::parse(content);
+    let newest = log.newest(uuid.as_bytes()).map_or(claim, |line| line.clock.max(claim));
+    log.put(uuid.as_bytes(), status, Clock::next(now, Some(newest)));
+    log.write()
+}
+
 /// Marks a key dead, as `git annex dead --key` does; `None` if a repository has it, or it is unknown or dead already.
 ///
 /// The clocks advance by a picosecond only, so that any real change wins.
@@ -87,14 +96,17 @@ pub fn mark_key_dead(content: &[u8]) -> Option<Vec<u8>> {
 
 /// Returns a location log's content without the lines that name a cluster, which old clients write.
 pub fn without_clusters(content: &[u8]) -> Cow<'_, [u8]> {
-    let names_cluster = |line: &[u8]| {
-        let line = line.trim_ascii_end();
-        PresenceLine::parse(line).is_some_and(|line| is_cluster(line.info))
-    };
-    if !content.split(|byte| *byte == b'\n').any(names_cluster) {
+    without_lines(content, |line| is_cluster(line.info))
+}
+
+/// Returns a presence log's content without some of its lines.
+pub fn without_lines<'a>(content: &'a [u8], mut left_out: impl FnMut(&PresenceLine<'a>) -> bool) -> Cow<'a, [u8]> {
+    let mut is_left_out =
+        |line: &'a [u8]| PresenceLine::parse(line.trim_ascii_end()).is_some_and(|line| left_out(&line));
+    if !content.split(|byte| *byte == b'\n').any(&mut is_left_out) {
         return Cow::Borrowed(content);
     }
-    let kept = content.split_inclusive(|byte| *byte == b'\n').filter(|line| !names_cluster(line));
+    let kept = content.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_left_out(line));
     Cow::Owned(kept.flatten().copied().collect())
 }
 

@@ -112,6 +112,15 @@ impl<'a> PresenceLog<'a> {
         true
     }
 
+    /// Records `status` for `info` in a line with this clock, in place of what is recorded.
+    pub(super) fn put(&mut self, info: &'a [u8], status: Status, clock: Clock) {
+        let line = PresenceLine { clock, status, info };
+        match self.position(info) {
+            Ok(at) => self.lines.splice(at..=at, [line]).for_each(drop),
+            Err(at) => self.lines.insert(at, line),
+        }
+    }
+
     /// Returns the file's new content: one line an info, sorted, then the lines that could not be parsed.
     pub fn write(&self) -> Vec<u8> {
         let mut out = Vec::new();

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod caller;
+pub mod claims;
 pub mod git_service;
 pub mod hub;
 pub mod metrics;

@@ -14,6 +14,7 @@ use keep_store::base::task::blocking;
 use tokio::time::Instant;
 
 use crate::error::Failure;
+use crate::host::claims;
 use crate::host::hub::{Hosted, Hub};
 
 pub mod keep;
@@ -26,6 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How often repositories are looked at for changes of what their nodes should have.
 const SURVEY_EVERY: Duration = Duration::from_secs(60);
+
+/// How long nodes of one repository are asked at a time about what pushes said of them.
+const CLAIMS_TIME: Duration = Duration::from_secs(20);
 
 /// How long the queue is left alone when it could not be worked off.
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
@@ -158,6 +162,9 @@ pub fn drops_surplus(hub: &Hub) -> bool {
 async fn survey_changed(hub: &Hub, surveyed: &mut HashMap<Uuid, [u8; 32]>) {
     let Ok(repos) = repositories(hub).await else { return };
     for hosted in repos {
+        if let Err(error) = claims::settle(hub, &hosted, CLAIMS_TIME).await {
+            tracing::warn!("{}: asking nodes about what pushes said of them: {error}", hosted.repo.name);
+        }
         let identity = hosted.repo.identity.gateway.clone();
         let gateway = hub.gateway(&hosted).await;
         let before = surveyed.get(&identity).copied();

@@ -69,6 +69,9 @@ kill_holder() {
     wait "$HOLDER" || fail "the holder of the lock failed:" "$(cat "$TMP/hold.out")"
 }
 
+# branch_says KEY PATTERN: the hosted repository's location log of the key has such a line.
+branch_says() { git -C "$SITE/repos/data.git" grep -qE "$2" git-annex -- "*/$1.log"; }
+
 stores_as_git_annex_does() {
     add_file file 3M
     git annex copy -q --to origin-r file
@@ -104,6 +107,24 @@ shaky_gateway() {
 
 # sound_gateway: and no longer.
 sound_gateway() { git config remote.origin.url ssh://testhost/data; }
+
+@test "what is added in the node's own repository is recorded when that is pushed, once the node says so itself" {
+    git init -q "$TMP/own"
+    git -C "$TMP/own" annex init -q own
+    start_annex_site own
+    local key
+    cd "$R"
+    random_file mine 100K
+    git annex add -q mine
+    git commit -q -m mine
+    key=$(annex_key mine)
+    git push -q ssh://testhost/data git-annex:refs/heads/synced/git-annex
+    wait_until 60 branch_says "$key" " 1 $R_UUID\$"
+    cd "$TMP/work"
+    git fetch -q
+    git annex merge -q
+    git annex get -q --key "$key"
+}
 
 @test "a bare repository gets, serves and drops content as if by git-annex" {
     bare_repo r.git

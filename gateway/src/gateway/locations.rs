@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use annex_protocol::key::Key;
-use annex_protocol::log::{LocationLog, Status, record_locations};
+use annex_protocol::log::{Clock, LocationLog, Status, affirm_location, record_locations};
 use annex_protocol::uuid::Uuid;
 use keep_store::base::task::blocking;
 
@@ -61,6 +61,21 @@ impl Locations {
     /// Records that these repositories have a key.
     pub(super) async fn record_present(&self, key: &Key, holders: &[Uuid]) -> Result<(), BranchError> {
         self.record(key, holders.iter().map(|uuid| (uuid.clone(), Status::Present)).collect()).await
+    }
+
+    /// Records whether a repository has a key as newer than what somebody else said of it.
+    pub(super) async fn affirm(&self, key: &Key, uuid: &Uuid, status: Status, claim: Clock) -> Result<(), BranchError> {
+        let (branch, path, uuid) = (self.0.clone(), key.branch_path(".log"), uuid.clone());
+        let now = branch.now();
+        let affirm = move || {
+            // A log is not begun for a key that nobody ever had here.
+            let edit = |content: &[u8]| match content.is_empty() {
+                true => None,
+                false => Some(affirm_location(content, &uuid, status, now, claim)),
+            };
+            branch.change(&[path], |_, content| edit(content)).map(drop)
+        };
+        blocking(affirm).await
     }
 
     /// Records that a repository does not have a key any more.

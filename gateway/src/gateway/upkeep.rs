@@ -2,6 +2,7 @@
 //!
 //! Each of these takes a [`Gateway`](super::Gateway) and works through one key, one node or the whole repository.
 
+mod claims;
 mod drain;
 mod due;
 mod explain;
@@ -13,6 +14,7 @@ mod scrub;
 mod surplus;
 mod survey;
 
+pub use claims::look_again;
 pub use drain::{Drained, drain};
 pub use due::{Due, copies_due};
 pub use explain::{Explained, OnNode, explain};

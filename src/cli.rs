@@ -65,6 +65,8 @@ enum Command {
     Completions(generate::Completions),
     #[command(hide = true)]
     ProcReceive(hook::ProcReceive),
+    #[command(hide = true)]
+    UpdateHook(hook::UpdateHook),
 }
 
 /// Runs the program with the process's own arguments.
@@ -97,6 +99,7 @@ fn called_as(program: &std::ffi::OsStr) -> Option<&'static str> {
         "git-annex-remote-keep" => Some("special-remote"),
         "git-annex-shell" => Some("shell"),
         "proc-receive" => Some("proc-receive"),
+        "update" => Some("update-hook"),
         _ => None,
     }
 }
@@ -118,6 +121,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Shell(shell) => shell.run(),
         Command::Link(link) => link.run(),
         Command::ProcReceive(hook) => hook.run(),
+        Command::UpdateHook(hook) => hook.run(),
         Command::SpecialRemote => on_runtime(special_remote::run()),
         Command::Keep(keep) => on_runtime(keep.run()),
         Command::Bench(bench) => on_runtime(bench.run()),

@@ -165,6 +165,67 @@ told_of_the_git_annex_branch() {
     [ ! -e "$SITE/repos/fresh.git" ]
 }
 
+@test "who may append cannot rewrite or delete what is there" {
+    add_user adder addhost --role append
+    work_as addhost
+    git tag v1
+    git push -q origin main main:topic v1
+    local tip
+    tip=$(git rev-parse main)
+    git commit -q --amend -m other
+    git tag -f v1 2>/dev/null
+    for push in +main +v1 :topic :v1 +main:v1; do
+        run ! git push origin "$push"
+        assert_output "only those with the role write may"
+    done
+    assert_equal "$(git -C "$SITE/repos/data.git" rev-parse main v1)" "$tip
+$tip"
+    git reset -q --hard "$tip"
+    git commit -q --allow-empty -m next
+    git push -q origin main main:topic
+    # Somebody with the role write may, and what was there can be found again.
+    git push -q -f ssh://testhost/data "$tip:refs/heads/main"
+    git -C "$SITE/repos/data.git" reflog main | grep -F "$(git rev-parse --short main)"
+}
+
+@test "no other reference is called git-annex: clients would merge it" {
+    add_user adder addhost --role append
+    add_user boss bosshost --role admin
+    work_as addhost
+    git push -q origin main
+    git annex numcopies 7
+    for name in refs/heads/x/git-annex refs/tags/git-annex refs/heads/synced/x/git-annex; do
+        run ! git push origin "git-annex:$name"
+        assert_output "git-annex merges $name wherever it finds it"
+        run ! git push ssh://bosshost/data "git-annex:$name"
+    done
+    git push -q origin git-annex:refs/heads/synced/git-annex
+    git clone -q ssh://bosshost/data "$TMP/boss"
+    git -C "$TMP/boss" annex sync -q
+    run ! server_branch numcopies.log
+}
+
+@test "what a push says of a node is asked of the node" {
+    add_user adder addhost --role append
+    stored_by_alice
+    local never=SHA256E-s5--0000000000000000000000000000000000000000000000000000000000000001 c
+    c=$(site_uuid c)
+    cd "$TMP"
+    git clone -q ssh://addhost/data mine
+    cd mine
+    git annex init -q mine
+    git annex setpresentkey "$KEY" "$c" 0
+    git annex setpresentkey "$never" "$c" 1
+    git annex merge -q
+    git show git-annex | grep " 0 $c"
+    git push -q origin git-annex:refs/heads/synced/git-annex
+    assert_logged "$KEY" a b c "$(git -C "$TMP/work" config annex.uuid)"
+    assert_logged "$never"
+    # And whoever said so is put right.
+    knows_better() { git fetch -q && git annex merge -q && git annex whereis --json file | jq -e --arg c "$c" '[.whereis[].uuid] | index($c) != null'; }
+    wait_until 60 knows_better
+}
+
 @test "who has no role sees nothing" {
     add_user stranger strangehost --role none
     run -1 --separate-stderr ssh strangehost "git-annex-shell 'configlist' '/data'"

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use annex_gateway::site::user::Role;
 use annex_protocol::shell::{Command, GitService};
 use keep_store::base::task::blocking;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -103,9 +104,9 @@ async fn converse_or_fail(
             notify::notify(git, &hub.shutdown().drain, &mut streams.input, &mut streams.output).await?;
             Ok(0)
         }
-        ShellTask::Git { service, hosted, may_place } => {
+        ShellTask::Git { service, hosted, role } => {
             let protocol = asked.git_protocol.as_deref();
-            run_git(service, &hosted, may_place, protocol, streams).await
+            run_git(hub, service, &hosted, (role, protocol), streams).await
         }
     }
 }
@@ -127,14 +128,14 @@ async fn answer(streams: &mut Streams, text: &str) -> Result<(), Failure> {
 
 /// Runs a git program for the client. Returns its exit code.
 async fn run_git(
+    hub: &Hub,
     service: GitService,
     hosted: &Arc<Hosted>,
-    may_place: bool,
-    protocol: Option<&str>,
+    (role, protocol): (Role, Option<&str>),
     streams: &mut Streams,
 ) -> Result<u8, Failure> {
-    git_service::before(hosted).await?;
-    let mut program = git_service::command(may_place, protocol);
+    git_service::before(service, hosted).await?;
+    let mut program = git_service::command(role, protocol);
     program.arg(service.as_str().trim_start_matches("git-")).arg(hosted.repo.git.dir());
     let status = match std::mem::replace(&mut streams.programs, Programs::Copy) {
         Programs::Inherit => program.status().await?,
@@ -144,7 +145,7 @@ async fn run_git(
             copy(child, streams).await?
         }
     };
-    git_service::after(service, hosted).await?;
+    git_service::after(service, hub, hosted).await?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 

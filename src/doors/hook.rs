@@ -5,10 +5,12 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-use annex_gateway::branch::merge::{Merged, Policy};
+use annex_gateway::branch::merge::{Merged, Terms};
 use annex_gateway::branch::{Branch, BranchError, REF};
 use annex_gateway::git::{GitError, ObjectId};
 use annex_protocol::log::LogKind;
+
+pub mod update;
 
 /// The branch under which clients push their git-annex branch when ours has moved on.
 const SYNCED_REF: &str = "refs/heads/synced/git-annex";
@@ -23,7 +25,7 @@ struct Command {
 /// Runs the hook's conversation with git over `input` and `output`. What the pusher should read goes to `messages`.
 pub fn proc_receive(
     branch: &Branch,
-    policy: Policy,
+    terms: &Terms,
     input: &mut dyn BufRead,
     output: &mut dyn Write,
     messages: &mut dyn Write,
@@ -36,7 +38,7 @@ pub fn proc_receive(
     write_end(output)?;
     let commands: Vec<Command> = read_section(input)?.iter().filter_map(|line| Command::parse(line)).collect();
     for command in &commands {
-        match receive(branch, policy, command) {
+        match receive(branch, terms, command) {
             Ok(merged) => {
                 report(&merged, messages)?;
                 // Not told where the branch now is (option new-oid): a client that has no such object yet complains.
@@ -51,14 +53,15 @@ pub fn proc_receive(
     write_end(output)
 }
 
-fn receive(branch: &Branch, policy: Policy, command: &Command) -> Result<Merged, String> {
+fn receive(branch: &Branch, terms: &Terms, command: &Command) -> Result<Merged, String> {
     let Ok(pushed) = ObjectId::from_hex(command.new.as_bytes()) else {
         return Err("not an object id".to_owned());
     };
     if pushed.is_null() {
         return Err("the git-annex branch cannot be deleted".to_owned());
     }
-    let merged = branch.merge(pushed, policy).map_err(|error| error.to_string())?;
+    let merged = branch.merge(pushed, terms.clone()).map_err(|error| error.to_string())?;
+    branch.note_claims(&merged.claims).map_err(|error| error.to_string())?;
     if command.name == SYNCED_REF {
         follow(branch, merged.tip).map_err(|error| error.to_string())?;
     }

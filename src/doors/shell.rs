@@ -40,8 +40,8 @@ pub enum ShellTask {
         service: GitService,
         /// The repository.
         hosted: Arc<Hosted>,
-        /// Whether pushes may change placement.
-        may_place: bool,
+        /// The caller's role in it.
+        role: Role,
     },
 }
 
@@ -129,11 +129,11 @@ fn annex(hub: &Hub, caller: &Caller, command: &AnnexCommand) -> Result<ShellTask
 
 fn git(hub: &Hub, caller: &Caller, service: GitService, directory: &Directory) -> Result<ShellTask, Refusal> {
     let name = find(&hub.site(), directory)?;
-    let (hosted, may_place) = for_git(hub, &caller.who, service, &name, true)?;
-    Ok(ShellTask::Git { service, hosted, may_place })
+    let (hosted, role) = for_git(hub, &caller.who, service, &name, true)?;
+    Ok(ShellTask::Git { service, hosted, role })
 }
 
-/// Opens a repository for a git program, and tells whether what is pushed may change placement.
+/// Opens a repository for a git program, and tells the caller's role in it.
 ///
 /// A first push by somebody who may makes the repository, unless `create` is false. Blocks.
 pub(super) fn for_git(
@@ -142,13 +142,12 @@ pub(super) fn for_git(
     service: GitService,
     name: &RepoName,
     create: bool,
-) -> Result<(Arc<Hosted>, bool), Refusal> {
+) -> Result<(Arc<Hosted>, Role), Refusal> {
     let (needed, what) = match service {
         GitService::UploadPack | GitService::UploadArchive => (Role::Read, "read"),
         GitService::ReceivePack => (Role::Append, "push to"),
     };
-    let (hosted, role) = open(hub, who, name, (needed, what), create && service == GitService::ReceivePack)?;
-    Ok((hosted, role >= Role::Admin))
+    open(hub, who, name, (needed, what), create && service == GitService::ReceivePack)
 }
 
 /// Opens a repository for somebody who needs a role in it for `what`; makes it if that is allowed. Blocks.

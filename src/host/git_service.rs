@@ -1,32 +1,44 @@
 //! Running git's own programs on a repository.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use annex_gateway::git::program;
+use annex_gateway::site::user::Role;
 use annex_protocol::shell::GitService;
 use keep_store::base::task::blocking;
 use tokio::process::Command;
 
-use crate::host::hub::Hosted;
+use crate::host::claims;
+use crate::host::hub::{Hosted, Hub};
 use crate::host::repo::{Repo, RepoError};
 
-/// The environment variable by which a door tells the hook what the pusher may do; without it, everything.
-///
-/// Somebody who pushes without a door has access to the repository's files anyway.
-pub const POLICY: &str = "ANNEX_KEEP_PUSH";
+/// The environment variable by which a door tells the hooks the pusher's role in the repository.
+pub const PUSHER: &str = "ANNEX_KEEP_PUSHER";
 
-/// The value of [`POLICY`] for those who may not change placement.
-pub const NO_PLACEMENT: &str = "no-placement";
+/// Settings of git for what it does for clients, beside the repository's own.
+const SETTINGS: [&str; 6] = [
+    // A push that is acknowledged has to outlive a power loss; by default, single objects stay in the page cache.
+    "core.fsync=all",
+    // Forced pushes, and deletions, can be undone for a while.
+    "core.logAllRefUpdates=always",
+    "receive.fsckObjects=true",
+    // Old programs wrote these; such histories cannot be mended any more.
+    "receive.fsck.zeroPaddedFilemode=warn",
+    "receive.fsck.missingSpaceBeforeDate=warn",
+    "receive.fsck.badTimezone=warn",
+];
 
-/// Returns git, without arguments, for somebody who may or may not change placement.
+/// How long a pusher waits while nodes are asked about what the push said of them.
+const CLAIMS_WAIT: Duration = Duration::from_secs(2);
+
+/// Returns git, without arguments but those for settings, for somebody with this role.
 ///
 /// `protocol` is the version of git's protocol that the client asks for, as in `GIT_PROTOCOL`.
-pub fn command(may_place: bool, protocol: Option<&str>) -> Command {
+pub fn command(role: Role, protocol: Option<&str>) -> Command {
     let mut git = Command::from(program::command());
-    git.env_remove(POLICY).env_remove("GIT_PROTOCOL").kill_on_drop(true);
-    if !may_place {
-        git.env(POLICY, NO_PLACEMENT);
-    }
+    git.env(PUSHER, role.to_string()).env_remove("GIT_PROTOCOL").kill_on_drop(true);
+    git.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
     if let Some(protocol) = protocol {
         git.env("GIT_PROTOCOL", protocol);
     }
@@ -35,24 +47,32 @@ pub fn command(may_place: bool, protocol: Option<&str>) -> Command {
 
 /// Makes a repository ready for a git program.
 ///
-/// What the git-annex branch's journal holds is committed, so that a fetch brings everything confirmed so far.
-pub async fn before(hosted: &Arc<Hosted>) -> Result<(), RepoError> {
+/// What the git-annex branch's journal holds is committed, so that a fetch brings everything confirmed so far. If that
+/// cannot be done now, a fetch brings what is there.
+pub async fn before(service: GitService, hosted: &Arc<Hosted>) -> Result<(), RepoError> {
     let hosted = Arc::clone(hosted);
     blocking(move || {
-        hosted.repo.branch.commit()?;
-        hosted.repo.install_hook()?;
+        if let Err(error) = hosted.repo.branch.commit() {
+            if service == GitService::ReceivePack {
+                return Err(error.into());
+            }
+            tracing::warn!("{}: a fetch goes without the newest location logs: {error}", hosted.repo.name);
+        }
+        hosted.repo.install_hooks()?;
         Ok(())
     })
     .await
 }
 
 /// Looks after a repository when a git program has ended.
-pub async fn after(service: GitService, hosted: &Arc<Hosted>) -> Result<(), RepoError> {
+pub async fn after(service: GitService, hub: &Hub, hosted: &Arc<Hosted>) -> Result<(), RepoError> {
     if service != GitService::ReceivePack {
         return Ok(());
     }
-    let hosted = Arc::clone(hosted);
-    blocking(move || point_head(&hosted.repo)).await
+    let here = Arc::clone(hosted);
+    blocking(move || point_head(&here.repo)).await?;
+    // The rest is for the daemon.
+    claims::settle(hub, hosted, CLAIMS_WAIT).await
 }
 
 /// Lets HEAD name a branch that exists, so that clones check something out: a first push may bring any branch.

@@ -93,7 +93,7 @@ impl HasKind for RepoError {
 }
 
 /// The git configuration that holds the cluster's UUID.
-const CLUSTER_UUID: &str = "annex-keep.cluster";
+pub const CLUSTER_UUID: &str = "annex-keep.cluster";
 
 /// The name of the cluster among its own nodes.
 const CLUSTER_NAME: &str = "cluster";
@@ -174,17 +174,22 @@ impl Repo {
         Ok(Self { name: name.clone(), git, branch, identity, nodes })
     }
 
-    /// Puts the hook in place that merges pushes of the git-annex branch: a link to this program.
-    pub fn install_hook(&self) -> Result<(), RepoError> {
+    /// Puts the hooks in place that merge pushes of the git-annex branch and refuse what a pusher may not do: links to
+    /// this program.
+    pub fn install_hooks(&self) -> Result<(), RepoError> {
+        ["proc-receive", "update"].into_iter().try_for_each(|name| self.install_hook(name))
+    }
+
+    fn install_hook(&self, name: &str) -> Result<(), RepoError> {
         let hooks = self.git.dir().join("hooks");
-        let hook = hooks.join("proc-receive");
+        let hook = hooks.join(name);
         let fail = |source| RepoError::File { path: hook.clone(), source };
         let program = std::env::current_exe().map_err(fail)?;
         if std::fs::read_link(&hook).is_ok_and(|target| target == program) {
             return Ok(());
         }
         std::fs::create_dir_all(&hooks).map_err(fail)?;
-        let fresh = hooks.join(format!(".proc-receive-{}", std::process::id()));
+        let fresh = hooks.join(format!(".{name}-{}", std::process::id()));
         let _ = std::fs::remove_file(&fresh);
         symlink(&program, &fresh).and_then(|()| std::fs::rename(&fresh, &hook)).map_err(fail)
     }

@@ -70,11 +70,11 @@ async fn answer_or_refuse(hub: &Hub, parts: &Parts, body: Body) -> Result<Respon
             return Ok(fresh(config::TYPE, config::text(hub, &hosted, parts)).into_response());
         }
     };
-    let (hosted, may_place) =
+    let (hosted, role) =
         opened(hub, &who, &name, move |hub, who, name| for_git(hub, who, service, name, create)).await?;
-    git_service::before(&hosted).await.map_err(Refused::of)?;
+    git_service::before(service, &hosted).await.map_err(Refused::of)?;
     let protocol = protocol(&parts.headers);
-    let mut command = git_service::command(may_place, protocol);
+    let mut command = git_service::command(role, protocol);
     command.args([plain(service), "--stateless-rpc"]);
     let advertise = matches!(asked, GitAddress::References(_));
     let (head, input, kind) = if advertise {

@@ -129,7 +129,7 @@ async fn attend(hub: Hub, run: GitRun, mut child: Child, pieces: Pieces, outcome
     };
     let status = end(&mut child, talked.is_ok(), service).await;
     let name = &hosted.repo.name;
-    if let Err(error) = git_service::after(service, &hosted).await {
+    if let Err(error) = git_service::after(service, &hub, &hosted).await {
         tracing::error!("{name}: {error}");
     }
     let words =

@@ -63,7 +63,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 impl TrashItem {
     /// Reads a list: an array of objects with `locator`, `block_mtime` (nanoseconds) and perhaps `mount_uuid`.
     pub fn list(json: &[u8]) -> Result<Vec<Self>, BadList> {
-        let raw: Vec<RawTrash> = serde_json::from_slice(json).map_err(|error| BadList(error.to_string()))?;
+        let raw: Vec<RawTrash> = array(json)?;
         let item = |raw: RawTrash| {
             let hash = locator(&raw.locator)?.hash();
             let nanos =
@@ -78,13 +78,19 @@ impl TrashItem {
 impl PullItem {
     /// Reads a list: an array of objects with `locator`, `servers` and perhaps `mount_uuid`.
     pub fn list(json: &[u8]) -> Result<Vec<Self>, BadList> {
-        let raw: Vec<RawPull> = serde_json::from_slice(json).map_err(|error| BadList(error.to_string()))?;
+        let raw: Vec<RawPull> = array(json)?;
         let item = |raw: RawPull| {
             let (locator, servers) = (locator(&raw.locator)?.stripped(), raw.servers);
             Ok(Self { locator, servers, mount: Some(raw.mount_uuid).filter(|uuid| !uuid.is_empty()) })
         };
         raw.into_iter().map(item).collect()
     }
+}
+
+/// Reads an array; `null` is an empty one, as programs in Go write it.
+fn array<T: for<'a> Deserialize<'a>>(json: &[u8]) -> Result<Vec<T>, BadList> {
+    let items: Option<Vec<T>> = serde_json::from_slice(json).map_err(|error| BadList(error.to_string()))?;
+    Ok(items.unwrap_or_default())
 }
 
 fn locator(text: &str) -> Result<Locator, BadList> {
@@ -190,12 +196,14 @@ mod tests {
         let json = format!("[{{\"locator\":\"{HASH}+3\",\"servers\":[\"http://h:1\"],\"mount_uuid\":\"u\"}}]");
         let list = PullItem::list(json.as_bytes()).unwrap();
         assert_eq!((list[0].locator.size(), list[0].servers.as_slice()), (3, &["http://h:1".to_owned()][..]));
-        assert!(TrashItem::list(b"[]").unwrap().is_empty() && PullItem::list(b"[]").unwrap().is_empty());
+        for empty in [&b"[]"[..], b"null"] {
+            assert!(TrashItem::list(empty).unwrap().is_empty() && PullItem::list(empty).unwrap().is_empty());
+        }
     }
 
     #[test]
     fn what_is_no_list_is_refused() {
-        for json in ["", "{}", "[1]", "[{}]", "null", "[{\"locator\":\"x+3\",\"block_mtime\":1}]"] {
+        for json in ["", "{}", "[1]", "[{}]", "[{\"locator\":\"x+3\",\"block_mtime\":1}]"] {
             assert!(TrashItem::list(json.as_bytes()).is_err(), "{json}");
             assert!(PullItem::list(json.as_bytes()).is_err(), "{json}");
         }

@@ -51,17 +51,28 @@ async fn answer_call(State(hub): State<Hub>, request: Request) -> Response {
 async fn answer(hub: &Hub, request: Request) -> Result<Value, ApiError> {
     let (parts, body) = request.into_parts();
     let api = hub.api().await?;
+    if let Some(answer) = for_everybody(parts.uri.path()) {
+        return answer(hub, &api, &Call::without_body(parts)?);
+    }
     let token = token::presented(&parts.headers, parts.uri.query());
     // Before the body, which may be large.
-    let asking = match parts.uri.path() {
-        "/arvados/v1/config" => None,
-        _ => Some(api.asking(token, Role::Read).await?),
-    };
+    let asking = api.asking(token, Role::Read).await?;
     let _room = hub.room_for(call::size(&parts.headers)).await;
     let call = Call::read(parts, body).await?;
-    match asking {
-        None => Ok(cluster::config(hub, &api, &call)),
-        Some(asking) => dispatch(hub, &api, &asking, &call).await,
+    dispatch(hub, &api, &asking, &call).await
+}
+
+/// Answers what needs no token.
+type Open = fn(&Hub, &Api, &Call) -> Result<Value, ApiError>;
+
+/// Returns what answers questions that everybody may ask. No body is read of those.
+///
+/// Keepstores and keepproxies look for keep services with no token, or with one that means nothing.
+fn for_everybody(path: &str) -> Option<Open> {
+    match path.trim_end_matches('/') {
+        "/arvados/v1/config" => Some(|hub, api, call| Ok(cluster::config(hub, api, call))),
+        "/arvados/v1/keep_services/accessible" => Some(cluster::keep_services),
+        _ => None,
     }
 }
 
@@ -71,7 +82,7 @@ async fn dispatch(hub: &Hub, api: &Api, asking: &Asking, call: &Call) -> Result<
         (_, ["collections", rest @ ..]) => collections::answer(api, asking, call, rest).await,
         (_, ["groups", rest @ ..]) => groups::answer(api, asking, call, rest).await,
         (_, ["links", rest @ ..]) => links::answer(api, asking, call, rest).await,
-        (&Method::GET, ["keep_services"] | ["keep_services", "accessible"]) => cluster::keep_services(hub, api, call),
+        (&Method::GET, ["keep_services"]) => cluster::keep_services(hub, api, call),
         (&Method::GET, ["users", "current"]) => {
             let user = api.user(asking, &asking.viewer.user).await?;
             Ok(call.select()?.apply(api.user_json(&user)))

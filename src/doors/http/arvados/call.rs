@@ -43,6 +43,14 @@ pub(super) fn size(headers: &HeaderMap) -> usize {
 }
 
 impl Call {
+    /// Takes a request that only asks, and leaves a body unread.
+    pub(super) fn without_body(parts: Parts) -> Result<Self, ApiError> {
+        let mut parameters = Map::new();
+        form(parts.uri.query().unwrap_or_default().as_bytes(), &mut parameters);
+        let call = Self::new(parts, parameters)?;
+        if call.method == Method::GET { Ok(call) } else { Err(call.unknown()) }
+    }
+
     /// Reads a request to its end.
     pub(super) async fn read(parts: Parts, body: Body) -> Result<Self, ApiError> {
         let mut parameters = Map::new();
@@ -60,6 +68,10 @@ impl Call {
                 keep_store::base::task::blocking(move || serde_json::from_slice::<Map<String, Value>>(&body)).await;
             parameters.extend(read.map_err(|error| ApiError::Invalid(format!("the body is no JSON object: {error}")))?);
         }
+        Self::new(parts, parameters)
+    }
+
+    fn new(parts: Parts, mut parameters: Map<String, Value>) -> Result<Self, ApiError> {
         let disguised = parts.headers.get("x-http-method-override").and_then(|value| value.to_str().ok());
         let disguised = disguised.map(str::to_owned).or_else(|| match parameters.remove("_method") {
             Some(Value::String(method)) => Some(method),
@@ -67,6 +79,8 @@ impl Call {
         });
         let method = match disguised.filter(|_| parts.method == Method::POST) {
             Some(method) => method.to_ascii_uppercase().parse().unwrap_or(Method::POST),
+            // The server leaves the body of the answer out.
+            None if parts.method == Method::HEAD => Method::GET,
             None => parts.method.clone(),
         };
         let path = parts.uri.path().trim_start_matches("/arvados/v1/").trim_end_matches('/').split('/');
@@ -201,6 +215,16 @@ mod tests {
             assert_eq!((list.limit, list.count, list.filters.len()), (7, false, 1));
             assert_eq!(list.order, [Order { field: "created_at".to_owned(), descending: false }]);
         }
+    }
+
+    #[tokio::test]
+    async fn head_asks_as_get_does_and_only_a_question_has_no_body() {
+        let request = |method: &str| Request::builder().method(method).uri("/arvados/v1/config?alt=json");
+        let head = request("HEAD").body(Body::empty()).unwrap();
+        assert_eq!(call(head).await.unwrap().method, Method::GET);
+        let parts = |method: &str| request(method).body(()).unwrap().into_parts().0;
+        assert!(Call::without_body(parts("GET")).is_ok() && Call::without_body(parts("HEAD")).is_ok());
+        assert!(Call::without_body(parts("POST")).is_err());
     }
 
     #[tokio::test]

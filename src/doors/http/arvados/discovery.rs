@@ -17,6 +17,9 @@ use crate::host::hub::Hub;
 /// A method of a resource: name, HTTP method, path behind the resource, parameters.
 type Method = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
 
+/// A mount asks for the document some twenty times. A day, as Arvados says, is long where the site's settings are in it.
+const CACHED: &str = "public, max-age=3600";
+
 const SELECT: (&str, &str) = ("select", "array");
 const UNIQUE: (&str, &str) = ("ensure_unique_name", "boolean");
 const REPLACE: (&str, &str) = ("replace_files", "object");
@@ -92,8 +95,7 @@ pub(super) async fn document(State(hub): State<Hub>, request: Request) -> Respon
         Ok(describe(&api, url.to_string().trim_end_matches('/')))
     };
     match made.await {
-        // Clients would keep it for days, whatever changes here.
-        Ok(document) => ([(header::CACHE_CONTROL, "no-store")], axum::Json(document)).into_response(),
+        Ok(document) => ([(header::CACHE_CONTROL, CACHED)], axum::Json(document)).into_response(),
         Err(error) => failed(&error, hub.site().clock().unix_seconds()),
     }
 }

@@ -181,8 +181,11 @@ impl<R: AsyncRead + Unpin + Send, W: AsyncWrite + Unpin + Send> Session<R, W> {
     }
 
     async fn commit(&mut self) -> Result<(), SessionError> {
-        if self.due.swap(false, Ordering::Relaxed) {
-            self.access.gateway.commit().await.map_err(SessionError::Record)?;
+        if self.due.swap(false, Ordering::Relaxed)
+            && let Err(error) = self.access.gateway.commit().await
+        {
+            self.due.store(true, Ordering::Relaxed);
+            return Err(SessionError::Record(error));
         }
         Ok(())
     }

@@ -104,6 +104,9 @@ struct Stamp {
 /// After a change that came outside of a session, the git-annex branch is committed this much later.
 pub const COMMIT_AFTER: Duration = Duration::from_secs(1);
 
+/// How long after a commit that failed the next one is tried.
+const COMMIT_AGAIN: Duration = Duration::from_secs(10);
+
 /// Bytes that the bodies of requests to the API server may have together.
 const MOST_BODY_BYTES: usize = 256 << 20;
 
@@ -321,14 +324,21 @@ impl Hub {
         }
         let (hosted, shutdown) = (Arc::clone(hosted), self.0.shutdown.clone());
         self.0.shutdown.running.spawn(async move {
-            tokio::select! {
-                () = tokio::time::sleep(COMMIT_AFTER) => {}
-                () = shutdown.stop.cancelled() => {}
-            }
-            hosted.dirty.store(false, Ordering::SeqCst);
-            let branch = hosted.repo.branch.clone();
-            if let Err(error) = blocking(move || branch.commit()).await {
+            let mut wait = COMMIT_AFTER;
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = shutdown.stop.cancelled() => {}
+                }
+                hosted.dirty.store(false, Ordering::SeqCst);
+                let branch = hosted.repo.branch.clone();
+                let Err(error) = blocking(move || branch.commit()).await else { return };
                 tracing::error!("{}: recording in the git-annex branch: {error}", hosted.repo.name);
+                // Somebody who recorded something meanwhile tries again as well.
+                if shutdown.stop.is_cancelled() || hosted.dirty.swap(true, Ordering::SeqCst) {
+                    return;
+                }
+                wait = COMMIT_AGAIN;
             }
         });
     }

@@ -159,7 +159,7 @@ impl Receiving {
 
     /// Is told, before the first bytes, how many follow the offset.
     pub async fn announce(&mut self, length: u64) {
-        let size = self.offset + length;
+        let size = self.offset.saturating_add(length);
         self.announced = Some(size);
         if self.key.content_size().is_none()
             && let Err(error) = self.hold_space(size).await
@@ -203,13 +203,13 @@ impl Receiving {
 
     /// Takes the next bytes. Waits until all nodes but failing ones have taken them.
     pub async fn push(&mut self, bytes: Bytes) {
-        let position = self.offset + self.received;
-        self.received += bytes.len() as u64;
+        let position = self.offset.saturating_add(self.received);
+        self.received = self.received.saturating_add(bytes.len() as u64);
         if self.cut_off.is_some() {
             return;
         }
         let size = self.key.content_size().or(self.announced).unwrap_or_default();
-        if let Err(error) = self.admission.allows(self.offset + self.received, size).await {
+        if let Err(error) = self.admission.allows(self.offset.saturating_add(self.received), size).await {
             // Content that is too large is not the key's, whatever comes next.
             self.cut_off = Some(Box::new(error));
             self.end(|upload| async move { upload.abort().await }).await;
@@ -232,7 +232,7 @@ impl Receiving {
     /// `None` if it was not stored since the client does not vouch for it, or it is short of the key's size: a probe for
     /// the offset, or a client that has lost its end. What came so far stays for the next upload.
     pub async fn finish(self, valid: bool) -> Result<Option<Stored>, GatewayError> {
-        let short = self.key.content_size().is_some_and(|size| self.offset + self.received < size);
+        let short = self.key.content_size().is_some_and(|size| self.offset.saturating_add(self.received) < size);
         if !valid && self.received > 0 {
             self.abort().await;
         } else if let Some(error) = self.cut_off {

@@ -18,7 +18,9 @@ fn is_aside() -> bool {
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match try_blocking(work).await {
         Ok(done) => done,
-        Err(lost) => std::panic::resume_unwind(lost.into_panic()),
+        Err(lost) if lost.is_panic() => std::panic::resume_unwind(lost.into_panic()),
+        // The runtime ends, and the caller with it.
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) async fn answer(asked: &KeyRequest, key: &Key, head: bool) -> Result<
     let boundary = uuid::Uuid::new_v4().simple().to_string();
     let texts = multipart(&parts, size, &mime, &boundary);
     let texts_length = texts.iter().map(|text| text.len() as u64).sum::<u64>();
-    let total = texts_length + parts.iter().map(|range| range.end - range.start).sum::<u64>();
+    let total = parts.iter().fold(texts_length, |sum, range| sum.saturating_add(range.end - range.start));
     let builder = length(builder, total);
     let builder = builder.header(header::CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
     let content = open(asked, key, parts.first().map_or(0, |range| range.start), size).await?;

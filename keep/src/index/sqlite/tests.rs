@@ -70,15 +70,17 @@ async fn opening_tells_missing_incomplete_damaged_and_foreign() {
     let index = open(Mode::Rebuild).await.unwrap();
     assert!(matches!(open(Mode::Use).await, Err(IndexError::Incomplete { .. })));
     index.set_complete(true).await.unwrap();
-    drop(index);
-    drop(open(Mode::Use).await.unwrap());
-    // The writing thread closes the database a moment later; until then its log would bring everything back.
-    let closed = async {
+    // The writing thread closes the database a moment later; until then its log would bring everything back. Two that
+    // close at once may leave it there for good.
+    let closed = async || {
         while path.with_file_name("index.db-wal").exists() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), closed).await.expect("the database is closed");
+    drop(index);
+    tokio::time::timeout(Duration::from_secs(60), closed()).await.expect("the database is closed");
+    drop(open(Mode::Use).await.unwrap());
+    tokio::time::timeout(Duration::from_secs(60), closed()).await.expect("the database is closed");
     std::fs::write(&path, [7; 5000]).unwrap();
     assert!(matches!(open(Mode::Use).await, Err(IndexError::Damaged { .. })));
     drop(open(Mode::Rebuild).await.unwrap());

@@ -38,10 +38,10 @@ impl Branch {
         }
         // The mark of the last start was synced with everything that was there before it.
         let since = std::fs::metadata(path).and_then(|mark| mark.modified()).ok();
-        let damaged = self.git.remove_damaged(since)?;
+        let damaged = self.git.set_damaged_aside(since)?;
         if !damaged.is_empty() {
             let (dir, count) = (self.git.dir().display(), damaged.len());
-            tracing::warn!("{dir}: {count} objects were damaged by a power loss, and are removed");
+            tracing::warn!("{dir}: {count} objects were damaged by a power loss, and are set aside");
         }
         let tip = self.tip()?;
         for staged in self.journal.staged(&lock)? {

@@ -5,17 +5,19 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
+use keep_store::base::disk::make_folders;
+
 use super::{Git, GitError, ObjectId};
 
 /// Of larger objects only the beginning is looked at.
 const LARGEST_READ: u64 = 64 << 20;
 
 impl Git {
-    /// Removes loose objects that cannot be read, and returns which; `since` leaves out those that are older.
+    /// Takes loose objects away that cannot be read, and returns which; `since` leaves out those that are older.
     ///
     /// An object whose file exists is not written again, by anybody. So one that is damaged has to go before it can come
-    /// back with a commit or a push.
-    pub fn remove_damaged(&self, since: Option<SystemTime>) -> Result<Vec<ObjectId>, GitError> {
+    /// back with a commit or a push. Files with anything in them are kept in `annex-keep-damaged`.
+    pub fn set_damaged_aside(&self, since: Option<SystemTime>) -> Result<Vec<ObjectId>, GitError> {
         let objects = self.handle().common_dir().join("objects");
         let fail = |error: io::Error| self.fail("looking for damaged objects", &error);
         let mut damaged = Vec::new();
@@ -31,12 +33,21 @@ impl Git {
                 let found = file.metadata().map_err(fail)?;
                 let is_old = since.is_some_and(|since| found.modified().is_ok_and(|written| written < since));
                 if !is_old && self.is_damaged(id, &file.path(), found.len()).map_err(fail)? {
-                    fs::remove_file(file.path()).map_err(fail)?;
+                    self.set_aside(id, &file.path(), found.len()).map_err(fail)?;
                     damaged.push(id);
                 }
             }
         }
         Ok(damaged)
+    }
+
+    fn set_aside(&self, id: ObjectId, path: &Path, size: u64) -> io::Result<()> {
+        if size == 0 {
+            return fs::remove_file(path);
+        }
+        let aside = self.dir().join("annex-keep-damaged");
+        make_folders(self.dir(), &aside)?;
+        fs::rename(path, aside.join(id.to_string()))
     }
 
     fn is_damaged(&self, id: ObjectId, path: &Path, size: u64) -> io::Result<bool> {
@@ -64,7 +75,7 @@ mod tests {
         let files = [(b"uuid.log".to_vec(), content), (b"other.log".to_vec(), b"1s 1\n".to_vec())];
         let tree = git.edit_tree(None, &files).unwrap();
         let commit = git.commit(tree, &[], "first", 1).unwrap();
-        assert!(git.remove_damaged(None).unwrap().is_empty());
+        assert!(git.set_damaged_aside(None).unwrap().is_empty());
         let file = |id: ObjectId| {
             let hex = id.to_string();
             git.dir().join("objects").join(&hex[..2]).join(&hex[2..])
@@ -72,13 +83,14 @@ mod tests {
         for cut in [0, 20] {
             fs::remove_file(file(tree)).unwrap();
             fs::write(file(tree), vec![0; cut]).unwrap();
-            assert_eq!(Git::open(git.dir()).unwrap().remove_damaged(None).unwrap(), [tree]);
+            assert_eq!(Git::open(git.dir()).unwrap().set_damaged_aside(None).unwrap(), [tree]);
+            assert_eq!(git.dir().join("annex-keep-damaged").join(tree.to_string()).exists(), cut > 0);
             assert_eq!(git.edit_tree(None, &files).unwrap(), tree);
             assert_eq!(Git::open(git.dir()).unwrap().read_file(commit, b"other.log").unwrap().unwrap(), b"1s 1\n");
         }
         fs::remove_file(file(tree)).unwrap();
         fs::write(file(tree), "").unwrap();
         let written = fs::metadata(file(tree)).unwrap().modified().unwrap();
-        assert!(git.remove_damaged(Some(written + std::time::Duration::from_secs(1))).unwrap().is_empty());
+        assert!(git.set_damaged_aside(Some(written + std::time::Duration::from_secs(1))).unwrap().is_empty());
     }
 }

@@ -20,8 +20,8 @@ pub struct Claim {
     pub clock: Clock,
 }
 
-/// The most bytes of claims that wait. What is claimed beyond that is found by scrubs.
-const MOST: u64 = 4 << 20;
+/// The most bytes of claims that wait: some 300,000. What is claimed beyond that is not looked at.
+const MOST: u64 = 32 << 20;
 
 impl Branch {
     /// Keeps claims until [`Branch::take_claims`].
@@ -37,10 +37,14 @@ impl Branch {
             let mut lines = Vec::new();
             for Claim { node, key, clock } in claims {
                 let line = [clock.to_string().as_bytes(), b" ", node.as_bytes(), b" ", key.as_bytes(), b"\n"].concat();
-                left = match left.checked_sub(line.len() as u64) {
-                    Some(left) => left,
-                    None => break,
+                let Some(rest) = left.checked_sub(line.len() as u64) else {
+                    tracing::warn!(
+                        "{}: nodes have to be asked about too much that pushes said of them",
+                        path.display()
+                    );
+                    break;
                 };
+                left = rest;
                 lines.extend_from_slice(&line);
             }
             file.write_all(&lines)

@@ -159,7 +159,10 @@ fn without_own<'a>(
     claims: &mut Vec<Claim>,
 ) -> Cow<'a, [u8]> {
     let known = PresenceLog::parse(ours);
-    let is_new = |line: &PresenceLine<'_>| known.newest(line.info).is_none_or(|known| known != line);
+    // What a client that is behind still says counts for nothing, and hurts nobody.
+    let is_new = |line: &PresenceLine<'_>| {
+        known.newest(line.info).is_none_or(|known| known != line && known.clock <= line.clock)
+    };
     let own = |info: &[u8]| Uuid::parse(info).filter(|uuid| uuid.is_cluster() || own_nodes.contains(uuid));
     for line in LocationLog::parse(pushed).lines() {
         let Some(node) = own(line.info).filter(|_| is_new(line)) else { continue };

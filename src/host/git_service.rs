@@ -17,9 +17,11 @@ use crate::host::repo::{Repo, RepoError};
 pub const PUSHER: &str = "ANNEX_KEEP_PUSHER";
 
 /// Settings of git for what it does for clients, beside the repository's own.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     // A push that is acknowledged has to outlive a power loss; by default, single objects stay in the page cache.
     "core.fsync=all",
+    // One sync for all of them.
+    "core.fsyncMethod=batch",
     // Forced pushes, and deletions, can be undone for a while.
     "core.logAllRefUpdates=always",
     "receive.fsckObjects=true",

@@ -11,7 +11,6 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,9 +29,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Git holds the lock of a reference for milliseconds. One that is so old was left behind by a process that was killed.
 const LEFT_BEHIND: Duration = Duration::from_secs(600);
-
-/// Tells apart the waiting files of this process; nothing is decided by it.
-static NEXT: AtomicU64 = AtomicU64::new(0);
 
 impl Git {
     /// Points the branch `name` to `new` if it still points to `old` (`None`: if it still does not exist).
@@ -74,9 +70,9 @@ struct RefLock<'a> {
 
 impl Next {
     fn write(root: &Path, id: ObjectId) -> io::Result<Self> {
-        let path = root.join(format!("{WAITING}{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-        let lives = FileLock::try_make(&path, Mode::Exclusive)?;
-        let next = Self { path, _lives: lives.ok_or(ErrorKind::ResourceBusy)? };
+        // A name that nobody had before: what a killed process left may be the reference itself by another name.
+        let path = root.join(format!("{WAITING}{}", uuid::Uuid::new_v4()));
+        let next = Self { _lives: FileLock::wait(&path)?, path };
         let mut file = File::create(&next.path)?;
         writeln!(file, "{}", id.to_hex())?;
         file.sync_all()?;
@@ -246,6 +242,21 @@ mod tests {
         drop(lives);
         git.move_ref(NAME, None, *commit).unwrap();
         assert_eq!(left_over(git), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_of_a_move_that_was_done_does_no_harm() {
+        let Fixture { git, commit, .. } = &fixture();
+        git.move_ref(NAME, None, *commit).unwrap();
+        // It was killed before it removed its own name of what is the reference now. In a container, the next process
+        // has the same number.
+        for number in 0..100 {
+            let left = git.dir().join(format!("{WAITING}{}.{number}", std::process::id()));
+            fs::hard_link(git.dir().join(NAME), left).unwrap();
+        }
+        let next = git.commit(git.edit_tree(None, &[]).unwrap(), &[*commit], "second", 2).unwrap();
+        assert!(matches!(git.move_ref(NAME, None, next), Err(GitError::Moved { .. })));
+        assert_eq!(git.tip(NAME).unwrap(), Some(*commit));
     }
 
     #[test]

@@ -15,6 +15,19 @@ manifest_of() { api "collections/$1" | jq -rj '.manifest_text + "."' | sed '$ s/
 # with_line_feed TEXT: what command substitution took off.
 saved_line() { saved "$1"$'\n'; }
 
+@test "everybody may ask where keep services are, and nobody's body is read for that" {
+    arv_site site
+    local path
+    asked() { curl -sS --http1.1 --max-time 30 --cacert "$SSL_CERT_FILE" -o answer -w '%{http_code}' "$HTTP/arvados/v1/$1" "${@:2}"; }
+    for path in keep_services/accessible config; do
+        assert_equal "$(asked "$path" -H 'Authorization: Bearer xxx')" 200
+        assert_equal "$(asked "$path" -I)" 200
+        # A megabyte is announced, and never comes.
+        assert_equal "$(asked "$path" -X POST -H 'Content-Length: 1000000')" 404
+    done
+    assert_equal "$(asked keep_services)" 401
+}
+
 @test "who knows a block's hash cannot have it by a manifest" {
     arv_site site
     arv_user bob write
